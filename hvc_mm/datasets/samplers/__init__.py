@@ -1,0 +1,1 @@
+"""samplers of hvc_mm."""

@@ -1,0 +1,1 @@
+"""hooks of hvc_mm."""

@@ -1,0 +1,1 @@
+"""functional of hvc_mm."""

@@ -1,0 +1,1 @@
+"""models of hvc_mm."""

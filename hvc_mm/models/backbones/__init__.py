@@ -1,0 +1,1 @@
+"""backbones of hvc_mm."""

@@ -1,0 +1,1 @@
+"""selfsup of hvc_mm."""

@@ -1,0 +1,1 @@
+"""vos of hvc_mm."""

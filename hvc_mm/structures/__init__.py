@@ -1,0 +1,1 @@
+"""structures of hvc_mm."""
