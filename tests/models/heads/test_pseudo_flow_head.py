@@ -1,0 +1,98 @@
+"""The pseudo-flow head: form, both directions, running statistics."""
+
+import copy
+
+import pytest
+import torch
+
+from hvc_mm.models.heads import PseudoFlowHead
+from hvc_mm.registry import MODELS
+
+
+def make_head(channels=6, hidden=5, dtype=torch.float64):
+    """A head whose batch norms scale and shift, so that they matter."""
+    torch.manual_seed(3)
+    head = PseudoFlowHead(channels, hidden)
+    for norm in (head.bn1, head.bn2):
+        torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
+        torch.nn.init.normal_(norm.bias)
+    return head.to(dtype)
+
+
+def make_pair(channels=6, dtype=torch.float64, **kwargs):
+    torch.manual_seed(4)
+    return [
+        torch.randn(3, channels, 4, 5, dtype=dtype, **kwargs) for _ in range(2)
+    ]
+
+
+def plain(head, query, key):
+    """The head as its formula says, on the concatenation."""
+    hidden = head.bn1(head.conv1(torch.cat([query, key], dim=1)))
+    return head.bn2(head.conv2(torch.relu(hidden)))
+
+
+def test_built_from_config_with_the_fixed_names():
+    head = MODELS.build({'type': 'PseudoFlowHead', 'in_channels': 7})
+    state = head.state_dict()
+    assert {name.split('.')[0] for name in state} == {
+        'conv1',
+        'bn1',
+        'conv2',
+        'bn2',
+    }
+    assert state['conv1.weight'].shape == (256, 14, 1, 1)
+    assert state['conv1.bias'].shape == (256,)
+    assert state['conv2.weight'].shape == (2, 256, 1, 1)
+    assert state['conv2.bias'].shape == (2,)
+
+
+@pytest.mark.parametrize('train', [True, False])
+@pytest.mark.parametrize('both', [True, False])
+def test_equals_the_formula_with_gradients_and_statistics(train, both):
+    head = make_head().train(train)
+    oracle = copy.deepcopy(head)
+    query, key = make_pair(requires_grad=True)
+    if both:
+        got = head.forward_backward(query, key)
+    else:
+        got = head(query, key), head(key, query)
+    want = plain(oracle, query, key), plain(oracle, key, query)
+    weight = torch.randn_like(want[0])
+    for ours, theirs in zip(got, want):
+        assert ours.shape == (3, 2, 4, 5)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    grads = [
+        torch.autograd.grad(
+            (f * weight).sum() + (b * weight * 2).sum(),
+            [query, key, *net.parameters()],
+        )
+        for net, (f, b) in ((head, got), (oracle, want))
+    ]
+    for ours, theirs in zip(*grads):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+    buffers = dict(oracle.named_buffers())
+    for name, ours in head.named_buffers():
+        torch.testing.assert_close(ours, buffers[name], rtol=0, atol=1e-12)
+    if train:
+        assert head.bn1.num_batches_tracked == 2
+
+
+def test_direction_matters():
+    head = make_head()
+    query, key = make_pair()
+    there, back = head.forward_backward(query, key)
+    assert (there - back).abs().max() > 0.1
+
+
+@pytest.mark.parametrize(
+    'query, key',
+    [((2, 6, 4, 5), (2, 6, 5, 4)), ((2, 5, 4, 5),) * 2, ((6, 4, 5),) * 2],
+)
+def test_wrong_shapes_are_named(query, key):
+    head = make_head(dtype=torch.float32)
+    maps = torch.zeros(query), torch.zeros(key)
+    for call in (head, head.forward_backward):
+        with pytest.raises(ValueError, match=r'\(N, 6, h, w\)') as error:
+            call(*maps)
+        assert str(query) in str(error.value)
