@@ -1,0 +1,132 @@
+"""One step of label propagation, straight from its definition.
+
+T: context frames, C: feature channels, M: label channels, h w: grid,
+n: query cells of one chunk, K: kept cells.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import torch
+from torch import Tensor
+
+__all__ = ['outside_disc', 'propagate']
+
+
+def outside_disc(
+    cells: Tensor, height: int, width: int, radius: float
+) -> Tensor:
+    """Which grid cells are too far from some given cells.
+
+    Args:
+        cells: Flat indices of the given cells, ``(n,)``.
+        height: Rows of the grid.
+        width: Columns of the grid.
+        radius: In cells; a cell at exactly this distance is outside.
+
+    Returns:
+        ``(n, height * width)`` bool, True where the Euclidean distance is
+        ``>= radius``.
+    """
+    every = torch.arange(height * width, device=cells.device)
+    dy = cells[:, None] // width - every // width
+    dx = cells[:, None] % width - every % width
+    # In float64 the squares of integers are exact, and so is the border of
+    # an integer radius.
+    return (dx * dx + dy * dy).double() >= float(radius) ** 2
+
+
+def propagate(
+    context_features: Tensor,
+    context_labels: Tensor,
+    query: Tensor,
+    radius: Optional[float],
+    topk: int,
+    temperature: float,
+    query_chunk: int = 100,
+) -> Tensor:
+    """Carry the labels of context frames over to a query frame.
+
+    For a query cell the affinity with a context cell is the dot product of
+    their features over ``temperature``. The ``topk`` largest over all
+    context cells are kept, a softmax over them gives weights, and the
+    result is the weighted sum of the labels of those cells. The first
+    context frame may match anywhere, the others only where the distance of
+    the cells is ``< radius``. (Section 3 of the CRW paper, "Space-Time
+    Correspondence as a Contrastive Random Walk".)
+
+    This is the dense form, kept as plain as the formula: the reference that
+    the windowed form is tested against.
+
+    Args:
+        context_features: ``(T, C, h, w)``, L2-normalised over ``C``.
+        context_labels: ``(T, M, h, w)``.
+        query: ``(1, C, h, w)``, L2-normalised over ``C``.
+        radius: In grid cells, > 0; None lets every frame match anywhere.
+        topk: Number of cells kept, >= 1. Where fewer are allowed, all of
+            them are kept.
+        temperature: Divides the dot product, > 0.
+        query_chunk: Query cells worked on at a time: bounds the memory to
+            ``T * h * w * query_chunk`` affinities and changes no result.
+
+    Returns:
+        Soft labels ``(1, M, h, w)``.
+
+    Raises:
+        ValueError: When shapes do not fit each other or a number is out of
+            its range.
+
+    Example:
+        >>> features = torch.nn.functional.normalize(torch.rand(3, 8, 5, 6))
+        >>> labels = torch.rand(3, 2, 5, 6)
+        >>> propagate(features, labels, features[:1], 2, 4, 0.1).shape
+        torch.Size([1, 2, 5, 6])
+    """
+    _check(context_features, context_labels, query, radius, topk, temperature)
+    _, _, height, width = context_features.shape
+    keys = context_features.flatten(2)
+    labels = context_labels.transpose(0, 1).flatten(1)
+    queries = query[0].flatten(1).t()
+    results = []
+    for cells in torch.arange(height * width, device=query.device).split(
+        query_chunk
+    ):
+        affinity = queries[cells] @ keys / temperature  # (T, n, hw)
+        if radius is not None:
+            far = outside_disc(cells, height, width, radius)
+            affinity[1:].masked_fill_(far, float('-inf'))
+        affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
+        kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)
+        weight = kept.softmax(dim=1).to(labels.dtype)
+        results.append((labels[:, index] * weight).sum(dim=2))
+    return torch.cat(results, dim=1).unflatten(1, (height, width))[None]
+
+
+def _check(context_features, context_labels, query, radius, topk, temperature):
+    frames, channels, *grid = context_features.shape
+    if tuple(query.shape) != (1, channels, *grid):
+        raise ValueError(
+            f'query has shape {tuple(query.shape)}, expected '
+            f'{(1, channels, *grid)} to fit context_features '
+            f'{tuple(context_features.shape)}'
+        )
+    labels = tuple(context_labels.shape)
+    if len(labels) != 4 or labels[:1] + labels[2:] != (frames, *grid):
+        raise ValueError(
+            f'context_labels has shape {labels}, expected (T, M, h, w) = '
+            f'({frames}, M, {grid[0]}, {grid[1]})'
+        )
+    check_settings(radius, topk, temperature)
+
+
+def check_settings(
+    radius: Optional[float], topk: int, temperature: float
+) -> None:
+    """Raise ValueError when a propagation setting is out of its range."""
+    if radius is not None and not radius > 0:
+        raise ValueError(f'radius must be > 0 or None, got {radius}')
+    if int(topk) != topk or topk < 1:
+        raise ValueError(f'topk must be an integer >= 1, got {topk}')
+    if not temperature > 0:
+        raise ValueError(f'temperature must be > 0, got {temperature}')

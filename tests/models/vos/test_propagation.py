@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hvc_mm.models.vos import propagate
+from hvc_mm.models.vos.propagation import outside_disc
+
+
+def by_hand(features, labels, query, radius, topk, temperature):
+    """The definition, one cell at a time, in Python numbers."""
+    frames, _, height, width = features.shape
+    result = torch.zeros(labels.shape[1:], dtype=torch.float64)
+    for y in range(height):
+        for x in range(width):
+            found = []
+            for t in range(frames):
+                for v in range(height):
+                    for u in range(width):
+                        squared = (v - y) ** 2 + (u - x) ** 2
+                        near = radius is None or squared < radius**2
+                        if t == 0 or near:
+                            dot = features[t, :, v, u] @ query[0, :, y, x]
+                            found.append((float(dot), labels[t, :, v, u]))
+            found.sort(key=lambda pair: -pair[0])
+            found = found[:topk]
+            weight = [
+                np.exp((s - found[0][0]) / temperature) for s, _ in found
+            ]
+            for (_, label), one in zip(found, weight):
+                result[:, y, x] += label * one / sum(weight)
+    return result[None]
+
+
+def sample(frames=3, channels=6, labels=3, height=4, width=5, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    size = {'generator': generator, 'dtype': torch.float64}
+    features = torch.randn(frames + 1, channels, height, width, **size)
+    features = F.normalize(features, dim=1)
+    planes = torch.rand(frames, labels, height, width, **size)
+    return features[:-1], planes, features[-1:]
+
+
+def test_golden_step(golden_dir):
+    golden = np.load(golden_dir / 'propagate_step.npz')
+    result = propagate(
+        torch.from_numpy(golden['context_features']),
+        torch.from_numpy(golden['context_labels']),
+        torch.from_numpy(golden['query']),
+        int(golden['radius']),
+        int(golden['topk']),
+        float(golden['temperature']),
+    )
+    np.testing.assert_allclose(result.numpy(), golden['output'], atol=1e-5)
+
+
+@pytest.mark.parametrize('radius', [None, 0.5, 1, 1.5, 2, 2.3, 50])
+@pytest.mark.parametrize('topk', [1, 7])
+def test_equals_the_definition(radius, topk):
+    arguments = (*sample(), radius, topk, 0.1)
+    torch.testing.assert_close(propagate(*arguments), by_hand(*arguments))
+
+
+def test_chunks_change_nothing():
+    arguments = (*sample(), 2, 5, 0.1)
+    whole = propagate(*arguments, query_chunk=1000)
+    for chunk in (1, 7, 20):
+        torch.testing.assert_close(
+            propagate(*arguments, query_chunk=chunk), whole
+        )
+
+
+def test_topk_beyond_what_exists_keeps_all_allowed():
+    features, labels, query = sample(frames=2)
+    every = propagate(features, labels, query, 1, 10**6, 0.1)
+    expected = by_hand(features, labels, query, 1, 21, 0.1)
+    torch.testing.assert_close(every, expected)
+
+
+def test_weights_sum_to_one():
+    features, labels, query = sample()
+    labels = labels / labels.sum(dim=1, keepdim=True)
+    total = propagate(features, labels, query, 2, 5, 0.1).sum(dim=1)
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
+def test_first_frame_is_unrestricted_and_others_are_not():
+    # The only matching cell is at the far end of the grid.
+    features = torch.zeros(2, 2, 1, 9)
+    features[:, 1] = 1
+    query = features[:1].clone()
+    query[0, :, 0, 0] = torch.tensor([1.0, 0.0])
+    far = torch.zeros(2, 1, 1, 9)
+    far[..., 8] = 1
+    for frame, expected in ((0, 1.0), (1, 0.0)):
+        keys = features.clone()
+        keys[frame, :, 0, 8] = torch.tensor([1.0, 0.0])
+        result = propagate(keys, far, query, 3, 1, 0.1)
+        assert result[0, 0, 0, 0] == expected
+
+
+def test_is_differentiable():
+    features, labels, query = sample(frames=2, height=2, width=3)
+    query.requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda q: propagate(features, labels, q, 2, 4, 0.5), query
+    )
+
+
+def test_disc_is_strict():
+    far = outside_disc(torch.tensor([12]), 5, 5, 2).view(5, 5)
+    assert (~far).sum() == 9
+    assert far[2, 0] and not far[1, 1]
+    assert not outside_disc(torch.tensor([12]), 5, 5, 2.01).view(5, 5)[2, 0]
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        ({'radius': 0}, 'radius must be > 0 or None, got 0'),
+        ({'topk': 0}, 'topk must be an integer >= 1, got 0'),
+        ({'temperature': 0.0}, 'temperature must be > 0, got 0.0'),
+        ({'query': torch.zeros(1, 6, 4, 4)}, r'\(1, 6, 4, 4\), expected'),
+        (
+            {'context_labels': torch.zeros(2, 3, 4, 5)},
+            r'\(2, 3, 4, 5\), expected .* \(3, M, 4, 5\)',
+        ),
+    ],
+)
+def test_errors(change, message):
+    features, labels, query = sample()
+    arguments = {
+        'context_features': features,
+        'context_labels': labels,
+        'query': query,
+        'radius': 2,
+        'topk': 3,
+        'temperature': 0.1,
+    }
+    with pytest.raises(ValueError, match=message):
+        propagate(**{**arguments, **change})
