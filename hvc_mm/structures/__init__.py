@@ -1,1 +1,6 @@
-"""structures of hvc_mm."""
+"""Data elements that go between data sets, models and metrics."""
+
+from .paired_view_sample import PairedViewSample
+from .vos_data_sample import VOSDataSample
+
+__all__ = ['PairedViewSample', 'VOSDataSample']

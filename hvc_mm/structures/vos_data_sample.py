@@ -1,0 +1,76 @@
+"""One frame of a video: what is given for it and what was predicted.
+
+H, W: the frame's own height and width in pixels; J: joints.
+"""
+
+from typing import Any, Optional
+
+import torch
+from mmengine.structures import BaseDataElement
+
+_ID_FIELDS = ('prompt_ids', 'pred_ids')
+_JOINT_FIELDS = ('prompt_joints', 'pred_joints')
+
+
+class VOSDataSample(BaseDataElement):
+    """A frame of a video object segmentation (or pose tracking) data set.
+
+    Meta information:
+
+    - ``video`` (str), ``frame_index`` (int, from 0), ``frame_name`` (str,
+      the file's stem), ``video_length`` (int, frames),
+    - ``starts_video`` (bool): the first frame of its video,
+    - ``img_path`` (str), ``ori_shape`` (int, int): height and width,
+    - ``gt_path`` (str or None): this frame's annotation file, for scoring,
+    - whatever else a benchmark needs.
+
+    Data, each only where it is known:
+
+    - ``prompt_ids``: ``(H, W)`` uint8, on a frame where objects begin: their
+      ids, 0 elsewhere,
+    - ``pred_ids``: ``(H, W)`` uint8, the predicted ids,
+    - ``prompt_joints``, ``pred_joints``: ``(2, J)`` float, x and y in grid
+      cells, -1 for a lost joint.
+
+    Raises:
+        TypeError: A data field of another type.
+        ValueError: A data field of another shape.
+
+    Example:
+        >>> sample = VOSDataSample(metainfo=dict(video='bear', frame_index=0))
+        >>> sample.prompt_ids = torch.zeros(480, 854, dtype=torch.uint8)
+        >>> sample.video, 'pred_ids' in sample
+        ('bear', False)
+    """
+
+    def set_field(
+        self,
+        value: Any,
+        name: str,
+        dtype: Optional[type] = None,
+        field_type: str = 'data',
+    ) -> None:
+        """Every assignment comes through here: check it, then keep it."""
+        if name in _ID_FIELDS:
+            _check(name, value, value_type='uint8', shape='(H, W)')
+        elif name in _JOINT_FIELDS:
+            _check(name, value, value_type='float', shape='(2, J)')
+        super().set_field(value, name, dtype, field_type)
+
+
+def _check(name: str, value: Any, value_type: str, shape: str) -> None:
+    wanted = f'{name} must be a {shape} tensor of type {value_type}'
+    if not isinstance(value, torch.Tensor):
+        raise TypeError(f'{wanted}, not {type(value).__name__}')
+    is_right_type = (
+        value.dtype == torch.uint8
+        if value_type == 'uint8'
+        else value.is_floating_point()
+    )
+    if not is_right_type:
+        raise TypeError(f'{wanted}, not {value.dtype}')
+    is_right_shape = value.ndim == 2 and (
+        shape == '(H, W)' or value.shape[0] == 2
+    )
+    if not is_right_shape:
+        raise ValueError(f'{wanted}, not {tuple(value.shape)}')
