@@ -1,1 +1,16 @@
-"""engine of hvc_mm."""
+"""What a run needs beside models and data."""
+
+from .hooks import EpochSeedHook, VOSVisualizationHook
+from .optim_wrappers import BF16OptimWrapper
+from .safe_globals import allow_checkpoint_classes
+
+# Where a run is built from a config alone this import is the first moment
+# at which hvc_mm takes part; it comes before any checkpoint is read.
+allow_checkpoint_classes()
+
+__all__ = [
+    'BF16OptimWrapper',
+    'EpochSeedHook',
+    'VOSVisualizationHook',
+    'allow_checkpoint_classes',
+]

@@ -1,1 +1,22 @@
-"""models of hvc_mm."""
+"""Models: backbones, HVC pre-training, label propagation."""
+
+from .backbones import FeatureEnsemble, HVCResNet
+from .data_preprocessors import *  # noqa: F401,F403
+from .heads import PseudoFlowHead
+from .losses import *  # noqa: F401,F403
+from .necks import ConvProjector
+from .selfsup import HVC, CosineMomentumTarget
+from .vos import LabelPropagationVOS, LabelPropagator, MaskCodec, propagate
+
+__all__ = [
+    'ConvProjector',
+    'CosineMomentumTarget',
+    'FeatureEnsemble',
+    'HVC',
+    'HVCResNet',
+    'LabelPropagationVOS',
+    'LabelPropagator',
+    'MaskCodec',
+    'PseudoFlowHead',
+    'propagate',
+]

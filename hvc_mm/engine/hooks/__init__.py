@@ -1,1 +1,6 @@
-"""hooks of hvc_mm."""
+"""Hooks."""
+
+from .epoch_seed_hook import EpochSeedHook
+from .vos_visualization_hook import VOSVisualizationHook
+
+__all__ = ['EpochSeedHook', 'VOSVisualizationHook']

@@ -1,1 +1,5 @@
-"""optim_wrappers of hvc_mm."""
+"""Optimizer wrappers."""
+
+from .bf16_optim_wrapper import BF16OptimWrapper
+
+__all__ = ['BF16OptimWrapper']

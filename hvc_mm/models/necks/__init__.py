@@ -1,1 +1,5 @@
-"""necks of hvc_mm."""
+"""Necks: what stands between a backbone and a loss."""
+
+from .conv_projector import ConvProjector
+
+__all__ = ['ConvProjector']

@@ -1,1 +1,6 @@
-"""selfsup of hvc_mm."""
+"""Self-supervised pre-training."""
+
+from .hvc import HVC
+from .momentum_target import CosineMomentumTarget
+
+__all__ = ['HVC', 'CosineMomentumTarget']

@@ -1,1 +1,5 @@
-"""codecs of hvc_mm."""
+"""Label codecs: what a benchmark annotates <-> planes that are propagated."""
+
+from .mask_codec import MaskCodec
+
+__all__ = ['MaskCodec']

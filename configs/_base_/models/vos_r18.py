@@ -1,0 +1,22 @@
+# Label propagation with layer3 of an HVC ResNet-18 (256 channels, stride 8).
+model = dict(
+    type='LabelPropagationVOS',
+    data_preprocessor=dict(
+        type='VOSDataPreprocessor',
+        # ImageNet's mean and std, as the HVC release tests.
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+    ),
+    backbone=dict(
+        type='HVCResNet', depth=18, strides=(1, 2, 1, 1), out_indices=(2,)
+    ),
+    propagator=dict(
+        type='LabelPropagator',
+        radius=12,
+        topk=15,
+        temperature=0.1,
+        context=50,
+    ),
+    codec=dict(type='MaskCodec'),
+)

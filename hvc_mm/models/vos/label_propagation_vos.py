@@ -1,0 +1,147 @@
+"""Video object segmentation without training: any backbone, carried labels.
+
+Shapes: C channels, H W frame, h w feature grid, M label channels.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import List, Optional, Sequence, Union
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from hvc_mm.registry import MODELS, TASK_UTILS
+from hvc_mm.structures import VOSDataSample
+
+from .backbone_weights import adopt_backbone_weights
+from .features import unit_features
+
+
+@MODELS.register_module()
+class LabelPropagationVOS(BaseModel):
+    """Propagate the first frame's labels through a video.
+
+    The features of a backbone are compared from frame to frame
+    (:class:`~hvc_mm.models.vos.LabelPropagator`); a codec turns what the
+    benchmark annotates (masks, parts, joints) into label planes and back.
+    The model is a stream: frames must come in video order, and a sample with
+    ``starts_video`` begins anew.
+
+    Checkpoints load as they are: those of pre-training (``backbone.``), of
+    other OpenMMLab models, and plain state dicts of a backbone.
+
+    Args:
+        backbone: Config of any OpenMMLab backbone (or
+            :class:`~hvc_mm.models.backbones.FeatureEnsemble`).
+        propagator: Config of the propagator.
+        codec: Config of the label codec.
+        feature_index: Which of the backbone's maps to compare, several to
+            join them; None where it returns only one.
+        data_preprocessor: Config of the preprocessor.
+        init_cfg: mmengine's.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        propagator: Optional[dict] = None,
+        codec: Optional[dict] = None,
+        feature_index: Optional[Union[int, Sequence[int]]] = None,
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
+        data_preprocessor = data_preprocessor or {'type': 'VOSDataPreprocessor'}
+        super().__init__(data_preprocessor, init_cfg)
+        self.backbone = MODELS.build(backbone)
+        self.propagator = MODELS.build(
+            {'type': 'LabelPropagator', **(propagator or {})}
+        )
+        self.codec = TASK_UTILS.build({'type': 'MaskCodec', **(codec or {})})
+        self.feature_index = feature_index
+        self._started = False
+        self._register_load_state_dict_pre_hook(
+            adopt_backbone_weights, with_module=True
+        )
+
+    def forward(
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: Optional[List[VOSDataSample]] = None,
+        mode: str = 'tensor',
+    ) -> Union[List[Tensor], List[VOSDataSample]]:
+        """Run one of mmengine's modes.
+
+        Args:
+            inputs: Normalised frames, each ``(3, H, W)``.
+            data_samples: One per frame (mode ``'predict'``).
+            mode: ``'predict'``, or ``'tensor'`` for features.
+
+        Returns:
+            Samples with predictions, or features ``(1, C, h, w)`` per frame.
+
+        Raises:
+            ValueError: For any other mode: there is nothing to train.
+        """
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'tensor':
+            return self.extract_feat(inputs)
+        raise ValueError(
+            f'LabelPropagationVOS has no mode {mode!r}: it is not trained '
+            "(expected 'predict' or 'tensor'); train its backbone with HVC"
+        )
+
+    def extract_feat(self, inputs: Sequence[Tensor]) -> List[Tensor]:
+        """Compute unit features; frames of one size go in one batch.
+
+        Args:
+            inputs: Normalised frames, each ``(3, H, W)``.
+
+        Returns:
+            ``(1, C, h, w)`` fp32 per frame.
+        """
+        features: List[Tensor] = []
+        for _, frames in groupby(inputs, key=lambda frame: frame.shape):
+            maps = self.backbone(torch.stack(list(frames)))
+            batch = unit_features(maps, self.feature_index)
+            features += batch.split(1)
+        return features
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: Sequence[Tensor], data_samples: List[VOSDataSample]
+    ) -> List[VOSDataSample]:
+        """Carry the labels on through the next frames of the stream.
+
+        Args:
+            inputs: Normalised frames ``(3, H, W)``, in video order.
+            data_samples: One per frame. ``starts_video`` begins anew,
+                ``prompt_ids`` brings new objects.
+
+        Returns:
+            The same samples with the codec's prediction (``pred_ids``).
+
+        Raises:
+            ValueError: When a video's frames differ in size.
+        """
+        for features, sample in zip(self.extract_feat(inputs), data_samples):
+            if sample.get('starts_video', False):
+                self.reset()
+            grid = tuple(features.shape[-2:])
+            labels = self.codec.encode(sample, grid)
+            if labels is not None:
+                labels = labels.to(features)
+            soft_labels = None
+            if self._started or labels is not None:
+                soft_labels = self.propagator.step(features, labels)
+                self._started = True
+            self.codec.decode(soft_labels, sample)
+        return data_samples
+
+    def reset(self) -> None:
+        """Forget the video: the next frame must bring labels."""
+        self._started = False
+        self.propagator.reset()
+        self.codec.reset()

@@ -1,0 +1,126 @@
+"""Score a backbone: ``python tools/test.py configs/hvc_davis.py [CKPT]``."""
+
+import argparse
+import os
+import os.path as osp
+from typing import List
+
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner, find_latest_checkpoint
+
+from hvc_mm.utils import register_all_modules
+
+PRETRAINING = 'work_dirs/hvc_coco'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test a model')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help="weights; by default the config's load_from, else the last "
+        f"checkpoint of {PRETRAINING}; 'none' tests random weights",
+    )
+    parser.add_argument(
+        '--checkpoint',
+        dest='checkpoint_option',
+        metavar='CHECKPOINT',
+        help='the same, as an option',
+    )
+    parser.add_argument(
+        '--work-dir', help='where logs and results go (work_dirs/CONFIG)'
+    )
+    parser.add_argument('--out', metavar='DIR', help='write palette PNGs here')
+    parser.add_argument(
+        '--format-only',
+        action='store_true',
+        help='write the PNGs, score nothing (needs --out, or a config that '
+        'names a folder)',
+    )
+    parser.add_argument(
+        '--show-dir', metavar='DIR', help='write frames with masks over them'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+    )
+    # torch >= 2 launchers pass the first spelling, older ones the second.
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+    args = parser.parse_args()
+    if args.checkpoint and args.checkpoint_option:
+        parser.error('give the checkpoint once')
+    args.checkpoint = args.checkpoint or args.checkpoint_option
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def choose_checkpoint(cfg: Config, given: str) -> str:
+    """Find the weights to test, or stop with what to do about it."""
+    if given == 'none':
+        return None
+    if given:
+        if '://' not in given and not osp.isfile(given):
+            raise SystemExit(f'checkpoint {given}: there is no such file')
+        return given
+    if cfg.get('load_from'):
+        return cfg.load_from
+    latest = None
+    if osp.isdir(PRETRAINING):
+        latest = find_latest_checkpoint(PRETRAINING)
+    if latest is None:
+        raise SystemExit(
+            'no weights to test: give a checkpoint, set load_from, or train '
+            'one first with `python tools/train.py configs/hvc_coco.py` '
+            "('none' tests random weights)"
+        )
+    return latest
+
+
+def _evaluators(cfg: Config) -> List[dict]:
+    evaluator = cfg.test_evaluator
+    return evaluator if isinstance(evaluator, list) else [evaluator]
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply what the command line says."""
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    name = osp.splitext(osp.basename(args.config))[0]
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
+    cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
+    for evaluator in _evaluators(cfg):
+        if args.out:
+            evaluator['out_dir'] = args.out
+        if args.format_only:
+            evaluator['format_only'] = True
+    if args.show_dir:
+        cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
+        cfg.setdefault('custom_hooks', []).append(
+            dict(type='VOSVisualizationHook', out_dir=args.show_dir)
+        )
+    if args.launcher != 'none' and not torch.cuda.is_available():
+        cfg.env_cfg.dist_cfg.backend = 'gloo'
+    return cfg
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    register_all_modules(init_default_scope=False)
+    Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()
