@@ -1,0 +1,264 @@
+"""HVC's hybrid loss, from the list of positive pairs.
+
+N: samples, C: channels, P: positive pairs of the batch, h w: feature grid.
+
+For query ``q``, key ``k`` and the pseudo-flow fields ``F(q, k)``, ``F(k, q)``
+normalised over their two channels (HVC, arXiv 2404.13505):
+
+    static  = -2 mean_N ( sum_P <q_a, k_b> / (n + 1e-6) )
+    dynamic = -2 mean_N ( sum_P <F(q, k)_a, F(k, q)_b> / (n + 1e-6) )
+
+with P the n pairs of bins (a, b) of a sample whose centres lie close by.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, Optional, Tuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+from hvc_mm.registry import MODELS
+
+from .dense_hybrid_loss import check_hybrid_inputs, dense_hybrid_loss
+from .positive_pairs import PositivePairs, find_positive_pairs
+
+# Candidate pairs per bin beyond which matrix products beat gathered rows.
+_DENSE_BEYOND = 5.0
+# Pairs whose rows are held at a time: 16 MB of C = 256 in fp32.
+_BLOCK = 1 << 14
+
+
+def hybrid_correspondence_loss(
+    query: Tensor,
+    key: Tensor,
+    flow_forward: Tensor,
+    flow_backward: Tensor,
+    query_box: Tensor,
+    key_box: Tensor,
+    pos_radius: float = 0.1,
+) -> Tuple[Tensor, Tensor]:
+    """Static and dynamic term of the hybrid loss.
+
+    Equal to :func:`~hvc_mm.models.losses.dense_hybrid_loss` for any radius.
+    Everything is computed in fp32 (or the inputs' fp64), under autocast too.
+
+    Args:
+        query: ``(N, C, h, w)``, L2-normalised over C.
+        key: ``(N, C, h, w)``, L2-normalised over C.
+        flow_forward: ``(N, 2, h, w)``, raw field F(query, key).
+        flow_backward: ``(N, 2, h, w)``, raw field F(key, query).
+        query_box: ``(N, 4)``, crop of the query in the image,
+            ``(x1, y1, x2, y2)``. On the CPU, also when the maps are on a
+            GPU, it costs no synchronisation.
+        key_box: ``(N, 4)``, likewise of the key.
+        pos_radius: A pair is positive when the distance of its bins'
+            centres is below this many of the larger bin's diagonals.
+
+    Returns:
+        ``(static, dynamic)``, scalars in [-2, 2]; the factor -2 is in them.
+
+    Raises:
+        ValueError: Shapes that do not fit, empty boxes, a radius <= 0.
+
+    Example:
+        >>> q, k = (F.normalize(torch.randn(2, 8, 4, 4)) for _ in range(2))
+        >>> there, back = torch.randn(2, 2, 2, 4, 4)
+        >>> box = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.2, 0.1, 0.9, 0.8]])
+        >>> static, dynamic = hybrid_correspondence_loss(
+        ...     q, k, there, back, box, box)
+    """
+    check_hybrid_inputs(query, key, flow_forward, flow_backward, query_box)
+    pairs = _pairs_if_few(query_box, key_box, query, pos_radius)
+    return _hybrid_terms(
+        (query, key, flow_forward, flow_backward),
+        (query_box, key_box),
+        pos_radius,
+        pairs,
+    )
+
+
+@MODELS.register_module()
+class HybridCorrespondenceLoss(nn.Module):
+    """Hybrid loss of two views, in both directions.
+
+    ``L(p1, z2, box1, box2) + L(p2, z1, box2, box1)``, where the second
+    direction's positive pairs are the first one's, swapped.
+
+    Args:
+        pos_radius: See :func:`hybrid_correspondence_loss`.
+        static_weight: Factor of the static (spatial) term.
+        dynamic_weight: Factor of the dynamic (pseudo-flow) term.
+
+    Example:
+        >>> from hvc_mm.models.heads import PseudoFlowHead
+        >>> loss, head = HybridCorrespondenceLoss(), PseudoFlowHead(8)
+        >>> p1, p2, z1, z2 = F.normalize(torch.randn(4, 2, 8, 4, 4), dim=2)
+        >>> box = torch.tensor([[0.0, 0.0, 0.5, 0.5], [0.2, 0.1, 0.9, 0.8]])
+        >>> sorted(loss(p1, p2, z1, z2, head, box, box))
+        ['loss_dynamic', 'loss_static']
+    """
+
+    def __init__(
+        self,
+        pos_radius: float = 0.1,
+        static_weight: float = 1.0,
+        dynamic_weight: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if not pos_radius > 0:
+            raise ValueError(f'expected pos_radius > 0, got {pos_radius}')
+        self.pos_radius = pos_radius
+        self.static_weight = static_weight
+        self.dynamic_weight = dynamic_weight
+
+    def forward(
+        self,
+        p1: Tensor,
+        p2: Tensor,
+        z1: Tensor,
+        z2: Tensor,
+        flow_head: nn.Module,
+        box1: Tensor,
+        box2: Tensor,
+    ) -> Dict[str, Tensor]:
+        """Both terms, summed over both directions.
+
+        Args:
+            p1: ``(N, C, h, w)``, prediction of view 1, L2-normalised.
+            p2: ``(N, C, h, w)``, prediction of view 2, L2-normalised.
+            z1: ``(N, C, h, w)``, target projection of view 1, likewise.
+            z2: ``(N, C, h, w)``, target projection of view 2, likewise.
+            flow_head: A :class:`~hvc_mm.models.heads.PseudoFlowHead`, or a
+                module with its ``forward_backward(query, key)``. It is
+                applied to (p1, z2), (z2, p1), (p2, z1), (z1, p2), in this
+                order.
+            box1: ``(N, 4)``, crop of view 1, ``(x1, y1, x2, y2)``; best
+                left on the CPU.
+            box2: ``(N, 4)``, crop of view 2.
+
+        Returns:
+            ``loss_static`` and ``loss_dynamic``, scalars in [-4, 4] times
+            their weights.
+
+        Raises:
+            ValueError: Shapes that do not fit, empty boxes.
+        """
+        pairs = _pairs_if_few(box1, box2, p1, self.pos_radius)
+        static, dynamic = 0.0, 0.0
+        for query, key, boxes, found in (
+            (p1, z2, (box1, box2), pairs),
+            (p2, z1, (box2, box1), pairs and pairs.transposed()),
+        ):
+            flows = flow_head.forward_backward(query, key)
+            check_hybrid_inputs(query, key, *flows, boxes[0])
+            terms = _hybrid_terms(
+                (query, key, *flows), boxes, self.pos_radius, found
+            )
+            static, dynamic = static + terms[0], dynamic + terms[1]
+        return {
+            'loss_static': static * self.static_weight,
+            'loss_dynamic': dynamic * self.dynamic_weight,
+        }
+
+
+def _pairs_if_few(
+    query_box: Tensor, key_box: Tensor, like: Tensor, pos_radius: float
+) -> Optional[PositivePairs]:
+    """The pair list on ``like``'s device; None: take the dense form."""
+    samples, _, height, width = like.shape
+    pairs = find_positive_pairs(
+        query_box,
+        key_box,
+        (height, width),
+        pos_radius,
+        max_candidates=_DENSE_BEYOND * samples * height * width,
+    )
+    return pairs and pairs.to(like.device)
+
+
+def _hybrid_terms(
+    maps: Tuple[Tensor, Tensor, Tensor, Tensor],
+    boxes: Tuple[Tensor, Tensor],
+    pos_radius: float,
+    pairs: Optional[PositivePairs],
+) -> Tuple[Tensor, Tensor]:
+    """``maps``: query, key, forward field, backward field."""
+    query, key, flow_forward, flow_backward = maps
+    with torch.autocast(query.device.type, enabled=False):
+        if pairs is None:
+            # One sample at a time, so that memory does not grow with N
+            # times the square of the grid.
+            return dense_hybrid_loss(
+                *(_at_least_fp32(part) for part in maps),
+                *(box.to(query.device) for box in boxes),
+                pos_radius,
+                chunk=1,
+            )
+        static = _PairSum.apply(query, key, *pairs[:4])
+        there = _rows(flow_forward, pairs.sample, pairs.query)
+        back = _rows(flow_backward, pairs.sample, pairs.key)
+        cosine = (F.normalize(there) * F.normalize(back)).sum(1)
+        dynamic = (cosine * pairs.weight.to(cosine)).sum()
+        return -2 * static, -2 * dynamic
+
+
+class _PairSum(torch.autograd.Function):
+    """``sum_P weight <query[a], key[b]>`` in blocks of pairs.
+
+    The gradient is written down so that the gathered rows need not be kept
+    and only one full-size map is made for each input that needs a gradient.
+    It is summed in fp32 whatever the inputs are, and in a fixed order on a
+    GPU too.
+    """
+
+    @staticmethod
+    def forward(ctx, query, key, sample, at_query, at_key, weight):
+        ctx.save_for_backward(query, key, sample, at_query, at_key, weight)
+        total = query.new_zeros((), dtype=_at_least_fp32(query[:0]).dtype)
+        for block in _blocks(sample):
+            rows_q = _rows(query, sample[block], at_query[block])
+            rows_k = _rows(key, sample[block], at_key[block])
+            total += ((rows_q * rows_k).sum(1) * weight[block].to(total)).sum()
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad):
+        query, key, sample, at_query, at_key, weight = ctx.saved_tensors
+        weight = weight.to(grad) * grad
+        grads = []
+        for needed, mine, at_mine, other, at_other in (
+            (ctx.needs_input_grad[0], query, at_query, key, at_key),
+            (ctx.needs_input_grad[1], key, at_key, query, at_query),
+        ):
+            if not needed:
+                grads.append(None)
+                continue
+            total = torch.zeros_like(mine, dtype=grad.dtype)
+            by_cell = total.flatten(2).transpose(1, 2)
+            for block in _blocks(sample):
+                rows = _rows(other, sample[block], at_other[block])
+                by_cell.index_put_(
+                    (sample[block], at_mine[block]),
+                    rows * weight[block, None],
+                    accumulate=True,
+                )
+            grads.append(total.to(mine.dtype))
+        return (*grads, None, None, None, None)
+
+
+def _rows(maps: Tensor, sample: Tensor, cell: Tensor) -> Tensor:
+    """``(N, C, h, w)`` at P places -> ``(P, C)``, in fp32 or fp64."""
+    return _at_least_fp32(maps.flatten(2).transpose(1, 2)[sample, cell])
+
+
+def _blocks(pairs: Tensor) -> Iterator[slice]:
+    for start in range(0, len(pairs), _BLOCK):
+        yield slice(start, start + _BLOCK)
+
+
+def _at_least_fp32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()
