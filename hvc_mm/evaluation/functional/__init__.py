@@ -1,1 +1,24 @@
-"""functional of hvc_mm."""
+"""Scores as pure functions on numpy arrays."""
+
+from .boundary_accuracy import boundary_accuracy, mask_boundary
+from .confusion import confusion_matrix, iou_from_confusion
+from .pck import pck, pck_per_joint
+from .region_similarity import region_similarity
+from .sequence_statistics import (
+    SequenceStatistics,
+    davis_summary,
+    sequence_statistics,
+)
+
+__all__ = [
+    'SequenceStatistics',
+    'boundary_accuracy',
+    'confusion_matrix',
+    'davis_summary',
+    'iou_from_confusion',
+    'mask_boundary',
+    'pck',
+    'pck_per_joint',
+    'region_similarity',
+    'sequence_statistics',
+]
