@@ -1,0 +1,177 @@
+"""Build hvc_mm, with the folder `.mim` that OpenMMLab's tools look into.
+
+Names and ranges only: the exact versions that were tried together are in
+`requirements/`. torch, torchvision and mmcv (or mmcv-lite) are the user's own
+choice of build, so they are not required here; `import hvc_mm` says what is
+missing and how to get it.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+PACKAGE = 'hvc_mm'
+# What goes into `hvc_mm/.mim`, where the package is installed: `mim` and
+# `_base_ = 'hvc_mm::...'` read it there.
+MIM_REQUIRED = ('configs', 'tools', 'requirements')
+MIM_OPTIONAL = ('model-index.yml', 'dataset-index.yml')
+
+INSTALL_REQUIRES = [
+    'mmengine>=0.10.0,<1.0.0',
+    # No mmcv of today was built with numpy 2 in mind.
+    'numpy>=1.21,<2',
+    'packaging',
+    'pillow',
+    'rich',
+    'scipy',
+]
+EXTRAS_REQUIRE = {
+    # mmcv with operators has to be there first.
+    'det': ['mmdet>=3.0.0rc5,<3.4.0'],
+    # What MMTracking 1.0.0rc1 needs beside itself. It, mmcls and trackeval
+    # are installed with --no-deps: their metadata cannot be satisfied.
+    'track': [
+        'attributee',
+        'lap',
+        'matplotlib',
+        'modelindex',
+        'motmetrics',
+        'pandas',
+        'pycocotools',
+        'scikit-learn',
+        'seaborn',
+        'six',
+        'tabulate',
+        'terminaltables',
+        'tqdm',
+    ],
+    # The photographs in these wheels make the sample data set.
+    'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    'tests': [
+        'hypothesis',
+        'pycocotools',
+        'pytest',
+        'pytest-timeout',
+        'scikit-image',
+        'scikit-learn',
+        'vos-benchmark',
+    ],
+    'lint': ['ruff'],
+    'docs': ['furo', 'myst-parser', 'sphinx'],
+}
+
+
+def mim_entries():
+    """Paths under ROOT that belong into `.mim`."""
+    for name in MIM_REQUIRED:
+        if not (ROOT / name).is_dir():
+            raise FileNotFoundError(
+                f'{ROOT / name}: not found, but the package ships it; '
+                'build from a whole checkout or source archive'
+            )
+        yield ROOT / name
+    for name in MIM_OPTIONAL:
+        if (ROOT / name).is_file():
+            yield ROOT / name
+
+
+def mim_files():
+    """Every file below `mim_entries`, caches left out."""
+    for entry in mim_entries():
+        for path in [entry] if entry.is_file() else sorted(entry.rglob('*')):
+            if path.is_file() and '__pycache__' not in path.parts:
+                yield path
+
+
+def link_mim():
+    """An editable install: links, so that an edit needs no new install."""
+    mim = ROOT / PACKAGE / '.mim'
+    shutil.rmtree(mim, ignore_errors=True)
+    mim.mkdir()
+    for entry in mim_entries():
+        link = mim / entry.name
+        try:
+            link.symlink_to(os.path.relpath(entry, mim))
+        except OSError:  # Windows without the right to make links
+            copy = shutil.copytree if entry.is_dir() else shutil.copy2
+            copy(entry, link)
+
+
+class BuildPyWithMim(build_py):
+    """Adds `.mim`: copies in a wheel, links in an editable install.
+
+    `pip install .`, wheels and today's `pip install -e .` all run `build_py`;
+    the last one (the command `editable_wheel`) sets `editable_mode`.
+    """
+
+    def run(self):
+        super().run()
+        if getattr(self, 'editable_mode', False):
+            link_mim()
+            return
+        for source, target in self._mim_outputs():
+            self.mkpath(os.path.dirname(target))
+            self.copy_file(str(source), target)
+
+    def _mim_outputs(self):
+        mim = os.path.join(self.build_lib, PACKAGE, '.mim')
+        for source in mim_files():
+            yield source, os.path.join(mim, str(source.relative_to(ROOT)))
+
+    def get_outputs(self, include_bytecode=1):
+        outputs = super().get_outputs(include_bytecode)
+        if getattr(self, 'editable_mode', False):
+            return outputs
+        return outputs + [target for _, target in self._mim_outputs()]
+
+
+def commands():
+    """Command classes; `develop` only where setuptools still has its own."""
+    found = {'build_py': BuildPyWithMim}
+    try:
+        from setuptools.command.develop import develop
+    except ImportError:
+        return found
+
+    class DevelopWithMim(develop):
+        """`setup.py develop`, which pip before 21.3 runs for `-e`."""
+
+        def run(self):
+            link_mim()
+            super().run()
+
+    found['develop'] = DevelopWithMim
+    return found
+
+
+def version():
+    """The version, read without importing the package."""
+    scope = {}
+    exec((ROOT / PACKAGE / 'version.py').read_text(encoding='utf-8'), scope)
+    return scope['__version__']
+
+
+def readme():
+    """The project's page, if the checkout has one."""
+    path = ROOT / 'README.md'
+    return path.read_text(encoding='utf-8') if path.is_file() else ''
+
+
+setup(
+    name=PACKAGE,
+    version=version(),
+    description='Hybrid Visual Correspondence: self-supervised video object '
+    'segmentation for OpenMMLab',
+    long_description=readme(),
+    long_description_content_type='text/markdown',
+    packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    python_requires='>=3.8',
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    cmdclass=commands(),
+    zip_safe=False,
+)
