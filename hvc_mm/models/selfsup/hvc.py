@@ -49,7 +49,11 @@ class HVC(BaseModel):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        super().__init__(data_preprocessor, init_cfg)
+        # Built here, where names without a scope are hvc_mm's: BaseModel
+        # would look in mmengine's own registry.
+        preprocessor = {'type': 'PairedViewsDataPreprocessor'}
+        preprocessor.update(data_preprocessor or {})
+        super().__init__(MODELS.build(preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
         self.projector = MODELS.build(projector)
         self.predictor = MODELS.build(predictor)

@@ -52,8 +52,12 @@ class LabelPropagationVOS(BaseModel):
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
     ) -> None:
-        data_preprocessor = data_preprocessor or {'type': 'VOSDataPreprocessor'}
-        super().__init__(data_preprocessor, init_cfg)
+        # Built here, where names without a scope are hvc_mm's: BaseModel
+        # would look in mmengine's own registry.
+        preprocessor = MODELS.build(
+            {'type': 'VOSDataPreprocessor', **(data_preprocessor or {})}
+        )
+        super().__init__(preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
         self.propagator = MODELS.build(
             {'type': 'LabelPropagator', **(propagator or {})}

@@ -1,0 +1,35 @@
+"""FeatureEnsemble against its formula."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hvc_mm.models.backbones import FeatureEnsemble
+
+R18 = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(1,))
+R50 = dict(type='hvc_mm.HVCResNet', depth=50, out_indices=(0, 1))
+
+
+def test_joins_weighted_unit_features():
+    torch.manual_seed(0)
+    ensemble = FeatureEnsemble(
+        [R18, R50], weights=[1.05, 1], feature_index=[None, 1]
+    ).eval()
+    x = torch.randn(2, 3, 32, 48)
+    with torch.no_grad():
+        (joined,) = ensemble(x)
+        first = F.normalize(ensemble.members[0](x)[0], dim=1)
+        second = F.normalize(ensemble.members[1](x)[1], dim=1)
+    expected = F.normalize(torch.cat([1.05 * first, second], 1), dim=1)
+    assert joined.shape == (2, 128 + 512, 4, 6)
+    torch.testing.assert_close(joined, expected)
+    share = joined[:, :128].norm(dim=1) / joined[:, 128:].norm(dim=1)
+    torch.testing.assert_close(share, torch.full_like(share, 1.05))
+
+
+def test_refuses_members_that_do_not_fit():
+    with pytest.raises(ValueError, match='2 members, 1 weights'):
+        FeatureEnsemble([R18, R18], weights=[1.0])
+    ensemble = FeatureEnsemble([R18, dict(R18, out_indices=(0,))])
+    with pytest.raises(ValueError, match='grids'):
+        ensemble(torch.zeros(1, 3, 32, 32))

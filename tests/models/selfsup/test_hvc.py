@@ -1,0 +1,142 @@
+"""HVC: the step as the algorithm describes it."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from hvc_mm.models.losses import hybrid_correspondence_loss
+from hvc_mm.registry import MODELS
+from hvc_mm.structures import PairedViewSample
+
+CONFIG = dict(
+    type='hvc_mm.HVC',
+    backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
+    projector=dict(
+        type='ConvProjector',
+        in_channels=128,
+        hidden_channels=16,
+        out_channels=8,
+    ),
+    predictor=dict(
+        type='ConvProjector',
+        in_channels=8,
+        hidden_channels=16,
+        out_channels=8,
+    ),
+    flow_head=dict(type='PseudoFlowHead', in_channels=8, hidden_channels=6),
+    loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
+    target=dict(type='CosineMomentumTarget', total_steps=10),
+    data_preprocessor=dict(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0]),
+)
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return MODELS.build(copy.deepcopy(CONFIG)).train()
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    views = [torch.randn(3, 3, 32, 32) for _ in range(2)]
+    rng = np.random.default_rng(1)
+    samples = []
+    for _ in range(3):
+        low = rng.uniform(0, 0.3, (2, 2))
+        boxes = np.hstack([low, low + rng.uniform(0.3, 0.7, (2, 2))])
+        boxes = boxes.astype(np.float32)
+        samples.append(
+            PairedViewSample(metainfo=dict(box1=boxes[0], box2=boxes[1]))
+        )
+    return views, samples
+
+
+def test_loss_is_the_sum_over_both_directions(model, batch):
+    views, samples = batch
+    twin = copy.deepcopy(model)
+    losses = model(views, samples, mode='loss')
+    p1, p2 = (
+        F.normalize(twin.predictor(twin.projector(twin.backbone(v))), dim=1)
+        for v in views
+    )
+    target = twin.target.module
+    z1, z2 = (
+        F.normalize(target['projector'](target['backbone'](v)), dim=1).detach()
+        for v in views
+    )
+    boxes = [
+        torch.from_numpy(np.stack([s.get(f'box{i}') for s in samples]))
+        for i in (1, 2)
+    ]
+    expected = torch.zeros(2)
+    for q, k, box_q, box_k in ((p1, z2, *boxes), (p2, z1, *boxes[::-1])):
+        forward, backward = twin.flow_head(q, k), twin.flow_head(k, q)
+        expected += torch.stack(
+            hybrid_correspondence_loss(
+                q, k, forward, backward, box_q, box_k, pos_radius=0.5
+            )
+        )
+    assert list(losses) == ['loss_static', 'loss_dynamic']
+    torch.testing.assert_close(
+        torch.stack(list(losses.values())), expected, rtol=1e-4, atol=1e-5
+    )
+    assert losses['loss_static'] != 0
+
+
+def test_gradients_reach_the_online_network_only(model, batch):
+    views, samples = batch
+    sum(model(views, samples, mode='loss').values()).backward()
+    for name, parameter in model.named_parameters():
+        if name.startswith('target.'):
+            assert not parameter.requires_grad, name
+        else:
+            assert parameter.grad is not None, name
+    assert model.backbone.conv1.weight.grad.abs().sum() > 0
+
+
+def test_target_moves_before_it_sees_the_views(model, batch):
+    """A changed online network shows in the target within the same step."""
+    model(*batch, mode='loss')
+    with torch.no_grad():
+        model.projector.conv3.bias.add_(1.0)
+    before = model.target.module['projector'].conv3.bias.clone()
+    momentum = model.target.momentum(1)
+    model(*batch, mode='loss')
+    after = model.target.module['projector'].conv3.bias
+    torch.testing.assert_close(
+        after - before, torch.full_like(after, 1 - momentum)
+    )
+    assert int(model.target.steps) == 2
+
+
+def test_target_batch_norms_keep_their_own_statistics(model, batch):
+    model(*batch, mode='loss')
+    with torch.no_grad():
+        model.projector.conv1.bias.add_(5.0)
+    for _ in range(2):
+        model(*batch, mode='loss')
+    online = model.projector.bn1.running_mean
+    target = model.target.module['projector'].bn1.running_mean
+    assert model.target.training
+    assert (online - target).abs().max() > 0.1
+    assert target.abs().max() > 0
+
+
+def test_state_dict_names_and_tensor_mode(model, batch):
+    names = set(model.state_dict())
+    assert {
+        'backbone.conv1.weight',
+        'predictor.conv3.bias',
+        'flow_head.conv2.weight',
+        'target.steps',
+        'target.module.backbone.conv1.weight',
+        'target.module.projector.conv3.bias',
+    } <= names
+    assert model(batch[0][0])[0].shape == (3, 128, 4, 4)
+    assert len(model(batch[0])) == 2
+    with pytest.raises(ValueError, match='predict'):
+        model(*batch, mode='predict')

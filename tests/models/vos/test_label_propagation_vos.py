@@ -1,0 +1,133 @@
+"""The whole model on the reference sequences, and as a stream of videos."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+
+from hvc_mm.models.vos import LabelPropagationVOS
+from hvc_mm.registry import MODELS
+from hvc_mm.structures import VOSDataSample
+
+
+@MODELS.register_module()
+class PooledChannels(BaseModule):
+    """A 4x4 average pool of some channels, in place of a network."""
+
+    def __init__(self, first, last):
+        super().__init__()
+        self.slice = slice(first, last)
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, x):
+        return (F.avg_pool2d(x[:, self.slice], 4),)
+
+
+def _model(backbone, **propagator):
+    return LabelPropagationVOS(
+        backbone=backbone,
+        propagator=propagator,
+        codec=dict(with_confidence=True),
+        data_preprocessor=dict(type='mmengine.BaseDataPreprocessor'),
+    ).eval()
+
+
+def _pool(first, last):
+    return dict(type='hvc_mm.PooledChannels', first=first, last=last)
+
+
+@pytest.mark.parametrize('name', ['single', 'late_object', 'ensemble'])
+def test_reproduces_the_reference_sequences(golden_dir, name):
+    golden = np.load(golden_dir / f'sequence_{name}.npz')
+    backbone = _pool(0, 6)
+    if golden['ensemble']:
+        backbone = dict(
+            type='FeatureEnsemble',
+            members=[_pool(0, 6), _pool(6, 10)],
+            weights=[float(golden['ensemble_weight']), 1.0],
+        )
+    model = _model(
+        backbone,
+        radius=int(golden['radius']),
+        topk=int(golden['topk']),
+        temperature=float(golden['temperature']),
+        context=int(golden['context']),
+    )
+    frames = torch.from_numpy(golden['frames'])
+    late = int(golden['late_frame'])
+    samples = []
+    for index in range(len(frames)):
+        sample = VOSDataSample(
+            metainfo=dict(
+                starts_video=index == 0, ori_shape=tuple(frames.shape[-2:])
+            )
+        )
+        if index == 0:
+            sample.prompt_ids = torch.from_numpy(golden['first_frame_ids'])
+        elif index == late:
+            # The file also shows the known object; data sets drop it.
+            newcomers = golden['late_frame_ids'].copy()
+            newcomers[np.isin(newcomers, golden['first_frame_ids'])] = 0
+            sample.prompt_ids = torch.from_numpy(newcomers)
+        samples.append(sample)
+    # Batches that do not divide the video: the stream must not notice.
+    for start in range(0, len(frames), 4):
+        model.predict(
+            list(frames[start : start + 4]), samples[start : start + 4]
+        )
+    ids = np.stack([s.pred_ids.numpy() for s in samples])
+    confidence = np.stack([s.pred_confidence.numpy() for s in samples])
+    np.testing.assert_array_equal(ids, golden['pred_ids'])
+    np.testing.assert_allclose(confidence, golden['pred_conf'], atol=1e-4)
+
+
+def _stream(lengths, size=(16, 24), seed=0):
+    """Videos of random frames; objects are given from `starts` on."""
+    generator = torch.Generator().manual_seed(seed)
+    frames, samples = [], []
+    for video, length in enumerate(lengths):
+        for index in range(length):
+            frames.append(torch.rand(6, *size, generator=generator))
+            sample = VOSDataSample(
+                metainfo=dict(
+                    video=str(video),
+                    starts_video=index == 0,
+                    ori_shape=size,
+                )
+            )
+            if index == 1:  # the object appears in the second frame
+                ids = torch.zeros(size, dtype=torch.uint8)
+                ids[:8, :12] = 3
+                sample.prompt_ids = ids
+            samples.append(sample)
+    return frames, samples
+
+
+def test_videos_in_one_batch_do_not_mix_and_early_frames_are_empty():
+    model = _model(_pool(0, 6), radius=4, topk=3, context=2)
+    frames, together = _stream([4, 3])
+    model.predict(frames, together)
+    frames, alone = _stream([4, 3])
+    model.predict(frames[4:], alone[4:])
+    for a, b in zip(together[4:], alone[4:]):
+        assert torch.equal(a.pred_ids, b.pred_ids)
+    assert not together[0].pred_ids.any()
+    assert not together[4].pred_ids.any()
+    assert together[1].pred_ids.unique().tolist() == [0, 3]
+
+
+def test_frames_of_differing_size_are_an_error_within_a_video():
+    model = _model(_pool(0, 6), radius=4, topk=3, context=2)
+    frames, samples = _stream([3])
+    frames[2] = torch.rand(6, 16, 32)
+    with pytest.raises(ValueError, match=r'\(1, 6, 4, 8\)'):
+        model.predict(frames, samples)
+
+
+def test_modes():
+    model = _model(_pool(0, 6))
+    (features,) = model([torch.rand(6, 16, 24)])
+    assert features.shape == (1, 6, 4, 6)
+    with pytest.raises(ValueError, match='not trained'):
+        model([torch.rand(6, 16, 24)], mode='loss')
