@@ -133,15 +133,21 @@ class HVC(BaseModel):
         )
 
     def _predict(self, view: Tensor) -> Tensor:
-        """Online prediction, ``(N, C, h, w)`` of unit length, in fp32."""
+        """Online prediction, ``(N, C, h, w)`` of unit length."""
         projection = self.projector(self.backbone(view))
-        return F.normalize(self.predictor(projection).float(), dim=1)
+        return _unit(self.predictor(projection))
 
     def _project(self, view: Tensor) -> Tensor:
-        """Target projection, ``(N, C, h, w)`` of unit length, in fp32."""
+        """Target projection, ``(N, C, h, w)`` of unit length."""
         target = self.target.module
         projection = target['projector'](target['backbone'](view))
-        return F.normalize(projection.float(), dim=1)
+        return _unit(projection)
+
+
+def _unit(features: Tensor) -> Tensor:
+    """L2-normalise over channels, in fp32 at least (autocast gives less)."""
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    return F.normalize(features.to(dtype), dim=1)
 
 
 def _stack(boxes: List[np.ndarray]) -> Tensor:
