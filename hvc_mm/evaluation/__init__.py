@@ -1,1 +1,5 @@
-"""evaluation of hvc_mm."""
+"""Scores as functions (`functional`), benchmarks as metrics (`metrics`)."""
+
+from .metrics import VOSMetric
+
+__all__ = ['VOSMetric']
