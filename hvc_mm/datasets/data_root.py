@@ -20,7 +20,7 @@ DEFAULT_DATA_ROOT = 'data'
 _NOT_DATA = ('work_dir', 'data_root')
 
 
-def load_config(
+def read_config(
     filename: Union[str, Path], cfg_options: Optional[dict] = None
 ) -> Config:
     """Read a config, apply options to it, and settle where the data are.
@@ -70,9 +70,10 @@ def _moved(key: str, value: Any, old: Sequence[str], new: str) -> Any:
     if isinstance(value, str):
         for root in old:
             # A bare 'data' may mean anything but where a root is asked for.
-            is_root = value == root and key.endswith('root')
-            if is_root or value.startswith(root + '/'):
-                return new + value[len(root) :]
+            if value.rstrip('/') == root and key.endswith('root'):
+                return new
+            if value.startswith(root + '/'):
+                return f'{new}/{value[len(root) :].lstrip("/")}'
     elif isinstance(value, dict):
         for name in value:
             value[name] = _moved(name, value[name], old, new)

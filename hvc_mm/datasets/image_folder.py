@@ -68,7 +68,9 @@ class ImageFolderDataset(BaseDataset):
         """
         paths = {}  # keeps the order, drops what comes twice
         for source in self.sources:
-            source = osp.join(self.data_root, osp.expanduser(source))
+            source = osp.normpath(
+                osp.join(self.data_root, osp.expanduser(source))
+            )
             paths.update(dict.fromkeys(self._images_of(source)))
         return [dict(img_path=path) for path in paths]
 

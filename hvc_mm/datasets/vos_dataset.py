@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-from typing import Dict, List, Optional, Tuple
-
-import numpy as np
+from typing import Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
 from .image_io import read_image_size
 from .mask_io import read_id_mask
-from .prompts import VOID, Prompt
+from .prompts import Prompt, objects_in, without_void
 from .video_dataset import VideoDataset, VideoRecord
 from .video_files import (
     check_folder,
@@ -41,8 +39,9 @@ class VOSDataset(VideoDataset):
             earliest frame whose mask holds it (all masks are read to find
             out).
         max_objects: The largest id that the run can hold; None for any.
-        binary_masks: Masks of 0 and 255, as DAVIS-2016 draws them: every
-            value but 0 is object 1.
+        binary_masks: Every value of a mask but 0 is object 1. None: that
+            holds for masks of nothing but 0 and 255, as DAVIS-2016 draws
+            them; elsewhere 255 is void.
         **kwargs: See :class:`VideoDataset` and mmengine's ``BaseDataset``.
 
     Raises:
@@ -62,7 +61,7 @@ class VOSDataset(VideoDataset):
         data_prefix: Optional[dict] = None,
         prompt_at: str = 'first_frame',
         max_objects: Optional[int] = None,
-        binary_masks: bool = False,
+        binary_masks: Optional[bool] = None,
         **kwargs,
     ) -> None:
         if prompt_at not in _PROMPT_AT:
@@ -104,14 +103,14 @@ class VOSDataset(VideoDataset):
             frame = frames[stems.index(stem)]
             # Before the run, not when it comes to this video hours later.
             ids = prompt.read(read_image_size(frame))
-            num_objects += np.count_nonzero(np.bincount(ids.ravel())[1:])
+            num_objects += len(objects_in(ids))
             prompts[stem] = dict(prompt=prompt.to_dict())
         return VideoRecord(
             name=name,
             frames=frames,
             gt_paths=masks,
             prompts=prompts,
-            num_objects=int(num_objects),
+            num_objects=num_objects,
         )
 
     def prompt(self, path: str, objects: Optional[Tuple[int, ...]]) -> Prompt:
@@ -154,19 +153,14 @@ class VOSDataset(VideoDataset):
     def _first_appearances(
         self, folder: str, stems: List[str], masks: Dict[str, str]
     ) -> Dict[str, Optional[Tuple[int, ...]]]:
-        known = {0} if self.binary_masks else {0, VOID}
+        known: Set[int] = set()
         found = {}
-        for stem in stems:
-            if stem not in masks:
-                continue
-            ids = read_id_mask(masks[stem])
-            if self.binary_masks:
-                ids = (ids > 0).astype(np.uint8)
-            new = set(np.flatnonzero(np.bincount(ids.ravel())).tolist())
-            new -= known
+        for stem in sorted(masks, key=stems.index):
+            ids = without_void(read_id_mask(masks[stem]), self.binary_masks)
+            new = sorted(set(objects_in(ids)) - known)
             if new:
-                found[stem] = tuple(sorted(new))
-                known |= new
+                found[stem] = tuple(new)
+                known.update(new)
         if not found:
             raise ValueError(
                 f'all masks in {folder} are empty; expected at least one '

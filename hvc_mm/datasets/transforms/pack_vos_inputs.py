@@ -21,6 +21,7 @@ _META_KEYS = (
     'img_shape',
     'ori_shape',
     'gt_path',
+    'is_scored',
 )
 _DATA_KEYS = ('prompt_ids', 'prompt_joints')
 
