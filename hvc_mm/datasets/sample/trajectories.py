@@ -51,9 +51,11 @@ def smooth_path(waypoints: np.ndarray, u: float) -> np.ndarray:
     place = min(max(u, 0.0), 1.0) * (count - 1)
     leg = min(int(place), count - 2)
     s = place - leg
-    before, a, b, after = (
-        waypoints[min(max(leg + k, 0), count - 1)] for k in (-1, 0, 1, 2)
-    )
+    a, b = waypoints[leg], waypoints[leg + 1]
+    # Beyond its ends the way goes on straight, so that two points give an
+    # even motion.
+    before = waypoints[leg - 1] if leg else 2 * a - b
+    after = waypoints[leg + 2] if leg + 2 < count else 2 * b - a
     return 0.5 * (
         2 * a
         + (b - before) * s
