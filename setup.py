@@ -15,8 +15,8 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'hvc_mm'
-# What goes into `hvc_mm/.mim`, where the package is installed: `mim` and
-# `_base_ = 'hvc_mm::...'` read it there.
+# What goes into `hvc_mm/.mim` of the installed package, where `mim` looks for
+# it.
 MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml', 'dataset-index.yml')
 
@@ -109,10 +109,14 @@ class BuildPyWithMim(build_py):
     """
 
     def run(self):
-        super().run()
         if getattr(self, 'editable_mode', False):
+            super().run()
             link_mim()
             return
+        # What an earlier build left there would be shipped again, files that
+        # are gone since included.
+        shutil.rmtree(os.path.join(self.build_lib, PACKAGE), True)
+        super().run()
         for source, target in self._mim_outputs():
             self.mkpath(os.path.dirname(target))
             self.copy_file(str(source), target)

@@ -57,6 +57,7 @@ def install_mmcv(
         StepError: The build failed.
         RuntimeError: mmcv was built and its operators do not work.
     """
+    runner.say('asking torch what it was built for')
     described = _run(python, _DESCRIBE)
     if described.returncode:
         raise RuntimeError(f'torch cannot be imported:\n{described.stderr}')

@@ -93,9 +93,11 @@ def main() -> None:
             for name, finding in findings.items()
         ),
     )
+    # Each folder once: a checkout may be on the path twice.
+    folders = sorted({os.path.realpath(folder) for folder in sys.path})
     names = [
         (str(found.locate_file('')), found.metadata['Name'] or '')
-        for found in metadata.distributions()
+        for found in metadata.distributions(path=folders)
     ]
     problems = judge(
         versions, findings, doubled_metadata(names), driver_names()

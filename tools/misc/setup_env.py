@@ -107,7 +107,15 @@ def make(folder: Path, column: Column, python: Python, log: Path) -> None:
 
     inside = folder / 'bin/python'
     pins = ROOT / 'requirements' / column.pins
-    install = [inside, '-m', 'pip', 'install', '--progress-bar', 'off']
+    install = [
+        inside,
+        '-m',
+        'pip',
+        'install',
+        '--progress-bar',
+        'off',
+        '--no-compile',
+    ]
     install += ['--constraint', pins]
     env = environment(inside)
     runner.say(f'installing {pins.name}, in one set (some gigabytes)')
