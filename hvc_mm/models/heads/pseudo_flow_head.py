@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import Optional, Tuple, Union
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hvc_mm.registry import MODELS
+
+from .two_way_flow import is_applicable, two_way_flow
 
 
 @MODELS.register_module()
@@ -61,11 +64,7 @@ class PseudoFlowHead(BaseModule):
             ValueError: The maps differ in shape or have not C channels.
         """
         self._check(query, key)
-        weight_q, weight_k = self.conv1.weight.chunk(2, dim=1)
-        # Two products instead of one on the concatenation, which would
-        # first copy both maps.
-        hidden = F.conv2d(query, weight_q, self.conv1.bias)
-        return self._finish(hidden + F.conv2d(key, weight_k))
+        return self._finish(self.conv1(torch.cat([query, key], dim=1)))
 
     def forward_backward(
         self, query: Tensor, key: Tensor
@@ -93,6 +92,11 @@ class PseudoFlowHead(BaseModule):
             ValueError: The maps differ in shape or have not C channels.
         """
         self._check(query, key)
+        if is_applicable(query, self.bn1):
+            there, back = two_way_flow(
+                query, key, self.conv1, self.bn1, self.conv2
+            )
+            return self.bn2(there), self.bn2(back)
         weight_q, weight_k = self.conv1.weight.chunk(2, dim=1)
         even = F.conv2d(
             query + key, (weight_q + weight_k) / 2, self.conv1.bias

@@ -42,14 +42,7 @@ def dense_positive_mask(
             that is not positive.
     """
     check_boxes(query_box, key_box, pos_radius)
-    x_q, y_q, diagonal_q = _bins(query_box, grid)
-    x_k, y_k, diagonal_k = _bins(key_box, grid)
-    distance = torch.sqrt(
-        (x_q[:, :, None] - x_k[:, None, :]) ** 2
-        + (y_q[:, :, None] - y_k[:, None, :]) ** 2
-    )
-    larger = torch.maximum(diagonal_q, diagonal_k)
-    return distance / larger[:, None, None] < pos_radius
+    return _distance(query_box, key_box, grid) < pos_radius
 
 
 def dense_hybrid_loss(
@@ -81,20 +74,17 @@ def dense_hybrid_loss(
         ValueError: Shapes that do not fit, bad boxes or radius.
     """
     check_hybrid_inputs(query, key, flow_forward, flow_backward, query_box)
+    check_boxes(query_box, key_box, pos_radius)
     samples, _, height, width = query.shape
     forward = F.normalize(flow_forward, dim=1)
     backward = F.normalize(flow_backward, dim=1)
     static, dynamic = [], []
     for start in range(0, samples, chunk or samples):
         part = slice(start, start + (chunk or samples))
-        positive = dense_positive_mask(
-            query_box[part], key_box[part], (height, width), pos_radius
-        ).to(query)
-        share = 1 / (positive.sum((1, 2)) + 1e-6)
-        static.append(_pair_sum(query[part], key[part], positive) * share)
-        dynamic.append(
-            _pair_sum(forward[part], backward[part], positive) * share
-        )
+        distance = _distance(query_box[part], key_box[part], (height, width))
+        positive = (distance < pos_radius).to(query)
+        static.append(_pair_mean(query[part], key[part], positive))
+        dynamic.append(_pair_mean(forward[part], backward[part], positive))
     return -2 * torch.cat(static).mean(), -2 * torch.cat(dynamic).mean()
 
 
@@ -129,6 +119,20 @@ def check_hybrid_inputs(
         )
 
 
+def _distance(
+    query_box: Tensor, key_box: Tensor, grid: Tuple[int, int]
+) -> Tensor:
+    """Distances of bin centres in larger bin diagonals, ``(N, A, A)``."""
+    x_q, y_q, diagonal_q = _bins(query_box, grid)
+    x_k, y_k, diagonal_k = _bins(key_box, grid)
+    distance = torch.sqrt(
+        (x_q[:, :, None] - x_k[:, None, :]) ** 2
+        + (y_q[:, :, None] - y_k[:, None, :]) ** 2
+    )
+    larger = torch.maximum(diagonal_q, diagonal_k)
+    return distance / larger[:, None, None]
+
+
 def _bins(box: Tensor, grid: Tuple[int, int]) -> Tuple[Tensor, Tensor, Tensor]:
     """Bin centres ``(N, A)`` in x and y, and bin diagonals ``(N,)``."""
     height, width = grid
@@ -141,7 +145,7 @@ def _bins(box: Tensor, grid: Tuple[int, int]) -> Tuple[Tensor, Tensor, Tensor]:
     return x, y, torch.sqrt(bin_width**2 + bin_height**2)[:, 0]
 
 
-def _pair_sum(query: Tensor, key: Tensor, positive: Tensor) -> Tensor:
-    """Per sample, the sum of ``<q_a, k_b>`` over positive (a, b)."""
-    products = query.flatten(2).transpose(1, 2) @ key.flatten(2)
-    return (products * positive).sum((1, 2))
+def _pair_mean(query: Tensor, key: Tensor, positive: Tensor) -> Tensor:
+    """Per sample, the mean of ``<q_a, k_b>`` over positive (a, b)."""
+    product = torch.bmm(query.flatten(2).transpose(1, 2), key.flatten(2))
+    return (product * positive).sum((1, 2)) / (positive.sum((1, 2)) + 1e-6)

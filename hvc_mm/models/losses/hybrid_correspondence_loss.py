@@ -22,13 +22,15 @@ from torch.nn import functional as F
 
 from hvc_mm.registry import MODELS
 
-from .dense_hybrid_loss import check_hybrid_inputs, dense_hybrid_loss
+from .dense_hybrid_loss import check_hybrid_inputs
+from .many_pairs import many_pairs_terms
 from .positive_pairs import PositivePairs, find_positive_pairs
 
-# Candidate pairs per bin beyond which matrix products beat gathered rows.
-_DENSE_BEYOND = 5.0
-# Pairs whose rows are held at a time: 16 MB of C = 256 in fp32.
-_BLOCK = 1 << 14
+# Candidate pairs per bin beyond which matrices beat gathered rows: measured
+# at 1.5 for maps in torch's default memory format, 8 in channels_last.
+_MANY = 2.0
+# Pairs whose rows are held at a time: 4 MB of C = 256 in fp32.
+_BLOCK = 1 << 12
 
 
 def hybrid_correspondence_loss(
@@ -150,7 +152,12 @@ class HybridCorrespondenceLoss(nn.Module):
         static, dynamic = 0.0, 0.0
         for query, key, boxes, found in (
             (p1, z2, (box1, box2), pairs),
-            (p2, z1, (box2, box1), pairs and pairs.transposed()),
+            (
+                p2,
+                z1,
+                (box2, box1),
+                None if pairs is None else pairs.transposed(),
+            ),
         ):
             flows = flow_head.forward_backward(query, key)
             check_hybrid_inputs(query, key, *flows, boxes[0])
@@ -167,16 +174,16 @@ class HybridCorrespondenceLoss(nn.Module):
 def _pairs_if_few(
     query_box: Tensor, key_box: Tensor, like: Tensor, pos_radius: float
 ) -> Optional[PositivePairs]:
-    """The pair list on ``like``'s device; None: take the dense form."""
+    """The pair list on ``like``'s device; None where pairs are many."""
     samples, _, height, width = like.shape
     pairs = find_positive_pairs(
         query_box,
         key_box,
         (height, width),
         pos_radius,
-        max_candidates=_DENSE_BEYOND * samples * height * width,
+        max_candidates=_MANY * samples * height * width,
     )
-    return pairs and pairs.to(like.device)
+    return None if pairs is None else pairs.to(like.device)
 
 
 def _hybrid_terms(
@@ -189,18 +196,18 @@ def _hybrid_terms(
     query, key, flow_forward, flow_backward = maps
     with torch.autocast(query.device.type, enabled=False):
         if pairs is None:
-            # One sample at a time, so that memory does not grow with N
-            # times the square of the grid.
-            return dense_hybrid_loss(
-                *(_at_least_fp32(part) for part in maps),
+            static, dynamic = many_pairs_terms(
+                query,
+                key,
+                *(_unit(flow) for flow in (flow_forward, flow_backward)),
                 *(box.to(query.device) for box in boxes),
                 pos_radius,
-                chunk=1,
             )
+            return -2 * static, -2 * dynamic
         static = _PairSum.apply(query, key, *pairs[:4])
         there = _rows(flow_forward, pairs.sample, pairs.query)
         back = _rows(flow_backward, pairs.sample, pairs.key)
-        cosine = (F.normalize(there) * F.normalize(back)).sum(1)
+        cosine = (_unit(there) * _unit(back)).sum(1)
         dynamic = (cosine * pairs.weight.to(cosine)).sum()
         return -2 * static, -2 * dynamic
 
@@ -258,6 +265,11 @@ def _rows(maps: Tensor, sample: Tensor, cell: Tensor) -> Tensor:
 def _blocks(pairs: Tensor) -> Iterator[slice]:
     for start in range(0, len(pairs), _BLOCK):
         yield slice(start, start + _BLOCK)
+
+
+def _unit(flow: Tensor) -> Tensor:
+    """Flow vectors (dimension 1) at length 1, in fp32 or fp64."""
+    return F.normalize(_at_least_fp32(flow), dim=1)
 
 
 def _at_least_fp32(values: Tensor) -> Tensor:

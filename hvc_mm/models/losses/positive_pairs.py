@@ -50,7 +50,9 @@ class PositivePairs(NamedTuple):
     def to(self, device: torch.device) -> PositivePairs:
         """The pairs on ``device``; does not wait for a GPU's queue."""
         if torch.device(device).type == 'cuda' and not self.sample.is_cuda:
-            pinned = (part.pin_memory() for part in self)
+            pinned = (
+                part.pin_memory() if len(part) else part for part in self
+            )
             return PositivePairs(
                 *(part.to(device, non_blocking=True) for part in pinned)
             )
@@ -94,13 +96,8 @@ def find_positive_pairs(
     height, width = grid
     if height < 1 or width < 1:
         raise ValueError(f'expected a grid of >= 1 x 1 cells, got {grid}')
-    query_box, key_box = _as_float(query_box), _as_float(key_box)
-    diagonal = torch.maximum(
-        _bin_diagonal(query_box, grid), _bin_diagonal(key_box, grid)
-    )
+    offset_x, offset_y, diagonal = _separate(query_box, key_box, grid)
     reach = ((pos_radius * diagonal) ** 2 * _SLACK)[:, None, None]
-    offset_x = _squared_offsets(query_box, key_box, 0, width)
-    offset_y = _squared_offsets(query_box, key_box, 1, height)
     near_x, near_y = offset_x <= reach, offset_y <= reach
     count_x, count_y = near_x.sum((1, 2)), near_y.sum((1, 2))
     candidates = count_x * count_y
@@ -136,6 +133,30 @@ def find_positive_pairs(
     )
 
 
+def positive_mask(
+    query_box: Tensor,
+    key_box: Tensor,
+    grid: Tuple[int, int],
+    pos_radius: float = 0.1,
+) -> Tensor:
+    """The same pairs as a mask, for radii that make them many.
+
+    Args:
+        query_box: ``(N, 4)``.
+        key_box: ``(N, 4)``.
+        grid: ``(h, w)`` of both feature maps.
+        pos_radius: See :func:`find_positive_pairs`.
+
+    Returns:
+        ``(N, h w, h w)`` bool, query cells by key cells.
+    """
+    offset_x, offset_y, diagonal = _separate(query_box, key_box, grid)
+    squared = offset_y[:, :, None, :, None] + offset_x[:, None, :, None, :]
+    cells = grid[0] * grid[1]
+    distance = squared.sqrt_().div_(diagonal[:, None, None, None, None])
+    return (distance < pos_radius).view(-1, cells, cells)
+
+
 def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
     """Refuse boxes and radii for which positive pairs mean nothing.
 
@@ -158,6 +179,25 @@ def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
                 f'expected {name} boxes (x1, y1, x2, y2) with x2 > x1 and '
                 f'y2 > y1, got {box[worst].tolist()} for sample {worst}'
             )
+
+
+def _separate(
+    query_box: Tensor, key_box: Tensor, grid: Tuple[int, int]
+) -> Tuple[Tensor, Tensor, Tensor]:
+    """What makes up the distances: two short axes and a unit.
+
+    Returns:
+        Squared offsets ``(N, w, w)`` in x and ``(N, h, h)`` in y, query by
+        key, and the larger bin diagonals ``(N,)``.
+    """
+    query_box, key_box = _as_float(query_box), _as_float(key_box)
+    return (
+        _squared_offsets(query_box, key_box, 0, grid[1]),
+        _squared_offsets(query_box, key_box, 1, grid[0]),
+        torch.maximum(
+            _bin_diagonal(query_box, grid), _bin_diagonal(key_box, grid)
+        ),
+    )
 
 
 def _as_float(box: Tensor) -> Tensor:

@@ -1,0 +1,142 @@
+"""The head's hidden layer in both directions against the plain layers."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from hvc_mm.models.heads import PseudoFlowHead
+from hvc_mm.models.heads.two_way_flow import is_applicable, two_way_flow
+
+
+def make(dtype=torch.float64, samples=3, channels=4, hidden=5, grid=(3, 4)):
+    torch.manual_seed(2)
+    head = PseudoFlowHead(channels, hidden).to(dtype)
+    nn.init.uniform_(head.bn1.weight, -1.5, 1.5)
+    nn.init.normal_(head.bn1.bias)
+    maps = torch.randn(2, samples, channels, *grid, dtype=dtype)
+    # Maps far from zero: sums of squares about 0 would lose digits.
+    maps += 3
+    return head, [one.clone().requires_grad_() for one in maps]
+
+
+def plain(head, query, key):
+    hidden = head.bn1(head.conv1(torch.cat([query, key], dim=1)))
+    return head.conv2(torch.relu(hidden))
+
+
+def fast(head, query, key):
+    return two_way_flow(query, key, head.conv1, head.bn1, head.conv2)
+
+
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_equals_the_layers(channels_last):
+    head, maps = make()
+    if channels_last:
+        maps = [
+            one.detach().to(memory_format=torch.channels_last).requires_grad_()
+            for one in maps
+        ]
+    query, key = maps
+    other = copy.deepcopy(head)
+    got = fast(head, query, key)
+    want = plain(other, query, key), plain(other, key, query)
+    probe = torch.randn_like(want[0])
+    grads = []
+    for net, (there, back) in ((head, got), (other, want)):
+        total = (there * probe).sum() + (back * probe.flip(0)).sum()
+        leaves = [p for n, p in net.named_parameters() if 'bn2' not in n]
+        grads.append(torch.autograd.grad(total, [query, key, *leaves]))
+    for ours, theirs in zip([*got, *grads[0]], [*want, *grads[1]]):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+    for ours, theirs in zip(head.bn1.buffers(), other.bn1.buffers()):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
+def test_gradcheck():
+    head, (query, key) = make(samples=2, channels=2, hidden=3, grid=(2, 2))
+    assert torch.autograd.gradcheck(
+        lambda q, k: fast(head, q, k), (query, key)
+    )
+
+
+def test_a_dead_channel_does_no_harm():
+    """A scale of 0 is how some batch norms begin."""
+    head, (query, key) = make()
+    with torch.no_grad():
+        head.bn1.weight[1] = 0
+    other = copy.deepcopy(head)
+    sum(out.sum() for out in fast(head, query, key)).backward()
+    grads = [query.grad, *(head.bn1.weight.grad, head.bn1.bias.grad)]
+    query.grad = None
+    (plain(other, query, key) + plain(other, key, query)).sum().backward()
+    wants = [query.grad, *(other.bn1.weight.grad, other.bn1.bias.grad)]
+    for ours, theirs in zip(grads, wants):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+
+
+def test_the_target_gets_no_gradient():
+    head, (query, key) = make()
+    key = key.detach()
+    sum(out.sum() for out in fast(head, query, key)).backward()
+    assert query.grad is not None and key.grad is None
+
+
+def test_bf16_products_under_autocast():
+    head, (query, key) = make(torch.float32, grid=(8, 8))
+    query, key = query.detach() - 3, key.detach() - 3
+    query.requires_grad_()
+    want = fast(head, query, key)
+    (exact,) = torch.autograd.grad(sum(w.square().sum() for w in want), query)
+    with torch.autocast('cpu', torch.bfloat16):
+        got = fast(head, query, key)
+    (rough,) = torch.autograd.grad(sum(g.square().sum() for g in got), query)
+    for ours, theirs in zip(got, want):
+        assert ours.dtype == torch.float32
+        assert not torch.equal(ours, theirs)  # bf16 was really used
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=5e-2)
+    assert (rough - exact).norm() < 0.05 * exact.norm()
+
+
+def test_a_second_backward_is_refused():
+    head, (query, key) = make()
+    total = sum(out.sum() for out in fast(head, query, key))
+    total.backward()
+    with pytest.raises(RuntimeError, match='second time'):
+        total.backward()
+
+
+def test_only_for_a_plain_batch_norm_in_training():
+    maps = torch.zeros(2, 4, 3, 3)
+    assert is_applicable(maps, nn.BatchNorm2d(5))
+    for norm in (
+        nn.BatchNorm2d(5).eval(),
+        nn.SyncBatchNorm(5),
+        nn.BatchNorm2d(5, affine=False),
+        nn.BatchNorm2d(5, track_running_stats=False),
+        nn.BatchNorm2d(5, momentum=None),
+        nn.Identity(),
+    ):
+        assert not is_applicable(maps, norm), norm
+    # One value per channel has no variance: torch's own error is the one
+    # to show.
+    head = PseudoFlowHead(4)
+    with pytest.raises(ValueError, match='more than 1 value'):
+        head.forward_backward(maps[:1, :, :1, :1], maps[:1, :, :1, :1])
+
+
+def test_the_head_gives_the_same_without_it(monkeypatch):
+    """What a GPU runs is the plain form: it must agree."""
+    head, (query, key) = make()
+    other = copy.deepcopy(head)
+    got = head.forward_backward(query, key)
+    monkeypatch.setattr(
+        'hvc_mm.models.heads.pseudo_flow_head.is_applicable',
+        lambda *args: False,
+    )
+    want = other.forward_backward(query, key)
+    for ours, theirs in zip(got, want):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
+    for ours, theirs in zip(head.buffers(), other.buffers()):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
