@@ -28,6 +28,8 @@ class ImageFolderDataset(BaseDataset):
             relative ones start at ``data_root``. By default ``data_root``
             itself.
         data_root: Where relative sources start.
+        any_of: Several places where the same images may lie, instead of
+            ``sources``: the first one that exists is read.
         recursive: Take the images of a folder's subfolders too.
         suffixes: What names of images end in; case makes no difference.
         **kwargs: Those of mmengine's ``BaseDataset`` (``pipeline``,
@@ -45,6 +47,7 @@ class ImageFolderDataset(BaseDataset):
         self,
         sources: Union[str, Sequence[str]] = '',
         data_root: str = '',
+        any_of: Sequence[str] = (),
         recursive: bool = False,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
         **kwargs,
@@ -56,6 +59,7 @@ class ImageFolderDataset(BaseDataset):
                 'sources: folders, patterns or files'
             )
         self.sources = sources
+        self.any_of = list(any_of)
         self.recursive = recursive
         self.suffixes = tuple(suffix.lower() for suffix in suffixes)
         super().__init__(data_root=data_root, **kwargs)
@@ -67,12 +71,25 @@ class ImageFolderDataset(BaseDataset):
             list[dict]: ``img_path`` of each.
         """
         paths = {}  # keeps the order, drops what comes twice
-        for source in self.sources:
-            source = osp.normpath(
-                osp.join(self.data_root, osp.expanduser(source))
-            )
+        for source in self._chosen_sources():
             paths.update(dict.fromkeys(self._images_of(source)))
         return [dict(img_path=path) for path in paths]
+
+    def _chosen_sources(self) -> List[str]:
+        if not self.any_of:
+            return [self._path_of(source) for source in self.sources]
+        places = [self._path_of(place) for place in self.any_of]
+        for place in places:
+            if osp.exists(place) or glob.glob(place, recursive=True):
+                return [place]
+        raise FileNotFoundError(
+            f'no images: found none of {", ".join(places)}; expected one of '
+            'them. The data root is set by the environment variable '
+            'HVC_DATA_ROOT or by --cfg-options data_root=...'
+        )
+
+    def _path_of(self, source: str) -> str:
+        return osp.normpath(osp.join(self.data_root, osp.expanduser(source)))
 
     def _images_of(self, source: str) -> List[str]:
         # A folder may have a glob's signs in its name: look for it first.

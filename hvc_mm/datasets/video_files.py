@@ -13,9 +13,9 @@ def read_video_names(list_file: str) -> List[str]:
     """Read the names of videos from a benchmark's list.
 
     Args:
-        list_file: A text file with one video's name a line; or, as
-            DAVIS-2016 has it, with a frame's and its mask's path a line,
-            where the folder's name is the video's.
+        list_file: A text file with one video's name a line. Where a line
+            has paths instead, the first one counts: of a frame (as in
+            DAVIS-2016's lists) it is the folder's name, of a folder its own.
 
     Returns:
         list[str]: The names, each once, in the file's order.
@@ -37,8 +37,8 @@ def read_video_names(list_file: str) -> List[str]:
                 continue
             first = words[0]
             if first.lower().endswith(IMAGE_SUFFIXES):
-                first = osp.basename(osp.dirname(first))
-            names[first] = None
+                first = osp.dirname(first)
+            names[osp.basename(first.rstrip('/'))] = None
     if not names:
         raise ValueError(f'the list {list_file} names no video')
     return list(names)

@@ -21,7 +21,10 @@ class VOSDataSample(BaseDataElement):
       the file's stem), ``video_length`` (int, frames),
     - ``starts_video`` (bool): the first frame of its video,
     - ``img_path`` (str), ``ori_shape`` (int, int): height and width,
-    - ``gt_path`` (str or None): this frame's annotation file, for scoring,
+    - ``gt_path`` (str or None): this frame's annotation file, for scoring;
+      ``gt_joints`` ((2, J) array in pixels, from 0) where joints are scored,
+    - ``is_scored`` (bool): False where a frame is only passed through,
+    - ``object_categories`` (dict): category by id, where there are any,
     - whatever else a benchmark needs.
 
     Data, each only where it is known:
@@ -29,8 +32,10 @@ class VOSDataSample(BaseDataElement):
     - ``prompt_ids``: ``(H, W)`` uint8, on a frame where objects begin: their
       ids, 0 elsewhere,
     - ``pred_ids``: ``(H, W)`` uint8, the predicted ids,
-    - ``prompt_joints``, ``pred_joints``: ``(2, J)`` float, x and y in grid
-      cells, -1 for a lost joint.
+    - ``prompt_joints``: ``(2, J)`` float, on the frame where tracking
+      begins: x and y in pixels, from 0,
+    - ``pred_joints``: ``(2, J)`` float, the predicted x and y in cells of
+      the feature grid, -1 for a lost joint.
 
     Raises:
         TypeError: A data field of another type.

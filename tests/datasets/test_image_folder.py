@@ -57,6 +57,20 @@ def test_a_folder_may_be_named_like_a_pattern(tmp_path, photo):
     assert _names(data_root=str(tmp_path / 'set [1]')) == ['x.jpg']
 
 
+def test_the_first_place_that_exists_is_read(folder):
+    root = str(folder)
+    assert _names(data_root=root, any_of=['gone', 'sub', '.']) == [
+        'd.jpg', 'e.png',
+    ]  # fmt: skip
+    assert _names(data_root=root, any_of=['gone', '*.jpeg']) == ['c.jpeg']
+    with pytest.raises(FileNotFoundError, match='gone.*lost.*HVC_DATA_ROOT'):
+        ImageFolderDataset(data_root=root, any_of=['gone', 'lost'])
+    # A place that is there but empty is no reason to look elsewhere.
+    (folder / 'void').mkdir()
+    with pytest.raises(ValueError, match='no image in .*void'):
+        ImageFolderDataset(data_root=root, any_of=['void', 'sub'])
+
+
 def test_wrong_sources_are_named(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match='no such.*absent'):
         ImageFolderDataset(data_root=str(tmp_path / 'absent'))

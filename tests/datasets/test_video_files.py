@@ -30,6 +30,12 @@ def test_names_of_davis_2016_are_folders_of_its_pairs(tmp_path):
     assert read_video_names(str(path)) == ['bear', 'camel']
 
 
+def test_names_of_folders_and_their_masks(tmp_path):
+    path = tmp_path / 'val.txt'
+    path.write_text('VIP/Images/v1 VIP/Annotations/v1\nVIP/Images/v2/ x\n')
+    assert read_video_names(str(path)) == ['v1', 'v2']
+
+
 def test_lists_without_names_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no list.*absent\.txt'):
         read_video_names(str(tmp_path / 'absent.txt'))

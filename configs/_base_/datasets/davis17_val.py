@@ -26,3 +26,4 @@ test_dataloader = dict(
     ),
 )
 test_evaluator = dict(type='VOSMetric')
+test_cfg = dict(type='TestLoop')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
+import torch
 from mmcv.transforms import BaseTransform
 
 from hvc_mm.registry import TRANSFORMS
@@ -22,6 +23,8 @@ _META_KEYS = (
     'ori_shape',
     'gt_path',
     'is_scored',
+    'object_categories',
+    'gt_joints',
 )
 _DATA_KEYS = ('prompt_ids', 'prompt_joints')
 
@@ -49,7 +52,7 @@ class PackVOSInputs(BaseTransform):
         )
         for key in _DATA_KEYS:
             if key in results:
-                setattr(sample, key, results[key])
+                setattr(sample, key, torch.as_tensor(results[key]))
         return dict(inputs=to_chw_tensor(results['img']), data_samples=sample)
 
     def __repr__(self) -> str:

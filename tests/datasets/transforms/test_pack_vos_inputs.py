@@ -35,3 +35,11 @@ def test_other_frames_and_further_keys():
     sample = packed['data_samples']
     assert sample.category == 'bear' and 'prompt_ids' not in sample
     assert 'more' not in sample and 'absent' not in sample
+
+
+def test_joints_become_tensors():
+    joints = np.ones((2, 15))
+    results = _results(prompt_joints=joints, gt_joints=joints)
+    sample = PackVOSInputs()(results)['data_samples']
+    assert torch.equal(sample.prompt_joints, torch.ones(2, 15).double())
+    np.testing.assert_array_equal(sample.gt_joints, joints)

@@ -1,5 +1,7 @@
 """Label codecs: what a benchmark annotates <-> planes that are propagated."""
 
+from .joint_codec import JointCodec
 from .mask_codec import MaskCodec
+from .part_codec import PartCodec
 
-__all__ = ['MaskCodec']
+__all__ = ['JointCodec', 'MaskCodec', 'PartCodec']

@@ -1,0 +1,73 @@
+"""VIP: parts of persons, carried through a video."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from hvc_mm.registry import DATASETS
+
+from .vos_dataset import VOSDataset
+
+PARTS = (
+    'background',
+    'hat',
+    'hair',
+    'gloves',
+    'sunglasses',
+    'upper clothes',
+    'dress',
+    'coat',
+    'socks',
+    'pants',
+    'torso skin',
+    'scarf',
+    'skirt',
+    'face',
+    'left arm',
+    'right arm',
+    'left leg',
+    'right leg',
+    'left shoe',
+    'right shoe',
+)
+
+
+@DATASETS.register_module()
+class VIPDataset(VOSDataset):
+    """Videos of VIP (Video Instance-level Parsing), one item a frame.
+
+    Ids are parts, 0 background to 19; 255 is ignored. The first frame's parts
+    are given, as CRW does it; ``prompt_at='new_objects'`` lets every part
+    enter on the first frame that shows it, as HVC's own list would.
+
+    Args:
+        ann_file: The list of videos.
+        data_root: The folder ``VIP_Fine``.
+        data_prefix: ``img_path`` and ``ann_path``, folders of folders.
+        **kwargs: See :class:`VOSDataset`.
+
+    Raises:
+        ValueError: A first mask with an id beyond 19, and what
+            :class:`VOSDataset` refuses.
+    """
+
+    METAINFO = dict(dataset_type='vip', classes=PARTS)
+
+    def __init__(
+        self,
+        ann_file: str = 'lists/val_videos.txt',
+        data_root: str = '',
+        data_prefix: Optional[dict] = None,
+        **kwargs,
+    ) -> None:
+        # 255 never is a part here, so masks of 0 and 255 are empty.
+        kwargs = dict(
+            dict(max_objects=len(PARTS) - 1, binary_masks=False), **kwargs
+        )
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=data_prefix
+            or dict(img_path='Images', ann_path='Annotations/Category_ids'),
+            **kwargs,
+        )

@@ -1,0 +1,129 @@
+"""JHMDB's folders: joints by frame, and files that are wrong."""
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from hvc_mm.datasets import JHMDBDataset
+from hvc_mm.datasets.jhmdb import JOINTS, read_joints, read_test_clips
+
+PIPELINE = [
+    dict(type='hvc_mm.LoadFrame'),
+    dict(type='hvc_mm.ResizeFrame', size=(32, 32)),
+    dict(type='hvc_mm.PackVOSInputs'),
+]
+
+
+@pytest.fixture
+def jhmdb(tmp_path, photo):
+    """A test clip of four frames, three of them annotated, and another."""
+    root = tmp_path / 'JHMDB'
+    for name in ('run/clip#1', 'jump/two'):
+        for index in range(1, 5):
+            photo(root / 'Rename_Images' / name / f'{index:05d}.png')
+        _write_joints(root, name, _positions())
+    (root / 'splits').mkdir()
+    (root / 'splits/run_test_split1.txt').write_text(
+        'clip#1.avi 2\nother.avi 1\n'
+    )
+    (root / 'splits/jump_test_split1.txt').write_text('two.avi 2 \n')
+    (root / 'splits/run_test_split2.txt').write_text('other.avi 2\n')
+    return root
+
+
+def _positions(joints=15, frames=3):
+    return np.random.default_rng(0).uniform(1, 24, (2, joints, frames))
+
+
+def _write_joints(root, name, positions, key='pos_img'):
+    folder = root / 'joint_positions' / name
+    folder.mkdir(parents=True, exist_ok=True)
+    savemat(folder / 'joint_positions.mat', {key: positions, 'scale': 1.0})
+
+
+def _dataset(root, **kwargs):
+    return JHMDBDataset(data_root=str(root), pipeline=PIPELINE, **kwargs)
+
+
+def test_joints_are_counted_from_zero_and_given_once(jhmdb):
+    dataset = _dataset(jhmdb)
+    items = list(dataset)
+    samples = [item['data_samples'] for item in items]
+    assert [s.video for s in samples[::4]] == ['jump/two', 'run/clip#1']
+    expected = _positions() - 1
+    for sample in samples:
+        annotated = sample.frame_index < 3
+        assert ('gt_joints' in sample) == annotated
+        assert (sample.gt_path is not None) == annotated
+        if annotated:
+            truth = expected[:, :, sample.frame_index]
+            np.testing.assert_allclose(sample.gt_joints, truth)
+        assert ('prompt_joints' in sample) == sample.starts_video
+    np.testing.assert_allclose(samples[4].prompt_joints, expected[:, :, 0])
+    assert items[0]['inputs'].shape == (3, 32, 32)
+    assert samples[0].ori_shape == (24, 32)
+    assert dataset.counts['videos'] == 2
+
+
+def test_splits_differ(jhmdb):
+    folder = str(jhmdb / 'splits')
+    assert read_test_clips(folder, 1) == ['jump/two', 'run/clip#1']
+    assert read_test_clips(folder, 2) == ['run/other']
+    with pytest.raises(FileNotFoundError, match=r'no \*_test_split3\.txt'):
+        read_test_clips(folder, 3)
+
+
+def test_bad_splits_are_named(jhmdb):
+    path = jhmdb / 'splits/run_test_split2.txt'
+    path.write_text('other.avi 1\n')
+    with pytest.raises(ValueError, match='no test clip'):
+        read_test_clips(str(jhmdb / 'splits'), 2)
+    path.write_text('other.avi\n')
+    with pytest.raises(ValueError, match=r'split2\.txt, line 1'):
+        read_test_clips(str(jhmdb / 'splits'), 2)
+
+
+@pytest.mark.parametrize(
+    'break_it, error, message',
+    [
+        ('missing', FileNotFoundError, r'clip#1/joint_positions\.mat'),
+        ('14', ValueError, r'has shape \(2, 14, 3\); expected.*\(2, 15'),
+        ('3d', ValueError, r'has shape \(3, 15, 3\)'),
+        ('key', ValueError, r"holds \['pos_world', 'scale'\]; expected pos_"),
+        ('text', ValueError, r'cannot read .*clip#1/joint_positions\.mat'),
+        ('nan', ValueError, 'not finite'),
+        ('long', ValueError, 'joints of 5 frames; expected at most 4'),
+        ('root', FileNotFoundError, 'Rename_Images.*HVC_DATA_ROOT'),
+    ],
+)
+def test_bad_data_is_named(jhmdb, break_it, error, message):
+    name = 'run/clip#1'
+    path = jhmdb / 'joint_positions' / name / 'joint_positions.mat'
+    if break_it == 'missing':
+        path.unlink()
+    elif break_it == '14':
+        _write_joints(jhmdb, name, _positions(14))
+    elif break_it == '3d':
+        _write_joints(jhmdb, name, np.ones((3, 15, 3)))
+    elif break_it == 'key':
+        _write_joints(jhmdb, name, _positions(), key='pos_world')
+    elif break_it == 'text':
+        path.write_text('no mat file')
+    elif break_it == 'nan':
+        _write_joints(jhmdb, name, np.full((2, 15, 3), np.nan))
+    elif break_it == 'long':
+        _write_joints(jhmdb, name, _positions(frames=5))
+    elif break_it == 'root':
+        (jhmdb / 'Rename_Images').rename(jhmdb / 'Images')
+    with pytest.raises(error, match=message):
+        _dataset(jhmdb)
+
+
+def test_a_clip_of_one_annotated_frame(jhmdb):
+    _write_joints(jhmdb, 'run/clip#1', _positions(frames=1))
+    path = jhmdb / 'joint_positions/run/clip#1/joint_positions.mat'
+    assert read_joints(str(path)).shape == (2, 15, 1)
+
+
+def test_names_of_the_joints():
+    assert len(JOINTS) == 15 and len(set(JOINTS)) == 15
