@@ -51,6 +51,8 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # Videos in H.264, which browsers show too.
+    'video': ['av'],
     'tests': [
         'hypothesis',
         'pycocotools',

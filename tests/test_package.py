@@ -39,14 +39,18 @@ def test_importing_it_loads_nothing_heavy(root_dir):
     assert run.returncode == 0, run.stderr
 
 
-def test_importing_its_parts_needs_no_neighbour(root_dir):
+def test_registering_all_needs_no_neighbour(root_dir):
     """No mmdet, mmtrack or compiled operator at import, in any column."""
     code = (
         'import sys\n'
         'for name in ("mmdet", "mmtrack", "mmcv.ops", "mmcv._ext"):\n'
         '    sys.modules[name] = None\n'
+        'from hvc_mm.registry import MODELS, TRANSFORMS\n'
+        'assert not MODELS.module_dict and not TRANSFORMS.module_dict\n'
         'from hvc_mm.utils import register_all_modules\n'
         'register_all_modules()\n'
+        'assert "HVCResNet" in MODELS.module_dict\n'
+        'assert "PairedRandomResizedCrop" in TRANSFORMS.module_dict\n'
     )
     run = subprocess.run(
         [sys.executable, '-c', code],

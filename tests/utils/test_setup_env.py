@@ -1,8 +1,5 @@
 """`register_all_modules`, alone and after another project's."""
 
-import subprocess
-import sys
-
 import pytest
 
 
@@ -56,16 +53,3 @@ def test_a_second_call_changes_nothing():
     first = _scope()
     register_all_modules()
     assert _scope() is first
-
-
-def test_modules_register_in_a_fresh_process(root_dir):
-    """Beside it, mmengine's registries know nothing until it is called."""
-    code = (
-        'from hvc_mm.registry import MODELS, TRANSFORMS\n'
-        'assert not MODELS.module_dict and not TRANSFORMS.module_dict\n'
-        'from hvc_mm.utils import register_all_modules\n'
-        'register_all_modules()\n'
-        'assert "HVCResNet" in MODELS.module_dict\n'
-        'assert TRANSFORMS.module_dict\n'
-    )
-    subprocess.run([sys.executable, '-c', code], cwd=root_dir, check=True)

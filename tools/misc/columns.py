@@ -34,7 +34,7 @@ COLUMNS: Dict[str, Column] = {
         ('3.11', '3.10', '3.9', '3.8'),
         'column_a.txt',
         (*_BASE, *_TO_BUILD),
-        'det,track,sample,tests,lint',
+        'det,track,sample,video,tests,lint',
         ('mmtrack', 'mmcls', 'trackeval'),
     ),
     'b': Column(
@@ -42,7 +42,7 @@ COLUMNS: Dict[str, Column] = {
         ('3.11', '3.12', '3.10', '3.9'),
         'column_b.txt',
         (*_BASE, *_TO_BUILD),
-        'det,sample,tests,lint',
+        'det,sample,video,tests,lint',
     ),
     'minimal': Column(
         '.venv-minimal',
