@@ -15,7 +15,16 @@ import sys
 import time
 
 DEFAULT = ('coco', 'davis')
-NAMES = ('coco', 'davis', 'davis_testdev')
+NAMES = (
+    'coco',
+    'davis',
+    'davis_testdev',
+    'ytvos',
+    'ytvos19',
+    'vip',
+    'jhmdb',
+    'folder',
+)
 
 
 def parse_size(text: str) -> tuple[int, int]:

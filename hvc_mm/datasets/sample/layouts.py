@@ -13,7 +13,16 @@ from .davis import (
     write_davis,
     write_davis_testdev,
 )
+from .folders import folder_steps, write_folders
+from .jhmdb import jhmdb_steps, write_jhmdb
 from .output import SampleFolder, SampleSpec
+from .vip import vip_steps, write_vip
+from .ytvos import (
+    write_ytvos18,
+    write_ytvos19,
+    ytvos18_steps,
+    ytvos19_steps,
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,11 @@ LAYOUTS: dict[str, Layout] = {
     'coco': Layout(write_coco, coco_steps),
     'davis': Layout(write_davis, davis_steps),
     'davis_testdev': Layout(write_davis_testdev, testdev_steps),
+    'ytvos': Layout(write_ytvos18, ytvos18_steps),
+    'ytvos19': Layout(write_ytvos19, ytvos19_steps),
+    'vip': Layout(write_vip, vip_steps),
+    'jhmdb': Layout(write_jhmdb, jhmdb_steps),
+    'folder': Layout(write_folders, folder_steps),
 }
 
 
