@@ -3,17 +3,20 @@
 import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
 from hvc_mm.models import HVCResNet
-from hvc_mm.structures import VOSDataSample
+from hvc_mm.structures import PairedViewSample, VOSDataSample
+from hvc_mm.weights import CheckpointError
 
 MIXED = Path(__file__).parents[1] / 'configs' / 'mixed'
-PROPAGATOR = dict(radius=3, topk=5, context=3)
+PROPAGATOR = dict(radius=4, topk=5, context=3)
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +29,8 @@ def _own_scope():
 def _small_detector(name, shared_dir, work_dir, checkpoint=None):
     """A config of configs/mixed, cut down to one iteration of seconds."""
     cfg = Config.fromfile(MIXED / name)
-    model = cfg.model
+    # An auxiliary loss has the detector inside.
+    model = cfg.model.get('model', cfg.model)
     model.backbone.init_cfg = checkpoint and dict(
         type='hvc_mm.weights.PretrainedBackbone', checkpoint=str(checkpoint)
     )
@@ -100,6 +104,72 @@ def test_detector_on_hvc_backbone_trains(shared_dir, tmp_path):
     assert torch.equal(after['bn1.running_mean'], before['bn1.running_mean'])
 
 
+@pytest.mark.mmdet
+@pytest.mark.parametrize(
+    'name, depth',
+    [('faster-rcnn_hvc-r18_coco.py', 18), ('mask-rcnn_hvc-r50_coco.py', 50)],
+)
+def test_detectors_start_from_a_checkpoint_of_pretraining(
+    name, depth, shared_dir, tmp_path
+):
+    torch.manual_seed(5)
+    state = HVCResNet(depth).state_dict()
+    checkpoint = tmp_path / 'epoch_20.pth'
+    content = {f'backbone.{k}': v for k, v in state.items()}
+    torch.save({'state_dict': content, 'meta': {'epoch': 20}}, checkpoint)
+    cfg = _small_detector(name, shared_dir, tmp_path, checkpoint)
+    runner = Runner.from_cfg(cfg)
+    # What the first image meets: training begins with init_weights.
+    seen = []
+
+    def note(module, inputs):
+        if not seen:
+            seen.append(copy.deepcopy(module.state_dict()))
+
+    runner.model.backbone.register_forward_pre_hook(note)
+    runner.train()
+    assert all(torch.equal(seen[0][name], state[name]) for name in state)
+    assert 0 < _losses(runner)['loss'] < 100
+    if 'mask' in name:
+        assert _losses(runner)['loss_mask'] > 0
+
+
+@pytest.mark.mmdet
+def test_a_config_without_its_checkpoint_says_so(shared_dir, tmp_path):
+    name = 'faster-rcnn_hvc-r18_coco.py'
+    missing = Config.fromfile(MIXED / name).model.backbone.init_cfg.checkpoint
+    assert missing == 'work_dirs/hvc_coco/epoch_20.pth'
+    missing = tmp_path / 'epoch_20.pth'
+    cfg = _small_detector(name, shared_dir, tmp_path, missing)
+    with pytest.raises(CheckpointError, match='epoch_20.pth: there is no'):
+        Runner.from_cfg(cfg).train()
+
+
+@pytest.mark.mmdet
+def test_hvc_loss_as_an_auxiliary_loss(shared_dir, tmp_path):
+    name = 'faster-rcnn_hvc-loss_coco.py'
+    cfg = _small_detector(name, shared_dir, tmp_path)
+    cfg.model.auxiliary.view_size = 64
+    # Few images and small maps: most bins shall have a partner.
+    cfg.model.auxiliary.loss.pos_radius = 0.9
+    runner = Runner.from_cfg(cfg)
+    before = copy.deepcopy(runner.model.auxiliary.state_dict())
+    runner.train()
+    losses = _losses(runner)
+    assert {'loss_rpn_cls', 'loss_hvc_static', 'loss_hvc_dynamic'} <= set(
+        losses
+    )
+    assert -0.4 <= losses['loss_hvc_static'] <= 0.4
+    assert losses['loss_hvc_static'] != 0
+    assert losses['loss'] == pytest.approx(
+        sum(v for k, v in losses.items() if k != 'loss'), abs=1e-3
+    )
+    after = runner.model.auxiliary.state_dict()
+    assert int(after['target.steps']) == 1
+    moved = 'projector.conv1.weight'
+    assert not torch.equal(after[moved], before[moved])
+
+
 def _clip(frames=3, size=(48, 64)):
     """A bright square on noise that moves right by 8 pixels a frame."""
     generator = torch.Generator().manual_seed(0)
@@ -150,23 +220,121 @@ def _carried_iou(cfg):
     return float(torch.stack(overlaps).mean())
 
 
-@pytest.mark.mmdet
+FOREIGN = {
+    'mmdet.ResNet': dict(
+        type='mmdet.ResNet',
+        depth=18,
+        out_indices=(1,),
+        num_stages=2,
+        strides=(1, 2),
+        dilations=(1, 1),
+    ),
+    'mmcls.ResNet': dict(
+        type='mmcls.ResNet',
+        depth=18,
+        out_indices=(1,),
+        num_stages=2,
+        strides=(1, 2),
+        dilations=(1, 1),
+    ),
+    'mmcls.ConvNeXt': dict(
+        type='mmcls.ConvNeXt',
+        arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
+        out_indices=(1,),
+        gap_before_final_norm=False,
+    ),
+    'torchvision': dict(
+        type='hvc_mm.TorchvisionBackbone', model='resnet18', nodes='layer2'
+    ),
+}
+
+
+def _needs(kind):
+    """Skip where the project that a backbone comes from is not there."""
+    if kind.startswith('mm'):
+        pytest.importorskip(kind.split('.')[0])
+    return copy.deepcopy(FOREIGN[kind])
+
+
 @pytest.mark.parametrize('scope', ['hvc_mm', 'mmdet'])
-@pytest.mark.parametrize(
-    'backbone',
-    [
-        dict(type='mmdet.ResNet', depth=18, out_indices=(1,)),
-        dict(type='mmcls.ResNet', depth=18, out_indices=(1,)),
-    ],
-)
-def test_foreign_backbones_carry_masks(backbone, scope):
-    pytest.importorskip(backbone['type'].split('.')[0])
+@pytest.mark.parametrize('kind', FOREIGN)
+def test_foreign_backbones_carry_masks(kind, scope):
+    if scope == 'mmdet':
+        pytest.importorskip('mmdet')
+    backbone = _needs(kind)
     init_default_scope(scope)
     cfg = dict(
         # The scope of what stands inside, whatever the config's own is.
         _scope_='hvc_mm',
         type='LabelPropagationVOS',
         backbone=backbone,
-        propagator=dict(PROPAGATOR, radius=4),
+        propagator=PROPAGATOR,
     )
     assert _carried_iou(cfg) > 0.5
+
+
+@pytest.mark.parametrize('nodes', [('layer1', 'layer2'), ('layer2', 'layer1')])
+def test_several_stages_at_once(nodes):
+    cfg = dict(
+        _scope_='hvc_mm',
+        type='LabelPropagationVOS',
+        backbone=dict(
+            type='TorchvisionBackbone', model='resnet18', nodes=nodes
+        ),
+        feature_index=(0, 1),
+        propagator=PROPAGATOR,
+    )
+    model = MODELS.build(cfg).eval()
+    (features,) = model.extract_feat([torch.rand(3, 48, 64)])
+    # The grid of the first, the channels of both.
+    grid = (12, 16) if nodes[0] == 'layer1' else (6, 8)
+    assert features.shape == (1, 64 + 128, *grid)
+    assert _carried_iou(cfg) > 0.5
+
+
+@pytest.mark.parametrize('kind', FOREIGN)
+def test_ensemble_of_an_hvc_and_a_foreign_backbone(kind):
+    members = [
+        dict(type='HVCResNet', depth=18, out_indices=(1,)),
+        _needs(kind),
+    ]
+    cfg = dict(
+        _scope_='hvc_mm',
+        type='LabelPropagationVOS',
+        backbone=dict(
+            type='FeatureEnsemble', members=members, weights=[1.05, 1.0]
+        ),
+        propagator=PROPAGATOR,
+    )
+    assert _carried_iou(cfg) > 0.5
+
+
+@pytest.mark.parametrize('kind', FOREIGN)
+def test_foreign_backbones_under_pretraining(kind):
+    backbone = _needs(kind)
+    cfg = Config.fromfile(MIXED.parent / '_base_' / 'models' / 'hvc_r18.py')
+    model = dict(
+        cfg.model,
+        _scope_='hvc_mm',
+        backbone=backbone,
+        projector=dict(cfg.model.projector, in_channels=128),
+        loss=dict(cfg.model.loss, pos_radius=0.9),
+        target=dict(cfg.model.target, total_steps=2),
+    )
+    torch.manual_seed(0)
+    model = MODELS.build(model)
+    views = [torch.randint(0, 256, (2, 3, 64, 64)).byte() for _ in range(2)]
+    box = np.array([0.1, 0.1, 0.9, 0.9], np.float32)
+    samples = [
+        PairedViewSample(metainfo=dict(box1=box, box2=box + np.float32(0.05)))
+        for _ in range(2)
+    ]
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    before = next(model.backbone.parameters()).clone()
+    for _ in range(2):
+        log = model.train_step(
+            dict(inputs=views, data_samples=samples), wrapper
+        )
+    assert -4 <= log['loss_static'] < 0
+    assert not torch.equal(next(model.backbone.parameters()), before)
+    assert int(model.target.steps) == 2

@@ -20,3 +20,7 @@ __all__ = [
     'PseudoFlowHead',
     'propagate',
 ]
+
+# What joins HVC to other projects is registered with the models. At the end:
+# it builds on the above.
+import hvc_mm.bridges  # noqa: E402,F401

@@ -36,14 +36,16 @@ class PretrainedBackbone:
 
         Args:
             module: :class:`~hvc_mm.models.backbones.HVCResNet`, mmdet's
-                ``ResNet`` or the like. Stages that it hasn't are left out.
+                ``ResNet`` or the like (of an ensemble or a wrapper, its
+                ``primary`` member). Stages that it hasn't are left out.
 
         Raises:
             CheckpointError: When the file can't be read, or a tensor of
                 the module isn't there in its shape.
         """
         conversion = convert_file(self.checkpoint, self.layout)
-        given, wanted = conversion.state_dict, module.state_dict()
+        target = getattr(module, 'primary', module)
+        given, wanted = conversion.state_dict, target.state_dict()
         bad = [
             f'{name} {tuple(tensor.shape)}'
             for name, tensor in wanted.items()
@@ -58,7 +60,7 @@ class PretrainedBackbone:
                 f'{", ".join(bad[:4])}'
             )
         taken = {k: v for k, v in given.items() if k in wanted}
-        module.load_state_dict(taken, strict=False)
+        target.load_state_dict(taken, strict=False)
         message = (
             f'{type(module).__name__}: {len(taken)} tensors from '
             f'{self.checkpoint} ({conversion.layout}, sha256 '
