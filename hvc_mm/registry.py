@@ -13,6 +13,34 @@ _MODELS_AT = ['hvc_mm.models']
 _DATASETS_AT = ['hvc_mm.datasets']
 _ENGINE_AT = ['hvc_mm.engine']
 
+# Registries that hvc_mm adds nothing to: with a child of every one, mmengine
+# finds the scope wherever it looks a name up, and then goes on to its own.
+RUNNERS = Registry('runner', parent=root.RUNNERS, scope='hvc_mm')
+RUNNER_CONSTRUCTORS = Registry(
+    'runner constructor', parent=root.RUNNER_CONSTRUCTORS, scope='hvc_mm'
+)
+LOOPS = Registry('loop', parent=root.LOOPS, scope='hvc_mm')
+MODEL_WRAPPERS = Registry(
+    'model_wrapper', parent=root.MODEL_WRAPPERS, scope='hvc_mm'
+)
+WEIGHT_INITIALIZERS = Registry(
+    'weight initializer', parent=root.WEIGHT_INITIALIZERS, scope='hvc_mm'
+)
+OPTIMIZERS = Registry('optimizer', parent=root.OPTIMIZERS, scope='hvc_mm')
+OPTIM_WRAPPER_CONSTRUCTORS = Registry(
+    'optimizer wrapper constructor',
+    parent=root.OPTIM_WRAPPER_CONSTRUCTORS,
+    scope='hvc_mm',
+)
+PARAM_SCHEDULERS = Registry(
+    'parameter scheduler', parent=root.PARAM_SCHEDULERS, scope='hvc_mm'
+)
+EVALUATOR = Registry('evaluator', parent=root.EVALUATOR, scope='hvc_mm')
+VISBACKENDS = Registry('vis_backend', parent=root.VISBACKENDS, scope='hvc_mm')
+LOG_PROCESSORS = Registry(
+    'log_processor', parent=root.LOG_PROCESSORS, scope='hvc_mm'
+)
+
 MODELS = Registry(
     'model', parent=root.MODELS, scope='hvc_mm', locations=_MODELS_AT
 )

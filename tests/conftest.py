@@ -1,6 +1,9 @@
 """What all tests share: where the reference material is, and skips."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,7 +43,7 @@ def root_dir() -> Path:
 def shared_dir() -> Path:
     """Reference numbers and real data; a plain clone has none."""
     if not SHARED.is_dir():
-        pytest.skip(f'no reference material at {SHARED.name}/ beside the clone')
+        pytest.skip(f'no reference material, {SHARED.name}/ beside the clone')
     return SHARED
 
 
@@ -48,3 +51,46 @@ def shared_dir() -> Path:
 def golden_dir(shared_dir) -> Path:
     """Inputs and outputs of the public releases."""
     return shared_dir / 'golden'
+
+
+@pytest.fixture(scope='session')
+def run_tool():
+    """Run a tool as a user does; return what it printed and its status."""
+
+    def run(tool, *arguments, data_root=None, cwd=None, launch=()):
+        environment = dict(os.environ, PYTHONPATH=str(ROOT))
+        environment.pop('HVC_DATA_ROOT', None)
+        if data_root is not None:
+            environment['HVC_DATA_ROOT'] = str(data_root)
+        return subprocess.run(
+            [
+                sys.executable,
+                *launch,
+                str(ROOT / 'tools' / tool),
+                *map(str, arguments),
+            ],
+            env=environment,
+            cwd=cwd,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def sample_dir(tmp_path_factory, run_tool) -> Path:
+    """A tiny sample: 12 training images, 2 videos of 6 frames."""
+    folder = tmp_path_factory.mktemp('sample')
+    made = run_tool(
+        'dataset_converters/make_sample.py',
+        folder,
+        '--size=96x160',
+        '--videos=2',
+        '--frames=6',
+        '--images=12',
+        '--force',
+    )
+    assert made.returncode == 0, made.stdout
+    return folder

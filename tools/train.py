@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
+from hvc_mm.datasets.data_root import read_config
 from hvc_mm.utils import register_all_modules
 
 
@@ -71,10 +72,8 @@ def use_amp(cfg: Config) -> None:
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
-    cfg = Config.fromfile(args.config)
+    cfg = read_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     if args.amp:

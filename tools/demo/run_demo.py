@@ -89,7 +89,7 @@ class Demo:
             'train_dataloader.batch_size=16',
             'train_dataloader.num_workers=2',
             'train_dataloader.sampler.type=InfiniteSampler',
-            'view_size=128',
+            'train_dataloader.dataset.pipeline.1.size=128',
             'default_hooks.logger.interval=5',
             'default_hooks.checkpoint.by_epoch=False',
             f'default_hooks.checkpoint.interval={iters}',

@@ -1,0 +1,167 @@
+"""tools/train.py as a user calls it: train, mixed precision, resume."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+# A small HVC on small views: an epoch is three steps of four images.
+SMALL = (
+    'model.backbone.out_indices=(1,)',
+    'model.projector.in_channels=128',
+    'train_dataloader.batch_size=4',
+    'train_dataloader.num_workers=1',
+    'train_dataloader.dataset.pipeline.1.size=64',
+    'default_hooks.logger.interval=1',
+)
+
+
+@pytest.fixture(scope='module')
+def folder_config(tmp_path_factory, root_dir, sample_dir):
+    """hvc_coco.py with its images read as a folder: needs no mmdet."""
+    path = tmp_path_factory.mktemp('config') / 'folder.py'
+    images = sample_dir / 'coco' / 'train2017'
+    path.write_text(
+        f"_base_ = '{root_dir}/configs/hvc_coco.py'\n"
+        'train_dataloader = dict(dataset=dict(_delete_=True,\n'
+        f"    type='ImageFolderDataset', data_root='{images}',\n"
+        '    pipeline=_base_.train_pipeline))\n'
+    )
+    return path
+
+
+def _losses(work_dir):
+    """``{step: losses}`` out of the scalars that the run logged."""
+    losses = {}
+    for path in work_dir.glob('*/vis_data/scalars.json'):
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            if 'loss_static' in row:
+                losses[row['step']] = (
+                    row['loss_static'],
+                    row['loss_dynamic'],
+                )
+    return losses
+
+
+def _start(root_dir, config, work_dir, *more):
+    command = [
+        sys.executable,
+        str(root_dir / 'tools' / 'train.py'),
+        str(config),
+        f'--work-dir={work_dir}',
+        *more,
+        '--cfg-options',
+        *SMALL,
+        'train_cfg.max_epochs=4',
+        # Each logged value is one iteration's, not a running mean.
+        'log_processor.window_size=1',
+    ]
+    environment = dict(os.environ, PYTHONPATH=str(root_dir))
+    return subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _finish(process):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, out
+    return out
+
+
+def test_resume_after_a_kill_repeats_an_unbroken_run(
+    root_dir, folder_config, tmp_path
+):
+    """Same losses to the last digit, weights_only left as torch has it."""
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    unbroken = _start(root_dir, folder_config, whole)
+    process = _start(root_dir, folder_config, broken)
+    deadline = time.time() + 200
+    while not (broken / 'last_checkpoint').exists():
+        assert time.time() < deadline and process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    _finish(unbroken)
+    expected = _losses(whole)
+    assert sorted(expected) == list(range(1, 13))
+    reached = _losses(broken)
+    assert len(reached) < 12  # it was killed before its end
+    out = _finish(_start(root_dir, folder_config, broken, '--resume'))
+    assert 'resumed epoch' in out
+    resumed = _losses(broken)
+    assert resumed == expected
+    state = torch.load(broken / 'epoch_4.pth')['state_dict']
+    other = torch.load(whole / 'epoch_4.pth')['state_dict']
+    assert int(state['target.steps']) == 12
+    assert all(torch.equal(state[name], other[name]) for name in other)
+
+
+def test_amp_works_on_a_cpu(run_tool, folder_config, tmp_path):
+    out = run_tool(
+        'train.py',
+        folder_config,
+        f'--work-dir={tmp_path}',
+        '--amp',
+        '--cfg-options',
+        *SMALL,
+        'train_cfg.max_epochs=1',
+    )
+    assert out.returncode == 0, out.stdout
+    assert "type='BF16OptimWrapper'" in out.stdout
+    assert len(_losses(tmp_path)) == 3
+
+
+@pytest.mark.mmdet
+def test_trains_on_coco_through_mmdet(run_tool, sample_dir, root_dir, tmp_path):
+    out = run_tool(
+        'train.py',
+        root_dir / 'configs/hvc_coco.py',
+        f'--work-dir={tmp_path}',
+        '--auto-scale-lr',
+        '--cfg-options',
+        *SMALL,
+        'train_cfg.max_epochs=1',
+        data_root=sample_dir,
+    )
+    assert out.returncode == 0, out.stdout
+    # Twelve images, some without annotations, are three batches of four.
+    assert len(_losses(tmp_path)) == 3
+    assert 'lr: 3.1250e-05' in out.stdout  # 1e-3 * 4 / 128
+    saved = torch.load(tmp_path / 'epoch_1.pth')['state_dict']
+    assert 'backbone.layer2.1.bn2.weight' in saved
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['train_dataloader.dataset.data_root=nowhere'], 'nowhere'),
+        (['optim_wrapper.type=Odd', '--amp'], 'optim_wrapper is Odd'),
+    ],
+)
+def test_bad_settings_stop_with_their_name(
+    run_tool, folder_config, tmp_path, options, message
+):
+    flags = [o for o in options if o.startswith('--')]
+    entries = [o for o in options if not o.startswith('--')]
+    out = run_tool(
+        'train.py',
+        folder_config,
+        f'--work-dir={tmp_path}',
+        *flags,
+        '--cfg-options',
+        *SMALL,
+        *entries,
+    )
+    assert out.returncode != 0
+    assert message in out.stdout.strip().splitlines()[-1]
