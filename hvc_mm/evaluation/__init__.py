@@ -1,5 +1,5 @@
 """Scores as functions (`functional`), benchmarks as metrics (`metrics`)."""
 
-from .metrics import VOSMetric
+from .metrics import MeanIoUMetric, PCKMetric, VOSMetric, YouTubeVOSMetric
 
-__all__ = ['VOSMetric']
+__all__ = ['MeanIoUMetric', 'PCKMetric', 'VOSMetric', 'YouTubeVOSMetric']

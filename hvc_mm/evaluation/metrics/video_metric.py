@@ -66,7 +66,7 @@ class VideoMetric(BaseMetric):
         super().__init__(**kwargs)
         self.results_dir = Path(results_dir) if results_dir else None
         self._current: Optional[OpenVideo] = None
-        self._names: set = set()
+        self._begun: set = set()
         self._frames = 0
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
@@ -182,12 +182,12 @@ class VideoMetric(BaseMetric):
         """Check that this frame is the next one of its video."""
         name, index = sample['video'], int(sample['frame_index'])
         if self._current is None or self._current.is_complete:
-            if name in self._names:
+            if name in self._begun:
                 raise ValueError(
                     f'video {name} came a second time; expected each video '
                     'once, whole and in order'
                 )
-            self._names.add(name)
+            self._begun.add(name)
             self._current = OpenVideo(name, int(sample['video_length']))
         video = self._current
         if name != video.name:
@@ -212,7 +212,7 @@ class VideoMetric(BaseMetric):
     def _restart(self) -> None:
         """Be ready for another evaluation."""
         self.results = []
-        self._names.clear()
+        self._begun.clear()
         self._current = None
         self._frames = 0
 

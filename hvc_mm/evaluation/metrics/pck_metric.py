@@ -1,0 +1,175 @@
+"""PCK of joints tracked through clips (JHMDB).
+
+Legend: J: joints (15), T: frames of a clip.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+from hvc_mm.registry import METRICS
+
+from ..functional import pck_per_joint
+from ..functional.pck import NUM_JOINTS
+from .score_table import render_table, write_csv
+from .video_metric import OpenVideo, VideoMetric, write_json
+
+
+@METRICS.register_module()
+class PCKMetric(VideoMetric):
+    """PCK at several thresholds, pooled per joint over all clips.
+
+    Samples hold, beside the usual, ``pred_joints`` ``(2, J)`` in grid cells
+    (-1: lost), ``gt_joints`` ``(2, J)`` in pixels counted from 0 (None or
+    absent where a frame isn't annotated: then it doesn't count) and
+    ``ori_shape``. The first frame, which the tracker is given, must be
+    annotated and is not scored.
+
+    Args:
+        thresholds: Shares of the normalised distance.
+        grid: Cells along either side of the feature grid.
+        joint_names: J names for the table; by default the data set's
+            ``joints``, else the numbers.
+        out_dir: Write each clip's prediction, ``(2, J, T)`` in cells, to
+            ``<out_dir>/<clip>.npy``, or None.
+        format_only: Write and don't score. Needs ``out_dir``.
+        results_dir: Folder for scores; by default ``out_dir`` with
+            ``_scores`` added.
+        kwargs: See mmengine's ``BaseMetric``.
+
+    Raises:
+        ValueError: ``out_dir`` is missing, or names aren't J.
+    """
+
+    default_prefix = 'jhmdb'
+
+    def __init__(
+        self,
+        thresholds: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5),
+        grid: int = 40,
+        joint_names: Optional[Sequence[str]] = None,
+        out_dir: Optional[str] = None,
+        format_only: bool = False,
+        results_dir: Optional[str] = None,
+        **kwargs: Any,
+    ) -> None:
+        if format_only and out_dir is None:
+            raise ValueError('PCKMetric: format_only needs out_dir')
+        if joint_names is not None and len(joint_names) != NUM_JOINTS:
+            raise ValueError(
+                f'{len(joint_names)} joint names for {NUM_JOINTS} joints'
+            )
+        if results_dir is None and out_dir is not None and not format_only:
+            results_dir = str(Path(out_dir)) + '_scores'
+        super().__init__(results_dir, **kwargs)
+        self.thresholds = tuple(thresholds)
+        self.grid = grid
+        self.joint_names = joint_names
+        self.out_dir = Path(out_dir) if out_dir else None
+        self.format_only = format_only
+
+    def process_frame(self, video: OpenVideo, sample: dict) -> None:
+        """Keep one frame's joints; at the end of the clip, its result."""
+        name = f'{video.name}/{sample["frame_name"]}'
+        if sample.get('pred_joints') is None:
+            raise ValueError(f'{name}: the model gave no pred_joints')
+        cells = _joints(sample['pred_joints'], f'{name}: pred_joints')
+        frame = {'cells': cells, 'gt': None}
+        if sample.get('gt_joints') is not None:
+            frame['gt'] = _joints(sample['gt_joints'], f'{name}: gt_joints')
+        elif video.seen == 1 and not self.format_only:
+            raise ValueError(
+                f'{name}: the first frame of a clip must have gt_joints'
+            )
+        size = tuple(int(side) for side in sample['ori_shape'][:2])
+        if video.state.setdefault('size', size) != size:
+            raise ValueError(
+                f'{name} has {size} pixels, the frames before it '
+                f'{video.state["size"]}'
+            )
+        video.outcomes.append(frame)
+        if video.is_complete:
+            self._end(video)
+
+    def summarise(self, results: List[dict]) -> Dict[str, float]:
+        """PCK per joint and overall; logs the table, writes the files."""
+        if self.format_only:
+            print_log(
+                f'joints are in {self.out_dir}; nothing was scored '
+                '(format_only)',
+                'current',
+            )
+            return {}
+        percent = pck_per_joint(
+            [np.array(result['gt']) for result in results],
+            [np.array(result['pred_cells']) for result in results],
+            [tuple(result['size']) for result in results],
+            self.thresholds,
+            self.grid,
+        )
+        heads = [f'PCK@{level:g}' for level in self.thresholds]
+        overall = dict(zip(heads, percent.mean(axis=0).tolist()))
+        columns = ('joint', *heads)
+        rows = [
+            (str(name), *values)
+            for name, values in zip(self._names(), percent.tolist())
+        ]
+        rows.append(('mean', *overall.values()))
+        title = f'{len(results)} clips, percent'
+        print_log(render_table(title, columns, rows), 'current')
+        if self.results_dir is not None:
+            joints = {name: dict(zip(heads, row)) for name, *row in rows[:-1]}
+            write_json(
+                self.results_dir / 'results.json',
+                {'overall': overall, 'joints': joints},
+            )
+            write_csv(self.results_dir / 'results.csv', columns, rows)
+            print_log(f'scores are in {self.results_dir}', 'current')
+        return overall
+
+    def _end(self, video: OpenVideo) -> None:
+        frames = video.outcomes
+        cells = np.stack([frame['cells'] for frame in frames], axis=2)
+        if self.out_dir is not None:
+            path = self.out_dir / f'{video.name}.npy'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, cells)
+        if self.format_only:
+            return
+        counted = [
+            t for t, frame in enumerate(frames) if frame['gt'] is not None
+        ]
+        if len(counted) < 2:
+            raise ValueError(
+                f'clip {video.name} has {len(counted)} annotated frame(s); '
+                'the first one is not scored, so at least two are needed'
+            )
+        gt = np.stack([frames[t]['gt'] for t in counted], axis=2)
+        self.add_result(
+            {
+                'video': video.name,
+                'size': list(video.state['size']),
+                'gt': gt.tolist(),
+                'pred_cells': cells[:, :, counted].tolist(),
+            }
+        )
+
+    def _names(self) -> Sequence[str]:
+        names = self.joint_names or (self.dataset_meta or {}).get('joints')
+        return names or [str(i) for i in range(NUM_JOINTS)]
+
+
+def _joints(value: Any, what: str) -> np.ndarray:
+    """``(2, J)`` float64 of an array or tensor, checked."""
+    if hasattr(value, 'cpu'):
+        value = value.cpu().numpy()
+    joints = np.asarray(value, dtype=np.float64)
+    if joints.shape != (2, NUM_JOINTS):
+        raise ValueError(
+            f'{what} has shape {joints.shape}; expected (2, {NUM_JOINTS})'
+        )
+    return joints
