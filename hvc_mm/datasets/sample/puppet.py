@@ -35,9 +35,9 @@ JOINTS = (
 
 # Lengths as shares of the body's height.
 TORSO = 0.26
-FACE_ABOVE_NECK = 0.105
-SHOULDER = (0.105, 0.02)
-HIP = (0.06, 0.05)
+FACE_ABOVE_NECK = 0.125
+SHOULDER = (0.12, 0.03)
+HIP = (0.07, 0.05)
 UPPER_ARM, FOREARM = 0.16, 0.15
 THIGH, SHIN = 0.22, 0.21
 

@@ -21,7 +21,7 @@ from .puppet import FOREARM, HIP, SHIN, SHOULDER, THIGH, TORSO, UPPER_ARM
 # Pixels per body height at which parts are tailored.
 DETAIL = 600.0
 # The head is the astronaut's; so many of its pixels are a body height.
-HEAD_DETAIL = 1050.0
+HEAD_DETAIL = 780.0
 _NOSE = (226.0, 128.0)
 _FACE = (
     '192 86 210 76 228 78 246 84 262 92 271 110 271 130 262 150 257 178 228 '
@@ -84,7 +84,7 @@ def _end(name, label, joints, length, offset, widths, photo, corner):
 def _trunk() -> np.ndarray:
     """From the shoulders to the hips, about the middle of neck and belly."""
     top, bottom = -TORSO / 2 - 0.005, TORSO / 2 + HIP[1] + 0.01
-    wide, narrow = SHOULDER[0] + 0.03, HIP[0] + 0.035
+    wide, narrow = SHOULDER[0] + 0.035, HIP[0] + 0.06
     return np.array(
         (
             (-0.04, top - 0.015),
@@ -107,11 +107,11 @@ def _arm(side: str, label: int, cloth: tuple) -> list[Part]:
     photo, corner = cloth
     glove = ('motorcycle_left', (330 if side == 'left' else 395, 280))
     return [
-        _limb(f'{side} forearm', label, lower, FOREARM, (0.055, 0.045), photo,
+        _limb(f'{side} forearm', label, lower, FOREARM, (0.09, 0.08), photo,
               corner),
-        _limb(f'{side} sleeve', 5, upper, UPPER_ARM, (0.08, 0.068),
+        _limb(f'{side} sleeve', 5, upper, UPPER_ARM, (0.12, 0.1),
               'astronaut', (40 if side == 'left' else 130, 270)),
-        _end(f'{side} hand', 3, lower, FOREARM, (0, 0.025), (0.05, 0.05),
+        _end(f'{side} hand', 3, lower, FOREARM, (0, 0.035), (0.085, 0.085),
              *glove),
     ]  # fmt: skip
 
@@ -122,10 +122,10 @@ def _leg(side: str, label: int, shoe: int, cloths: tuple) -> list[Part]:
     trousers, skin, leather = cloths
     toe = 0.012 if side == 'left' else -0.012
     return [
-        _limb(f'{side} shin', label, lower, SHIN, (0.07, 0.055), *skin),
-        _end(f'{side} foot', shoe, lower, SHIN, (toe, 0.02), (0.06, 0.06),
+        _limb(f'{side} shin', label, lower, SHIN, (0.11, 0.09), *skin),
+        _end(f'{side} foot', shoe, lower, SHIN, (toe, 0.03), (0.09, 0.09),
              *leather),
-        _limb(f'{side} thigh', 9, upper, THIGH, (0.105, 0.085), *trousers),
+        _limb(f'{side} thigh', 9, upper, THIGH, (0.14, 0.12), *trousers),
     ]  # fmt: skip
 
 
