@@ -5,11 +5,11 @@ import os
 import os.path as osp
 from typing import List
 
-import torch
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.cpu_processes import prepare_cpu_processes
 from hvc_mm.utils import register_all_modules
 
 PRETRAINING = 'work_dirs/hvc_coco'
@@ -106,11 +106,10 @@ def load_config(args: argparse.Namespace) -> Config:
             evaluator['format_only'] = True
     if args.show_dir:
         cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
-        cfg.setdefault('custom_hooks', []).append(
-            dict(type='VOSVisualizationHook', out_dir=args.show_dir)
-        )
-    if args.launcher != 'none' and not torch.cuda.is_available():
-        cfg.env_cfg.dist_cfg.backend = 'gloo'
+        cfg.custom_hooks = [
+            *cfg.get('custom_hooks', []),
+            dict(type='VOSVisualizationHook', out_dir=args.show_dir),
+        ]
     return cfg
 
 
@@ -118,6 +117,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     register_all_modules(init_default_scope=False)
+    prepare_cpu_processes(cfg)
     Runner.from_cfg(cfg).test()
 
 

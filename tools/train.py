@@ -9,6 +9,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.cpu_processes import prepare_cpu_processes
 from hvc_mm.utils import register_all_modules
 
 
@@ -88,8 +89,6 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
-    if args.launcher != 'none' and not torch.cuda.is_available():
-        cfg.env_cfg.dist_cfg.backend = 'gloo'
     return cfg
 
 
@@ -97,6 +96,7 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     register_all_modules(init_default_scope=False)
+    prepare_cpu_processes(cfg)
     Runner.from_cfg(cfg).train()
 
 

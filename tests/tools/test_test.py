@@ -55,7 +55,7 @@ def test_scores_writes_and_shows(one_process, sample_dir):
     jf = scores['davis/J&F']
     assert 0 < jf <= 100
     assert f'{jf:.1f}' in printed
-    assert '102 of 102 tensors' in printed or 'tensors of backbone' in printed
+    assert 'all 90 tensors of the model found' in printed
     annotations = sample_dir / 'DAVIS' / 'Annotations' / '480p'
     for video in annotations.iterdir():
         for path in video.glob('*.png'):

@@ -63,6 +63,7 @@ def adopt_backbone_weights(
     own = {f'{prefix}{name}' for name in module.state_dict()}
     if own and own <= set(state_dict):
         _keep(state_dict, own)
+        print_log(f'all {len(own)} tensors of the model found', 'current')
         return
     target = getattr(module.backbone, 'primary', module.backbone)
     where = next(n for n, m in module.named_modules() if m is target)
@@ -96,9 +97,7 @@ def _some(names: List[str], most: int = 4) -> str:
     return ', '.join(names[:most]) + more
 
 
-def _mismatch(
-    state_dict: Dict[str, Tensor], wanted: Dict[str, Tensor]
-) -> str:
+def _mismatch(state_dict: Dict[str, Tensor], wanted: Dict[str, Tensor]) -> str:
     same_name = [
         f'{key} is {tuple(state_dict[key].shape)}, expected '
         f'{tuple(wanted[name].shape)}'

@@ -81,7 +81,7 @@ def test_refuses_when_nothing_matches_and_says_what_it_saw():
 def test_reports_how_many_matched(monkeypatch):
     said = []
     monkeypatch.setattr(
-        backbone_weights, 'print_log', lambda text, **_: said.append(text)
+        backbone_weights, 'print_log', lambda text, *_, **__: said.append(text)
     )
     source = _source()
     del source['layer2.0.conv1.weight']
