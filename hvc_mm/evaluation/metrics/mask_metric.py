@@ -9,6 +9,8 @@ import numpy as np
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import print_log
 
+from hvc_mm.datasets.mask_io import read_id_mask
+
 from .bounded_pool import BoundedPool
 from .frame_scoring import FrameJob
 from .mask_writer import MaskWriter
@@ -21,7 +23,8 @@ class MaskMetric(VideoMetric):
 
     Frames go to worker processes in chunks; at most two chunks per worker
     and eight masks to write are under way, so that memory does not depend on
-    a video's length.
+    a video's length. A sample brings its prediction as ``pred_ids``, or as
+    ``pred_path``, a mask file, which is read only if the frame counts.
 
     A metric implements `wants`, `job`, `video_result` and `summarise`.
 
@@ -200,9 +203,12 @@ class MaskMetric(VideoMetric):
 def _predicted_ids(sample: dict) -> np.ndarray:
     """The prediction as an array of its own, checked."""
     name = f'{sample["video"]}/{sample["frame_name"]}'
-    if sample.get('pred_ids') is None:
+    if sample.get('pred_ids') is not None:
+        pred = sample['pred_ids']
+    elif sample.get('pred_path') is not None:
+        pred = read_id_mask(sample['pred_path'])
+    else:
         raise ValueError(f'{name}: the model gave no pred_ids')
-    pred = sample['pred_ids']
     if hasattr(pred, 'cpu'):
         pred = pred.cpu().numpy()
     # A copy: it is read later, in the background, and must not keep a whole

@@ -15,8 +15,8 @@ from hvc_mm.registry import METRICS
 from ..functional import iou_from_confusion
 from .frame_scoring import count_classes
 from .mask_metric import MaskMetric
-from .score_table import render_table, write_csv
-from .video_metric import OpenVideo, write_json
+from .score_table import render_table
+from .video_metric import OpenVideo
 
 
 @METRICS.register_module()
@@ -31,6 +31,7 @@ class MeanIoUMetric(MaskMetric):
         num_classes: C; the ids are ``0 .. C - 1``.
         class_names: C names for the table; by default the data set's
             ``classes``, else the ids.
+        per_sequence: Also log every video's own mean IoU.
         kwargs: See `MaskMetric`.
 
     Raises:
@@ -43,11 +44,13 @@ class MeanIoUMetric(MaskMetric):
         self,
         num_classes: int = 20,
         class_names: Optional[Sequence[str]] = None,
+        per_sequence: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.num_classes = num_classes
         self.class_names = class_names
+        self.per_sequence = per_sequence
         if class_names is not None:
             self._check_names(class_names)
 
@@ -101,16 +104,19 @@ class MeanIoUMetric(MaskMetric):
             for name, i, a in zip(self._names(), iou, accuracy)
         ]
         total = ('mean', overall['mIoU'], overall['mean_accuracy'])
+        if self.per_sequence:
+            videos = [(result['video'], result['mIoU']) for result in results]
+            print_log(
+                render_table('Videos', ('video', 'mIoU'), videos), 'current'
+            )
         title = f'{len(results)} videos'
         print_log(render_table(title, columns, [*rows, total]), 'current')
-        if self.results_dir is not None:
-            parts = {name: None if np.isnan(i) else i for name, i, _ in rows}
-            summary = {'overall': overall, 'IoU': parts, 'videos': results}
-            write_json(self.results_dir / 'results.json', summary)
-            write_csv(
-                self.results_dir / 'results.csv', columns, [*rows, total]
-            )
-            print_log(f'scores are in {self.results_dir}', 'current')
+        parts = {name: None if np.isnan(i) else i for name, i, _ in rows}
+        self.write_results(
+            {'overall': overall, 'IoU': parts, 'videos': results},
+            columns,
+            [*rows, total],
+        )
         return overall
 
     def _names(self) -> List[str]:

@@ -15,8 +15,8 @@ from hvc_mm.registry import METRICS
 
 from ..functional import pck_per_joint
 from ..functional.pck import NUM_JOINTS
-from .score_table import render_table, write_csv
-from .video_metric import OpenVideo, VideoMetric, write_json
+from .score_table import render_table
+from .video_metric import OpenVideo, VideoMetric
 
 
 @METRICS.register_module()
@@ -34,6 +34,7 @@ class PCKMetric(VideoMetric):
         grid: Cells along either side of the feature grid.
         joint_names: J names for the table; by default the data set's
             ``joints``, else the numbers.
+        per_sequence: Also log every clip's own PCK.
         out_dir: Write each clip's prediction, ``(2, J, T)`` in cells, to
             ``<out_dir>/<clip>.npy``, or None.
         format_only: Write and don't score. Needs ``out_dir``.
@@ -52,6 +53,7 @@ class PCKMetric(VideoMetric):
         thresholds: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5),
         grid: int = 40,
         joint_names: Optional[Sequence[str]] = None,
+        per_sequence: bool = False,
         out_dir: Optional[str] = None,
         format_only: bool = False,
         results_dir: Optional[str] = None,
@@ -69,6 +71,7 @@ class PCKMetric(VideoMetric):
         self.thresholds = tuple(thresholds)
         self.grid = grid
         self.joint_names = joint_names
+        self.per_sequence = per_sequence
         self.out_dir = Path(out_dir) if out_dir else None
         self.format_only = format_only
 
@@ -104,14 +107,15 @@ class PCKMetric(VideoMetric):
                 'current',
             )
             return {}
-        percent = pck_per_joint(
-            [np.array(result['gt']) for result in results],
-            [np.array(result['pred_cells']) for result in results],
-            [tuple(result['size']) for result in results],
-            self.thresholds,
-            self.grid,
-        )
+        percent = self._percent(results)
         heads = [f'PCK@{level:g}' for level in self.thresholds]
+        if self.per_sequence:
+            clips = [
+                (result['video'], *self._percent([result]).mean(axis=0))
+                for result in results
+            ]
+            table = render_table('Clips, percent', ('clip', *heads), clips)
+            print_log(table, 'current')
         overall = dict(zip(heads, percent.mean(axis=0).tolist()))
         columns = ('joint', *heads)
         rows = [
@@ -121,15 +125,21 @@ class PCKMetric(VideoMetric):
         rows.append(('mean', *overall.values()))
         title = f'{len(results)} clips, percent'
         print_log(render_table(title, columns, rows), 'current')
-        if self.results_dir is not None:
-            joints = {name: dict(zip(heads, row)) for name, *row in rows[:-1]}
-            write_json(
-                self.results_dir / 'results.json',
-                {'overall': overall, 'joints': joints},
-            )
-            write_csv(self.results_dir / 'results.csv', columns, rows)
-            print_log(f'scores are in {self.results_dir}', 'current')
+        joints = {name: dict(zip(heads, row)) for name, *row in rows[:-1]}
+        self.write_results(
+            {'overall': overall, 'joints': joints}, columns, rows
+        )
         return overall
+
+    def _percent(self, results: List[dict]) -> np.ndarray:
+        """PCK ``(J, thresholds)`` of some clips."""
+        return pck_per_joint(
+            [np.array(result['gt']) for result in results],
+            [np.array(result['pred_cells']) for result in results],
+            [tuple(result['size']) for result in results],
+            self.thresholds,
+            self.grid,
+        )
 
     def _end(self, video: OpenVideo) -> None:
         frames = video.outcomes

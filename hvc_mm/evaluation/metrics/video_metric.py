@@ -16,6 +16,8 @@ from mmengine.dist import (
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
+from .score_table import Cell, write_csv
+
 
 @dataclass
 class OpenVideo:
@@ -177,6 +179,25 @@ class VideoMetric(BaseMetric):
         if self.results_dir is not None:
             path = self.results_dir / 'videos' / f'{result["video"]}.json'
             write_json(path, result)
+
+    def write_results(
+        self,
+        summary: dict,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[Cell]],
+    ) -> None:
+        """Write ``results.json`` and ``results.csv``, if there is a folder.
+
+        Args:
+            summary: What goes into the JSON file.
+            columns: Heads of the CSV file.
+            rows: Its rows.
+        """
+        if self.results_dir is None:
+            return
+        write_json(self.results_dir / 'results.json', summary)
+        write_csv(self.results_dir / 'results.csv', columns, rows)
+        print_log(f'scores are in {self.results_dir}', 'current')
 
     def _follow(self, sample: dict) -> OpenVideo:
         """Check that this frame is the next one of its video."""

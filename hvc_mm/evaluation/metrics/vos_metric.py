@@ -25,8 +25,8 @@ from .frame_scoring import (
     score_objects,
 )
 from .mask_metric import MaskMetric
-from .score_table import render_table, write_csv
-from .video_metric import OpenVideo, write_json
+from .score_table import render_table
+from .video_metric import OpenVideo
 
 _COLUMNS = (
     'J&F',
@@ -141,17 +141,11 @@ class VOSMetric(MaskMetric):
         title = f'{len(videos)} sequences, {len(rows)} objects'
         total = [('all objects', *overall.values())]
         print_log(render_table(title, ('', *_COLUMNS), total), 'current')
-        if self.results_dir is not None:
-            write_json(
-                self.results_dir / 'results.json',
-                {'overall': overall, 'videos': results},
-            )
-            write_csv(
-                self.results_dir / 'results.csv',
-                ('sequence', 'object', *_COLUMNS),
-                [*rows, ('', 'all', *overall.values())],
-            )
-            print_log(f'scores are in {self.results_dir}', 'current')
+        self.write_results(
+            {'overall': overall, 'videos': results},
+            ('sequence', 'object', *_COLUMNS),
+            [*rows, ('', 'all', *overall.values())],
+        )
         return overall
 
     def _begin(self, video: OpenVideo, gt_path: str) -> None:

@@ -12,8 +12,8 @@ from hvc_mm.registry import METRICS
 
 from .frame_scoring import FrameScores, score_objects
 from .mask_metric import MaskMetric
-from .score_table import render_table, write_csv
-from .video_metric import OpenVideo, write_json
+from .score_table import render_table
+from .video_metric import OpenVideo
 
 _COLUMNS = ('category', 'seen', 'J_mean', 'F_mean')
 
@@ -140,11 +140,9 @@ class YouTubeVOSMetric(MaskMetric):
         title = f'{len(results) - without} sequences, {len(rows)} objects'
         row = ['all objects', *overall.values()]
         print_log(render_table(title, ['', *overall], [row]), 'current')
-        if self.results_dir is not None:
-            summary = {'overall': overall, 'videos': results}
-            write_json(self.results_dir / 'results.json', summary)
-            write_csv(self.results_dir / 'results.csv', columns, rows)
-            print_log(f'scores are in {self.results_dir}', 'current')
+        self.write_results(
+            {'overall': overall, 'videos': results}, columns, rows
+        )
         return overall
 
     def _is_seen(self, category: str) -> bool:

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from hvc_mm.datasets.mask_io import write_id_mask
 from hvc_mm.evaluation import VOSMetric
 
 
@@ -101,6 +102,26 @@ def test_predictions_may_change_after_they_came(moving_video, make_video):
     assert metric.evaluate(5) == expected
 
 
+def test_predictions_from_files(moving_video, make_video, tmp_path):
+    """Read only where a frame counts, and named when missing."""
+    video = make_video('v', *moving_video(0, 5))
+    expected = VOSMetric(num_workers=0)
+    expected.process(None, video)
+    expected = expected.evaluate(5)
+    for sample in video:
+        path = tmp_path / 'pred' / f'{sample["frame_name"]}.png'
+        if 0 < sample['frame_index'] < 4:
+            write_id_mask(path, sample['pred_ids'].numpy())
+        del sample['pred_ids']
+        sample['pred_path'] = str(path)
+    metric = VOSMetric(num_workers=0)
+    metric.process(None, video)
+    assert metric.evaluate(5) == expected
+    os.remove(tmp_path / 'pred/00002.png')
+    with pytest.raises(FileNotFoundError, match=r'pred/00002\.png'):
+        VOSMetric(num_workers=0).process(None, video)
+
+
 _LONG_VIDEO = """
 import resource, sys
 import numpy as np, torch
@@ -147,8 +168,6 @@ def _growth(tmp_path, root_dir, length):
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_video(tmp_path, root_dir):
-    from hvc_mm.datasets.mask_io import write_id_mask
-
     gt = np.zeros((480, 854), np.uint8)
     gt[100:290, 210:400] = 1
     write_id_mask(tmp_path / 'gt.png', gt)

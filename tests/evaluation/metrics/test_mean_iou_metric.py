@@ -59,10 +59,17 @@ def test_void_is_ignored_and_other_ids_are_an_error(make_video):
 
 def test_table_with_names(make_video, tmp_path, logged):
     gt = np.array([[[0, 1]]], np.uint8)
-    metric = MeanIoUMetric(3, num_workers=0, out_dir=str(tmp_path / 'masks'))
+    metric = MeanIoUMetric(
+        3,
+        num_workers=0,
+        per_sequence=True,
+        out_dir=str(tmp_path / 'masks'),
+    )
     metric.dataset_meta = {'classes': ('background', 'hat', 'coat')}
     _score(metric, make_video('v', gt, gt))
     assert any('coat' in message and 'nan' in message for message in logged)
+    (videos,) = [m for m in logged if 'Videos' in m]
+    assert '1.000' in videos
     assert (tmp_path / 'masks/v/00000.png').is_file()
     with open(tmp_path / 'masks_scores/results.csv') as file:
         rows = list(csv.reader(file))

@@ -87,10 +87,14 @@ def test_frames_without_ground_truth_do_not_count():
 
 
 def test_table_per_joint(tmp_path, logged):
-    metric = PCKMetric(thresholds=(0.1,), results_dir=str(tmp_path))
+    metric = PCKMetric(
+        thresholds=(0.1,), per_sequence=True, results_dir=str(tmp_path)
+    )
     metric.dataset_meta = {'joints': [f'joint{i}' for i in range(15)]}
     found = _score(metric, _random_clip(1))
     assert any('joint14' in message for message in logged)
+    (clips,) = [m for m in logged if 'Clips' in m]
+    assert f'{found["jhmdb/PCK@0.1"]:.3f}' in clips
     with open(tmp_path / 'results.csv') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16 and rows[-1]['joint'] == 'mean'

@@ -1,0 +1,184 @@
+"""tools/analysis_tools/eval_masks.py: any method's masks, any protocol."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from hvc_mm.datasets.jhmdb import read_joints
+from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+
+TOOL = 'analysis_tools/eval_masks.py'
+
+
+@pytest.fixture
+def score(load_tool, root_dir, monkeypatch):
+    """Run the tool in this process on one of the data configs."""
+
+    def run(config, data_root, pred, *options):
+        monkeypatch.setenv('HVC_DATA_ROOT', str(data_root))
+        path = root_dir / 'configs/_base_/datasets' / f'{config}.py'
+        if config.startswith('/'):
+            path = config
+        arguments = [str(path), '--pred', str(pred), *map(str, options)]
+        return load_tool(TOOL).main(arguments)
+
+    return run
+
+
+@pytest.fixture(scope='module')
+def parts_and_joints(tmp_path_factory, run_tool):
+    """A sample of VIP and of JHMDB, one video and one test clip each."""
+    folder = tmp_path_factory.mktemp('sample')
+    made = run_tool(
+        'dataset_converters/make_sample.py',
+        folder,
+        '--benchmarks',
+        'vip',
+        'jhmdb',
+        '--size=96x160',
+        '--videos=1',
+        '--frames=4',
+        '--force',
+    )
+    assert made.returncode == 0, made.stdout
+    return folder
+
+
+@pytest.fixture
+def davis_masks(sample_dir, tmp_path):
+    """The sample's own annotations, as somebody's predictions."""
+    folder = tmp_path / 'masks'
+    shutil.copytree(sample_dir / 'DAVIS/Annotations/480p', folder)
+    return folder
+
+
+def test_the_annotation_itself_is_perfect(
+    score, sample_dir, davis_masks, tmp_path
+):
+    for video in davis_masks.iterdir():
+        masks = sorted(video.iterdir())
+        masks[0].unlink()  # the protocol leaves both out
+        masks[-1].unlink()
+    found = score(
+        'davis17_val',
+        sample_dir,
+        davis_masks,
+        f'--results-dir={tmp_path / "scores"}',
+        '--per-sequence',
+    )
+    assert found['davis/J&F'] == found['davis/J_mean'] == 1
+    summary = json.loads((tmp_path / 'scores/results.json').read_text())
+    assert summary['overall']['J&F'] == 1
+    with open(tmp_path / 'scores/results.csv') as file:
+        assert {row['J_mean'] for row in csv.DictReader(file)} == {'1.0'}
+
+
+def test_a_shifted_mask_is_not(score, sample_dir, davis_masks, tmp_path):
+    for path in davis_masks.rglob('*.png'):
+        write_id_mask(path, np.roll(read_id_mask(path), 9, axis=1))
+    # What a config says about writing is not for masks that are there.
+    found = score(
+        'davis17_val',
+        sample_dir,
+        davis_masks,
+        '--cfg-options',
+        'test_evaluator.format_only=True',
+        f'test_evaluator.out_dir={tmp_path / "out"}',
+    )
+    assert 0.1 < found['davis/J_mean'] < 0.9
+    assert not (tmp_path / 'out').exists()
+    merged = score('davis16_val', sample_dir, davis_masks)
+    assert merged['davis/J_mean'] > found['davis/J_mean']
+
+
+def test_published_masks(score, shared_dir):
+    published = shared_dir / 'golden/published_davis17'
+    scores = json.loads((published / 'scores.json').read_text())
+    found = score(
+        'davis17_val',
+        shared_dir / 'data',
+        published,
+        '--cfg-options',
+        'test_dataloader.dataset.videos=[blackswan,car-shadow]',
+    )
+    means = {
+        measure: np.mean([v[measure]['mean'][0] for v in scores.values()])
+        for measure in 'JF'
+    }
+    assert found['davis/J_mean'] == pytest.approx(means['J'], abs=1e-9)
+    assert found['davis/F_mean'] == pytest.approx(means['F'], abs=1e-9)
+
+
+def test_youtube_vos(score, shared_dir, root_dir, tmp_path):
+    folder = shared_dir / 'data/YTVOS/train'
+    config = tmp_path / 'ytvos_train.py'
+    base = root_dir / 'configs/_base_/datasets/ytvos18_val.py'
+    config.write_text(
+        f"""
+_base_ = '{base}'
+test_dataloader = dict(
+    dataset=dict(
+        data_root='{folder}',
+        ann_file='meta.json',
+        data_prefix=dict(
+            _delete_=True, img_path='JPEGImages', ann_path='Annotations'
+        ),
+        all_frames=False,
+    )
+)
+"""
+    )
+    masks = folder / 'Annotations'
+    found = score(str(config), shared_dir / 'data', masks)
+    assert found['ytvos/overall'] == found['ytvos/J_seen'] == 1
+
+
+def test_parts(score, parts_and_joints):
+    masks = parts_and_joints / 'VIP/VIP_Fine/Annotations/Category_ids'
+    found = score('vip_val', parts_and_joints, masks)
+    assert found['vip/mIoU'] == found['vip/overall_accuracy'] == 1
+
+
+def test_joints(score, parts_and_joints, tmp_path):
+    folder = parts_and_joints / 'JHMDB/joint_positions'
+    from hvc_mm.datasets.image_io import read_image_size
+
+    for path in folder.rglob('*.mat'):
+        clip = path.parent.relative_to(folder)
+        frames = parts_and_joints / 'JHMDB/Rename_Images' / clip
+        height, width = read_image_size(frames / '00001.png')
+        size = np.array([width, height]).reshape(2, 1, 1)
+        out = tmp_path / f'{clip}.npy'
+        out.parent.mkdir(parents=True, exist_ok=True)
+        np.save(out, np.maximum(read_joints(str(path)) / size * 40, 0))
+    found = score('jhmdb_split1', parts_and_joints, tmp_path)
+    assert found['jhmdb/PCK@0.1'] == 100
+
+
+def test_a_missing_mask_is_named(score, sample_dir, davis_masks):
+    video = sorted(davis_masks.iterdir())[0]
+    (video / '00002.png').unlink()
+    with pytest.raises(FileNotFoundError, match=rf'{video.name}/00002\.png'):
+        score('davis17_val', sample_dir, davis_masks)
+
+
+def test_wrong_command_lines(score, sample_dir, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        score('davis17_val', sample_dir, tmp_path / 'nowhere')
+    assert 'nowhere: there is no such folder' in capsys.readouterr().err
+    with pytest.raises(SystemExit, match='has no test_dataloader'):
+        score('paired_views', sample_dir, tmp_path)
+
+
+def test_as_a_user_calls_it(run_tool, root_dir, sample_dir, davis_masks):
+    done = run_tool(
+        TOOL,
+        root_dir / 'configs/hvc_davis.py',
+        f'--pred={davis_masks}',
+        data_root=sample_dir,
+    )
+    assert done.returncode == 0, done.stdout
+    assert 'J&F' in done.stdout and '1.000' in done.stdout

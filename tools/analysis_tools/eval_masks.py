@@ -1,0 +1,144 @@
+"""Score masks on the disk, of any method, with a config's protocol.
+
+    python tools/analysis_tools/eval_masks.py configs/hvc_davis.py --pred DIR
+
+DIR holds ``<video>/<frame>.png``, ids as palette or greyscale PNG, as
+``tools/test.py --out DIR`` writes them (for joints: ``<clip>.npy``). Frames
+that the protocol leaves out need no mask. No model is built.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Dict, Iterator, List, Optional, Sequence
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from mmengine.evaluator import Evaluator
+from rich.progress import track
+
+from hvc_mm.datasets.image_io import read_image_size
+from hvc_mm.registry import DATASETS
+from hvc_mm.utils import register_all_modules
+
+# What belongs to a run of a model: the masks are there, nothing is written.
+_RUN_ONLY = ('out_dir', 'zip_path', 'format_only', 'results_dir')
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('config', help='a test config: data and protocol')
+    parser.add_argument(
+        '--pred', required=True, type=Path, metavar='DIR', help='the masks'
+    )
+    parser.add_argument(
+        '--results-dir', metavar='DIR', help='write scores (JSON, CSV) here'
+    )
+    parser.add_argument(
+        '--per-sequence',
+        action='store_true',
+        help='also show a row for every video or object',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config',
+    )
+    args = parser.parse_args(argv)
+    if not args.pred.is_dir():
+        parser.error(f'--pred {args.pred}: there is no such folder')
+    return args
+
+
+def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
+    """The config's metrics, as they score what is there already.
+
+    Args:
+        cfg: A test config.
+        args: The command line.
+
+    Returns:
+        List[dict]: Configs of metrics.
+
+    Raises:
+        SystemExit: The config has no ``test_evaluator``.
+    """
+    metrics = cfg.get('test_evaluator')
+    if not metrics or 'test_dataloader' not in cfg:
+        raise SystemExit(
+            f'{args.config} has no test_dataloader and test_evaluator: '
+            'expected a test config such as configs/hvc_davis.py'
+        )
+    metrics = [metrics] if isinstance(metrics, dict) else list(metrics)
+    for metric in metrics:
+        for key in _RUN_ONLY:
+            metric.pop(key, None)
+        if args.results_dir:
+            metric['results_dir'] = args.results_dir
+        if args.per_sequence:
+            metric['per_sequence'] = True
+    return metrics
+
+
+def frames(dataset, pred: Path) -> Iterator[dict]:
+    """What a model would have returned for each frame of a data set.
+
+    Args:
+        dataset: One item per frame, videos whole and in order.
+        pred: The folder of masks (or of joints).
+
+    Yields:
+        dict: The item with ``ori_shape`` and its prediction.
+    """
+    joints: Dict[str, np.ndarray] = {}
+    for i in range(len(dataset)):
+        sample = dataset.get_data_info(i)
+        sample['ori_shape'] = read_image_size(sample['img_path'])
+        if 'prompt' in sample:
+            # Metrics only ask whether the frame came with a prompt.
+            sample['prompt_ids'] = sample['prompt']
+        video, index = sample['video'], sample['frame_index']
+        if index == 0:
+            path = pred / f'{video}.npy'
+            joints = {video: np.load(path)} if path.is_file() else {}
+        if video in joints:
+            sample['pred_joints'] = joints[video][:, :, index]
+        else:
+            name = f'{sample["frame_name"]}.png'
+            sample['pred_path'] = str(pred / video / name)
+        yield sample
+
+
+def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
+    """Score the masks; the tables are logged.
+
+    Args:
+        argv: The command line; by default that of the process.
+
+    Returns:
+        Dict[str, float]: The figures by name.
+    """
+    args = parse_args(argv)
+    cfg = Config.fromfile(args.config)
+    if args.cfg_options:
+        cfg.merge_from_dict(args.cfg_options)
+    register_all_modules()
+    metrics = evaluators(cfg, args)
+    dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': []})
+    evaluator = Evaluator(metrics)
+    evaluator.dataset_meta = dataset.metainfo
+    for sample in track(
+        frames(dataset, args.pred), 'Scoring', total=len(dataset)
+    ):
+        evaluator.process([sample])
+    return evaluator.evaluate(len(dataset))
+
+
+if __name__ == '__main__':
+    main()
