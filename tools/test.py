@@ -75,6 +75,8 @@ def choose_checkpoint(cfg: Config, given: str) -> str:
         return given
     if cfg.get('load_from'):
         return cfg.load_from
+    if cfg.model.get('backbone', {}).get('init_cfg'):
+        return None  # the config itself names the backbone's weights
     latest = None
     if osp.isdir(PRETRAINING):
         latest = find_latest_checkpoint(PRETRAINING)
@@ -92,6 +94,14 @@ def _evaluators(cfg: Config) -> List[dict]:
     return evaluator if isinstance(evaluator, list) else [evaluator]
 
 
+def follow_work_dir(evaluator: dict, default: str, work_dir: str) -> None:
+    """Move results that lie in a config's default work dir with it."""
+    for key in ('out_dir', 'zip_path'):
+        path = evaluator.get(key) or ''
+        if path.startswith(default + '/'):
+            evaluator[key] = work_dir + path[len(default) :]
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
     cfg = read_config(args.config, args.cfg_options)
@@ -100,6 +110,7 @@ def load_config(args: argparse.Namespace) -> Config:
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
     cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
     for evaluator in _evaluators(cfg):
+        follow_work_dir(evaluator, f'work_dirs/{name}', cfg.work_dir)
         if args.out:
             evaluator['out_dir'] = args.out
         if args.format_only:

@@ -59,6 +59,10 @@ class LabelPropagationVOS(BaseModel):
         )
         super().__init__(preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
+        # mmengine calls init_weights before training only. Weights that a
+        # config names (`init_cfg`) have to be there for a test as well.
+        if hasattr(self.backbone, 'init_weights'):
+            self.backbone.init_weights()
         self.propagator = MODELS.build(
             {'type': 'LabelPropagator', **(propagator or {})}
         )

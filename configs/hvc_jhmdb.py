@@ -1,0 +1,11 @@
+# JHMDB split 1 with an HVC ResNet-18 by CRW's protocol: PCK of joints.
+_base_ = [
+    './_base_/models/vos_r18.py',
+    './_base_/datasets/jhmdb_split1.py',
+    './_base_/default_runtime.py',
+]
+
+model = dict(
+    propagator=dict(radius=5, topk=10, temperature=0.05, context=7),
+    codec=dict(_delete_=True, type='JointCodec'),
+)

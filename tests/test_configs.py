@@ -1,0 +1,74 @@
+"""Every config is read, and its model is built from it."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from hvc_mm.datasets.data_root import read_config
+from hvc_mm.registry import MODELS
+from hvc_mm.utils import register_all_modules
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+LEAVES = sorted(CONFIGS.glob('*.py'))
+RECIPES = [p for p in LEAVES if 'train_cfg' in Config.fromfile(p)]
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    register_all_modules(init_default_scope=True)
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda p: p.stem)
+def test_builds_its_model(path):
+    cfg = read_config(path)
+    backbone = cfg.model.backbone
+    for member in backbone.get('members', []):
+        member.pop('init_cfg', None)  # a file that only users have
+    model = MODELS.build(cfg.model)
+    assert sum(p.numel() for p in model.parameters()) > 1e6
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda p: p.stem)
+def test_a_data_root_reaches_every_path(path):
+    text = read_config(path, {'data_root': '/elsewhere'}).pretty_text
+    assert "'data/" not in text
+    assert '/elsewhere' in text
+
+
+@pytest.mark.parametrize('path', RECIPES, ids=lambda p: p.stem)
+def test_recipe_is_the_papers(path):
+    cfg = read_config(path)
+    assert cfg.optim_wrapper.optimizer == dict(
+        type='Adam', lr=1e-3, weight_decay=0
+    )
+    assert cfg.train_cfg.max_epochs == 20
+    assert cfg.train_dataloader.batch_size == 128
+    assert cfg.param_scheduler == []
+    assert cfg.model.loss.pos_radius == 0.1
+    assert cfg.model.target.base_momentum == 0.99
+    assert cfg.randomness.seed == 42
+    assert cfg.train_dataloader.persistent_workers is False
+
+
+@pytest.mark.parametrize(
+    ('name', 'context', 'topk', 'radius', 'temperature'),
+    [
+        ('hvc_davis', 50, 15, 12, 0.1),
+        ('hvc_davis16', 50, 15, 12, 0.1),
+        ('hvc_moco_davis', 50, 15, 12, 0.1),
+        ('hvc_davis_testdev', 50, 15, 12, 0.1),
+        ('hvc_ytvos18', 50, 15, 12, 0.1),
+        ('hvc_ytvos19', 50, 15, 12, 0.1),
+        ('hvc_vip', 4, 10, 12, 0.05),
+        ('hvc_jhmdb', 7, 10, 5, 0.05),
+    ],
+)
+def test_protocol_numbers(name, context, topk, radius, temperature):
+    propagator = read_config(CONFIGS / f'{name}.py').model.propagator
+    assert (
+        propagator.context,
+        propagator.topk,
+        propagator.radius,
+        propagator.temperature,
+    ) == (context, topk, radius, temperature)
