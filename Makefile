@@ -75,4 +75,4 @@ clean:  ## remove what builds and tests leave; the environments stay
 		-exec rm -rf {} +
 
 distclean: clean  ## remove the environments and kept wheels too
-	@rm -rf .venv .venv-b .venv-minimal .cache hvc_mm/.mim
+	@rm -rf .venv .venv-b .venv-minimal .venv*-hvc-old .cache hvc_mm/.mim

@@ -90,13 +90,19 @@ def runner(load_tool, tmp_path):
 
 @pytest.mark.parametrize(
     ('state', 'said'),
-    [('unfinished', 'was interrupted'), ('ready', 'is outdated')],
+    [('unfinished', 'stopped'), ('ready', 'is outdated')],
 )
 def test_an_old_one_is_taken_away(tool, folder, runner, state, said):
     tool._write_mark(folder, state, 'another key', HERE)
     tool.start_afresh(folder, runner)
-    assert not folder.exists()
+    assert not list(folder.parent.glob('.venv*'))
     assert said in runner.stream.getvalue()
+
+
+def test_a_removal_that_was_interrupted_is_finished(tool, folder, runner):
+    shutil.copytree(folder, folder.with_name('.venv-hvc-old'), symlinks=True)
+    tool.start_afresh(folder, runner)
+    assert not list(folder.parent.glob('.venv*'))
 
 
 def test_somebody_else_s_environment_is_left_alone(tool, folder, runner):

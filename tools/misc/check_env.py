@@ -76,11 +76,11 @@ def main() -> None:
         ('package', 'installed', 'tested', ''),
         version_rows(versions, pins),
     )
-    findings = {
-        name: examine(probe)
-        for name, probe in PROBES.items()
-        if all(versions.get(need) for need in probe.needs)
-    }
+    findings = {}
+    for name, probe in PROBES.items():
+        if all(versions.get(need) for need in probe.needs):
+            print(f'trying: {probe.title} ...', flush=True)
+            findings[name] = examine(probe)
     print_table(
         'tried',
         ('what', 'works', 'finding'),

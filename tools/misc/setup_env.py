@@ -30,6 +30,11 @@ MARK = 'hvc_mm_env.json'
 # Part of an environment's key; raise it when the steps below change.
 RECIPE = 1
 _GIGABYTES = 8
+_REMOVE = (
+    sys.executable,
+    '-c',
+    'import shutil, sys; shutil.rmtree(sys.argv[1])',
+)
 
 
 def key_of(column: Column, python: str) -> str:
@@ -78,18 +83,14 @@ def start_afresh(folder: Path, runner: StepRunner) -> None:
             'choose another place with VENV=...'
         )
     if mark:
-        why = (
-            'is outdated'
-            if mark.get('state') == 'ready'
-            else 'was interrupted'
-        )
+        why = 'is outdated' if mark.get('state') == 'ready' else 'stopped'
         runner.say(f'{folder.name}: the earlier set-up {why}, starting afresh')
-    # The mark goes last, or what is left of an interrupted removal would
-    # look like somebody else's.
-    for path in folder.iterdir():
-        if path.name != MARK:
-            _remove(path)
-    shutil.rmtree(folder)
+    # Moved first: a removal that is interrupted leaves no half environment.
+    old = folder.with_name(f'{folder.name}-hvc-old')
+    if old.exists():
+        runner.run('removing an older one', [*_REMOVE, str(old)])
+    folder.replace(old)
+    runner.run('removing the earlier one', [*_REMOVE, str(old)])
 
 
 def make(folder: Path, column: Column, python: Python, log: Path) -> None:
@@ -158,13 +159,6 @@ def _read_mark(folder: Path) -> dict:
 def _write_mark(folder: Path, state: str, key: str, python: str) -> None:
     text = json.dumps(dict(state=state, key=key, python=python))
     (folder / MARK).write_text(text + '\n', encoding='utf-8')
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def _check_space(folder: Path) -> None:
