@@ -69,7 +69,16 @@ model = dict(
 
 train_dataloader = None
 val_dataloader = None
-test_dataloader = dict(dataset=dict(data_root=data_root))
+# Annotations are not loaded into the samples: the metric takes them from the
+# file, and MMTracking's visualizer can't draw masks that are loaded.
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='mmdet.Resize', scale=(640, 360), keep_ratio=True),
+    dict(type='PackTrackInputs', pack_single_img=True),
+]
+test_dataloader = dict(
+    dataset=dict(data_root=data_root, pipeline=test_pipeline)
+)
 # The ground truth of `valid` is not public: this writes a zip for the server.
 test_evaluator = dict(
     type='YouTubeVISMetric',

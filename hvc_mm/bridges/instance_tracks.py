@@ -1,0 +1,216 @@
+"""Objects with an identity: which are there, which came, which are lost.
+
+N: detections, H W: frame in pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import List
+
+import torch
+from torch import Tensor
+
+from .mask_matching import mask_iou, match_masks
+
+# Slots are ids of an 8-bit map, where 0 is background.
+_MOST = 255
+
+
+@dataclass
+class Track:
+    """One object.
+
+    Attributes:
+        id: Its identity in the video, from 0.
+        label: Its class.
+        score: Of its last detection, in [0, 1].
+        mask: ``(H, W)`` bool, where it is in the current frame.
+        slot: Its id in the map that is carried, from 1.
+        absent: Frames in a row without a pixel of it.
+        unconfirmed: Key frames in a row without a detection of it.
+    """
+
+    id: int
+    label: int
+    score: float
+    mask: Tensor
+    slot: int = 0
+    absent: int = 0
+    unconfirmed: int = 0
+
+
+class InstanceTracks:
+    """The objects of a video, by carried and by detected masks.
+
+    Between key frames masks are carried (:meth:`carry`). On a key frame the
+    detections are matched to the carried masks by mask IoU, so that the sum
+    over pairs is largest (:meth:`confirm`): matched ones renew the mask and
+    keep the identity, others begin a track, and tracks that go unconfirmed
+    end. No pixel belongs to two tracks: the better score has it. Nothing
+    looks for lost objects: one that is out of sight when carrying starts
+    anew comes back under a new identity.
+
+    Args:
+        iou_thr: Least IoU of a detection with a carried mask to be the same
+            object.
+        match_labels: Only match detections of the track's class.
+        init_score_thr: Least score of a detection that begins a track.
+        max_unconfirmed: Key frames in a row that a track may go without a
+            detection.
+        max_absent: Frames in a row that a track may have no pixel.
+        renew: Whether a matched detection's mask replaces the carried one.
+
+    Attributes:
+        tracks: Those that have not ended.
+        count: Number of tracks that the video has had so far.
+
+    Raises:
+        ValueError: For an ``iou_thr`` outside of (0, 1].
+    """
+
+    def __init__(
+        self,
+        iou_thr: float = 0.5,
+        match_labels: bool = True,
+        init_score_thr: float = 0.5,
+        max_unconfirmed: int = 1,
+        max_absent: int = 10,
+        renew: bool = True,
+    ) -> None:
+        if not 0 < iou_thr <= 1:
+            raise ValueError(f'iou_thr is {iou_thr}, expected (0, 1]')
+        self.iou_thr = iou_thr
+        self.match_labels = match_labels
+        self.init_score_thr = init_score_thr
+        self.max_unconfirmed = max_unconfirmed
+        self.max_absent = max_absent
+        self.renew = renew
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the video; identities begin at 0 again."""
+        self.tracks: List[Track] = []
+        self.count = 0
+
+    def __len__(self) -> int:
+        return len(self.tracks)
+
+    @property
+    def visible(self) -> List[Track]:
+        """The tracks that have a pixel in the current frame."""
+        return [track for track in self.tracks if not track.absent]
+
+    def carry(self, slots: Tensor) -> None:
+        """Take the masks of a frame that propagation has given.
+
+        Args:
+            slots: ``(H, W)`` uint8, the slot of each pixel's object.
+        """
+        for track in self.tracks:
+            track.mask = slots == track.slot
+        self._count_absent()
+
+    def confirm(self, masks: Tensor, labels: Tensor, scores: Tensor) -> bool:
+        """Take what a detector found in the current frame.
+
+        Args:
+            masks: ``(N, H, W)`` bool.
+            labels: ``(N,)`` integers.
+            scores: ``(N,)`` in [0, 1].
+
+        Returns:
+            Whether masks changed, so that carrying has to start anew from
+            :meth:`paint`. Then at least one track has a pixel.
+        """
+        matches = self._match(masks, labels)
+        for row, column in matches:
+            track = self.tracks[row]
+            track.score = float(scores[column])
+            track.unconfirmed = 0
+            if self.renew:
+                track.mask, track.absent = masks[column], 0
+        confirmed = {row for row, _ in matches}
+        for row, track in enumerate(self.tracks):
+            track.unconfirmed += row not in confirmed
+        self.tracks = [
+            t for t in self.tracks if t.unconfirmed <= self.max_unconfirmed
+        ]
+        began = self._begin(masks, labels, scores, {c for _, c in matches})
+        return began or (self.renew and bool(matches))
+
+    def _match(self, masks: Tensor, labels: Tensor) -> list:
+        if not self.tracks or not len(masks):
+            return []
+        iou = mask_iou(self._stacked(), masks)
+        if self.match_labels:
+            own = torch.tensor([track.label for track in self.tracks])
+            iou = iou * (own[:, None] == labels[None])
+        return match_masks(iou, self.iou_thr)
+
+    def _begin(
+        self, masks: Tensor, labels: Tensor, scores: Tensor, taken: set
+    ) -> bool:
+        """Begin tracks of what is new, the best score first."""
+        began = False
+        for index in scores.argsort(descending=True, stable=True).tolist():
+            mask = masks[index]
+            if (
+                index in taken
+                or scores[index] < self.init_score_thr
+                or not mask.any()
+            ):
+                continue
+            # An object that is there already, under another class or twice.
+            if self.tracks:
+                iou = mask_iou(mask[None], self._stacked())
+                if iou.max() >= self.iou_thr:
+                    continue
+            track = Track(
+                id=self.count,
+                label=int(labels[index]),
+                score=float(scores[index]),
+                mask=mask,
+            )
+            self.count += 1
+            self.tracks.append(track)
+            began = True
+        return began
+
+    def paint(self) -> Tensor:
+        """Give every track a slot and every pixel to one track at most.
+
+        Returns:
+            ``(H, W)`` uint8, the slot of each pixel's object, 0 for none.
+
+        Raises:
+            ValueError: For more tracks than an 8-bit map can hold, or none.
+        """
+        if not 0 < len(self.tracks) <= _MOST:
+            raise ValueError(
+                f'{len(self.tracks)} objects at once, expected 1 to {_MOST}: '
+                'raise score_thr or init_score_thr'
+            )
+        slots = torch.zeros(self.tracks[0].mask.shape, dtype=torch.uint8)
+        # The last one painted is on top.
+        order = sorted(
+            self.tracks, key=lambda t: (t.unconfirmed == 0, t.score, -t.id)
+        )
+        for slot, track in enumerate(order, start=1):
+            track.slot = slot
+            slots[track.mask] = slot
+        for track in self.tracks:
+            track.mask = slots == track.slot
+            if track.mask.any():
+                track.absent = 0
+            else:
+                track.absent = max(track.absent, 1)
+        return slots
+
+    def _stacked(self) -> Tensor:
+        return torch.stack([track.mask for track in self.tracks])
+
+    def _count_absent(self) -> None:
+        for track in self.tracks:
+            track.absent = 0 if track.mask.any() else track.absent + 1
+        self.tracks = [t for t in self.tracks if t.absent <= self.max_absent]

@@ -1,0 +1,190 @@
+import pytest
+import torch
+
+from hvc_mm.bridges.instance_tracks import InstanceTracks
+
+SIZE = (12, 24)
+
+
+def _box(left, right, top=0, bottom=12):
+    mask = torch.zeros(SIZE, dtype=torch.bool)
+    mask[top:bottom, left:right] = True
+    return mask
+
+
+LEFT, MIDDLE, RIGHT = _box(0, 6), _box(8, 14), _box(16, 22)
+
+
+def _confirm(tracks, *detections):
+    """Give detections ``(mask, label, score)``, then start anew."""
+    masks = [mask for mask, _, _ in detections]
+    changed = tracks.confirm(
+        torch.stack(masks) if masks else torch.zeros((0, *SIZE)).bool(),
+        torch.tensor([label for _, label, _ in detections], dtype=torch.long),
+        torch.tensor([score for _, _, score in detections]),
+    )
+    return tracks.paint() if changed else None
+
+
+def _ids(tracks):
+    return {t.id: t.mask.nonzero()[:, 1].min().item() for t in tracks.visible}
+
+
+def test_identities_follow_masks_not_the_order_of_detections():
+    tracks = InstanceTracks()
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
+    assert _ids(tracks) == {0: 0, 1: 16}
+    # They move by two columns; the detector names them the other way round.
+    slots = torch.zeros(SIZE, dtype=torch.uint8)
+    for track in tracks.tracks:
+        slots[torch.roll(track.mask, 2, dims=1)] = track.slot
+    tracks.carry(slots)
+    assert _ids(tracks) == {0: 2, 1: 18}
+    _confirm(tracks, (_box(18, 24), 1, 0.95), (_box(2, 8), 1, 0.6))
+    assert _ids(tracks) == {0: 2, 1: 18}
+    assert [t.score for t in tracks.tracks] == pytest.approx([0.6, 0.95])
+    assert tracks.count == 2
+
+
+def test_newcomers_get_new_identities():
+    tracks = InstanceTracks()
+    _confirm(tracks, (LEFT, 1, 0.9))
+    _confirm(tracks, (RIGHT, 3, 0.9), (LEFT, 1, 0.9))
+    assert _ids(tracks) == {0: 0, 1: 16}
+    assert [t.label for t in tracks.tracks] == [1, 3]
+
+
+def test_weak_detections_confirm_but_do_not_begin():
+    tracks = InstanceTracks(init_score_thr=0.5)
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.4))
+    assert _ids(tracks) == {0: 0}
+    _confirm(tracks, (LEFT, 1, 0.4))
+    assert tracks.tracks[0].unconfirmed == 0
+    assert tracks.tracks[0].score == pytest.approx(0.4)
+
+
+def test_unconfirmed_tracks_end():
+    tracks = InstanceTracks(max_unconfirmed=1)
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
+    _confirm(tracks, (LEFT, 1, 0.9))
+    assert set(_ids(tracks)) == {0, 1}
+    _confirm(tracks, (LEFT, 1, 0.9))
+    assert set(_ids(tracks)) == {0}
+    # What comes back later is somebody else.
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
+    assert set(_ids(tracks)) == {0, 2}
+
+
+def test_a_detection_in_between_starts_the_count_anew():
+    tracks = InstanceTracks(max_unconfirmed=1)
+    for found in (True, False, True, False, True):
+        _confirm(tracks, *([(LEFT, 1, 0.9)] if found else []))
+    assert _ids(tracks) == {0: 0} and tracks.count == 1
+
+
+def test_nothing_found_changes_no_mask():
+    tracks = InstanceTracks(max_unconfirmed=5)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    assert _confirm(tracks) is None
+    assert torch.equal(tracks.tracks[0].mask, LEFT)
+
+
+def test_absent_tracks_are_hidden_and_end():
+    tracks = InstanceTracks(max_absent=2)
+    slots = _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
+    lone = torch.where(slots == tracks.tracks[0].slot, slots, 0 * slots)
+    for _ in range(2):
+        tracks.carry(lone)
+        assert set(_ids(tracks)) == {0} and len(tracks) == 2
+    tracks.carry(slots)
+    assert set(_ids(tracks)) == {0, 1}
+    for _ in range(3):
+        tracks.carry(lone)
+    assert set(_ids(tracks)) == {0} and len(tracks) == 1
+
+
+def test_classes_are_kept_apart():
+    tracks = InstanceTracks(match_labels=True, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    # The same place under another class neither confirms nor begins.
+    assert _confirm(tracks, (LEFT, 2, 0.9)) is not None
+    assert [(t.id, t.label) for t in tracks.tracks] == [(1, 2)]
+    tracks = InstanceTracks(match_labels=True, max_unconfirmed=1)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    assert _confirm(tracks, (LEFT, 2, 0.9)) is None
+    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
+    tracks = InstanceTracks(match_labels=False)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    _confirm(tracks, (LEFT, 2, 0.7))
+    assert [(t.id, t.label, t.score) for t in tracks.tracks] == [
+        (0, 1, pytest.approx(0.7))
+    ]
+
+
+def test_one_object_found_twice_begins_once():
+    tracks = InstanceTracks()
+    _confirm(tracks, (_box(0, 5), 2, 0.7), (LEFT, 1, 0.9))
+    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
+
+
+def test_no_pixel_has_two_owners():
+    tracks = InstanceTracks(iou_thr=0.9)
+    slots = _confirm(tracks, (_box(0, 10), 1, 0.7), (_box(6, 16), 1, 0.9))
+    low, high = sorted(tracks.tracks, key=lambda t: t.score)
+    assert torch.equal(high.mask, _box(6, 16))
+    assert torch.equal(low.mask, _box(0, 6))
+    assert torch.equal(slots > 0, _box(0, 16))
+    assert sorted(slots.unique().tolist()) == [0, 1, 2]
+
+
+def test_confirmed_tracks_lie_over_unconfirmed_ones():
+    tracks = InstanceTracks(iou_thr=0.9)
+    _confirm(tracks, (_box(0, 10), 1, 0.99))
+    _confirm(tracks, (_box(6, 16), 1, 0.6))
+    old, new = tracks.tracks
+    assert torch.equal(new.mask, _box(6, 16))
+    assert torch.equal(old.mask, _box(0, 6))
+
+
+def test_covered_objects_are_hidden():
+    tracks = InstanceTracks(iou_thr=0.9)
+    _confirm(tracks, (_box(2, 4), 1, 0.6), (LEFT, 1, 0.9))
+    assert len(tracks) == 2 and len(tracks.visible) == 1
+
+
+def test_masks_may_be_carried_on_without_renewal():
+    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    assert _confirm(tracks, (_box(0, 5), 1, 0.8)) is None
+    assert torch.equal(tracks.tracks[0].mask, LEFT)
+    assert tracks.tracks[0].score == pytest.approx(0.8)
+
+
+def test_empty_detections_begin_nothing():
+    tracks = InstanceTracks()
+    assert _confirm(tracks, (torch.zeros(SIZE).bool(), 1, 0.9)) is None
+    assert len(tracks) == 0
+
+
+def test_reset():
+    tracks = InstanceTracks()
+    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks.reset()
+    assert len(tracks) == 0
+    _confirm(tracks, (RIGHT, 1, 0.9))
+    assert _ids(tracks) == {0: 16}
+
+
+def test_more_objects_than_an_id_map_holds():
+    tracks = InstanceTracks(iou_thr=1.0)
+    cells = [torch.zeros(SIZE, dtype=torch.bool) for _ in range(256)]
+    for index, cell in enumerate(cells):
+        cell.view(-1)[index] = True
+    with pytest.raises(ValueError, match='256 objects at once'):
+        _confirm(tracks, *[(cell, 0, 0.9) for cell in cells])
+
+
+@pytest.mark.parametrize('threshold', [0, 1.5])
+def test_bad_threshold(threshold):
+    with pytest.raises(ValueError, match='iou_thr'):
+        InstanceTracks(iou_thr=threshold)
