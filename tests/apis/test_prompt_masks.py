@@ -1,0 +1,121 @@
+"""Masks in every form that a user may have them in."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hvc_mm.apis.prompt_masks import PromptMasks
+from hvc_mm.datasets.mask_io import write_id_mask
+
+SHAPE = (4, 6)
+
+
+@pytest.fixture
+def ids():
+    mask = np.zeros(SHAPE, np.uint8)
+    mask[0, :2], mask[1, :3] = 1, 2
+    return mask
+
+
+def test_forms_of_one_mask(ids, tmp_path):
+    write_id_mask(tmp_path / 'm.png', ids)
+    for form in (
+        ids,
+        ids.astype(np.int64),
+        torch.from_numpy(ids),
+        tmp_path / 'm.png',
+        str(tmp_path / 'm.png'),
+        {0: ids},
+        {0: {1: ids == 1, 2: ids == 2}},
+    ):
+        prompts = PromptMasks(form)
+        prompt = prompts.prompt_at(0, SHAPE)
+        assert prompt.dtype == torch.uint8
+        np.testing.assert_array_equal(prompt, ids)
+        assert prompts.prompt_at(1, SHAPE) is None
+        assert prompts.known == {1, 2}
+
+
+def test_void_and_binary_masks(ids):
+    void = np.where(ids == 0, 255, ids)
+    np.testing.assert_array_equal(PromptMasks(void).prompt_at(0, SHAPE), ids)
+    for binary in ((ids > 0) * np.uint8(255), ids > 0):
+        prompt = PromptMasks(binary).prompt_at(0, SHAPE)
+        np.testing.assert_array_equal(prompt, ids > 0)
+
+
+def test_objects_may_come_later(ids):
+    masks = {0: {1: ids == 1}}
+    prompts = PromptMasks(masks)
+    prompts.prompt_at(0, SHAPE)
+    masks[2] = ids  # put in while the video runs
+    with pytest.warns(UserWarning, match=r'frame 2: objects \[1\]'):
+        prompt = prompts.prompt_at(2, SHAPE)
+    np.testing.assert_array_equal(prompt, np.where(ids == 2, 2, 0))
+    masks[3] = ids
+    with pytest.raises(ValueError, match=r'holds objects \[1, 2\]'):
+        prompts.prompt_at(3, SHAPE)
+
+
+def test_the_given_mask_is_not_changed(ids):
+    before = ids.copy()
+    prompts = PromptMasks({0: np.where(ids == 1, 1, 0), 1: ids})
+    prompts.prompt_at(0, SHAPE)
+    with pytest.warns(UserWarning):
+        prompts.prompt_at(1, SHAPE)
+    np.testing.assert_array_equal(ids, before)
+
+
+def test_masks_beyond_the_end(ids):
+    prompts = PromptMasks({0: ids, 9: ids})
+    prompts.check_length(None)
+    prompts.check_length(10)
+    with pytest.raises(ValueError, match=r'frames \[9\].*9 frames, 0 to 8'):
+        prompts.check_length(9)
+    prompts.prompt_at(0, SHAPE)
+    assert prompts.unused() == [9]
+
+
+def test_bad_files_are_named(tmp_path):
+    rgb = tmp_path / 'rgb.png'
+    Image.new('RGB', (6, 4), (255, 0, 0)).save(rgb)
+    with pytest.raises(ValueError, match="rgb.png has mode 'RGB'"):
+        PromptMasks(rgb).prompt_at(0, SHAPE)
+    large = tmp_path / 'large.png'
+    write_id_mask(large, np.ones((8, 12), np.uint8))
+    with pytest.raises(ValueError, match='large.png has 12x8.*expected 6x4'):
+        PromptMasks(large).prompt_at(0, SHAPE)
+    empty = tmp_path / 'empty.png'
+    write_id_mask(empty, np.zeros(SHAPE, np.uint8))
+    with pytest.raises(ValueError, match='empty.png is empty'):
+        PromptMasks(empty).prompt_at(0, SHAPE)
+    with pytest.raises(FileNotFoundError, match='gone.png'):
+        PromptMasks(tmp_path / 'gone.png').prompt_at(0, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ('masks', 'complaint'),
+    [
+        (None, 'no mask'),
+        ({}, 'no mask'),
+        ({-1: np.ones(SHAPE)}, 'count from 0'),
+        ({0: np.ones((*SHAPE, 3), np.uint8)}, r'\(4, 6, 3\)'),
+        ({0: np.ones(SHAPE)}, 'float64'),
+        ({0: np.full(SHAPE, 300)}, '300'),
+        ({0: {0: np.ones(SHAPE, bool)}}, 'object id 0'),
+        ({0: {1: np.zeros(SHAPE, bool)}}, 'object 1 is empty'),
+        (
+            {0: {1: np.ones(SHAPE, bool), 2: np.ones(SHAPE, bool)}},
+            'object 2 overlaps object 1',
+        ),
+    ],
+)
+def test_bad_masks_are_refused(masks, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        PromptMasks(masks).prompt_at(0, SHAPE)
+
+
+def test_frame_indices_are_integers():
+    with pytest.raises(TypeError, match="'first.png'"):
+        PromptMasks({'first.png': np.ones(SHAPE, np.uint8)})

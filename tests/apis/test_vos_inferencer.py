@@ -1,0 +1,135 @@
+"""The inferencer, used as a user does."""
+
+import json
+
+import mmcv
+import numpy as np
+import pytest
+
+from hvc_mm.apis import VideoWriter, VOSInferencer, propagate_in_video
+from hvc_mm.apis.rle import rle_to_mask
+from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+from hvc_mm.registry import INFERENCERS
+from hvc_mm.structures import VOSDataSample
+
+
+@pytest.fixture
+def inferencer(tiny_cfg):
+    with pytest.warns(UserWarning, match='random'):
+        return VOSInferencer(tiny_cfg, device='cpu', show_progress=False)
+
+
+@pytest.fixture
+def video(tmp_path, moving_square):
+    path = tmp_path / 'square.avi'
+    with VideoWriter(path, fps=12) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame[..., ::-1])
+    return str(path)
+
+
+def test_video_file_to_folder(inferencer, video, moving_square, tmp_path):
+    mask = tmp_path / 'first.png'
+    write_id_mask(mask, moving_square[1][0])
+    results = inferencer(video, str(mask), out_dir=tmp_path / 'out')
+    assert results['vis_path'] == str(tmp_path / 'out/vis/square.mp4')
+    assert len(mmcv.VideoReader(results['vis_path'])) == 8
+    expected = propagate_in_video(inferencer.model, video, str(mask))
+    assert len(results['predictions']) == 8
+    for result, (index, ids, masks) in zip(results['predictions'], expected):
+        assert result['frame_index'] == index
+        assert result['object_ids'] == ids == [1]
+        written = read_id_mask(result['mask_path'])
+        np.testing.assert_array_equal(written == 1, masks[0])
+    json.dumps(results)
+
+
+def test_results_in_memory(inferencer, frame_folder, moving_square):
+    first = moving_square[1][0]
+    plain = inferencer(str(frame_folder), first, return_vis=True, batch_size=3)
+    samples = inferencer(frame_folder, first, return_datasamples=True)
+    assert 'vis_path' not in plain and samples['visualization'] is None
+    for result, sample, picture, image in zip(
+        plain['predictions'],
+        samples['predictions'],
+        plain['visualization'],
+        moving_square[0],
+    ):
+        assert isinstance(sample, VOSDataSample)
+        mask = rle_to_mask(result['masks'][0])
+        np.testing.assert_array_equal(mask, sample.pred_ids == 1)
+        # RGB, and untouched but for object, contour and label.
+        away = np.ones((48, 64), bool)
+        away[8:40] = False
+        np.testing.assert_array_equal(picture[away], image[away][:, ::-1])
+        assert (picture[mask] != image[mask][:, ::-1]).any()
+    json.dumps(plain['predictions'])
+
+
+def test_generator(inferencer, moving_square):
+    images, masks = moving_square
+    indices = []
+    for index, ids, found in inferencer.propagate_in_video(
+        images, {2: masks[2]}
+    ):
+        indices.append(index)
+        assert found.shape == (len(ids), 48, 64)
+        assert ids == ([1] if index >= 2 else [])
+    assert indices == list(range(8))
+
+
+def test_show_hands_every_frame_to_the_window(
+    inferencer, moving_square, monkeypatch
+):
+    shown = []
+    monkeypatch.setattr(
+        inferencer.visualizer, 'show', lambda image, **kw: shown.append(kw)
+    )
+    inferencer(moving_square[0], moving_square[1][0], show=True, wait_time=0.5)
+    assert len(shown) == 8 and shown[0]['wait_time'] == 0.5
+
+
+def test_name_and_weights(tiny_cfg):
+    with pytest.warns(UserWarning, match='random'):
+        by_name = VOSInferencer('hvc_davis', device='cpu')
+    assert by_name.model.propagator.context == 50
+    with pytest.raises(FileNotFoundError, match='no.pth'):
+        VOSInferencer(tiny_cfg, weights='no.pth')
+    with pytest.raises(FileNotFoundError, match='did you mean hvc_davis'):
+        VOSInferencer('hvc_davi')
+    assert 'hvc_davis' in VOSInferencer.list_models(patterns='hvc_')
+    assert INFERENCERS.get('VOSInferencer') is VOSInferencer
+
+
+def test_unknown_arguments_are_refused(inferencer, moving_square):
+    with pytest.raises(ValueError, match='colour'):
+        inferencer(moving_square[0], moving_square[1][0], colour='red')
+
+
+@pytest.mark.slow
+def test_real_video(shared_dir, tiny_cfg):
+    weights = next((shared_dir / 'data/weights').glob('resnet50*.pth'))
+    tiny_cfg['model']['backbone'] = dict(
+        type='HVCResNet', depth=50, style='caffe', out_indices=(2,)
+    )
+    tiny_cfg['model']['propagator'] = dict(
+        topk=10, temperature=0.07, context=7
+    )
+    tiny_cfg['test_dataloader'] = dict(
+        dataset=dict(
+            pipeline=[
+                dict(type='ResizeFrame', size=(240, 432)),
+                dict(type='PackVOSInputs'),
+            ]
+        )
+    )
+    inferencer = VOSInferencer(tiny_cfg, weights=weights, show_progress=False)
+    reader = mmcv.VideoReader(str(shared_dir / 'data/videos/bear.mp4'))
+    first = np.zeros((480, 854), np.uint8)
+    first[230:400, 110:430] = 1  # a box about the bear
+    frames = [reader[i] for i in range(0, 60, 12)]
+    *_, (_, _, masks) = inferencer.propagate_in_video(frames, first)
+    y, x = np.nonzero(masks[0])
+    # It walks on the spot while the camera pans with it.
+    assert 200 < x.mean() < 340 and 250 < y.mean() < 370
+    assert 0.5 < masks[0].sum() / (first > 0).sum() < 1.5
