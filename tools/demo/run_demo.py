@@ -64,10 +64,7 @@ class Demo:
         subprocess.run([sys.executable, *command], env=env, check=True)
 
     def make_sample(self) -> None:
-        """Write the sample data set, unless an earlier run has."""
-        if (self.data / 'DAVIS').is_dir():
-            self.say(f'sample data is there: {self.data}')
-            return
+        """Write the sample data set, over that of an earlier run."""
         self.say('writing the sample data set')
         script = str(ROOT / 'tools/dataset_converters/make_sample.py')
         self.call(script, str(self.data), '--size', '240x432', '--force')

@@ -1,0 +1,64 @@
+"""Names are found from hvc_mm's own scope, from others', and by mmengine."""
+
+import subprocess
+import sys
+
+import pytest
+from mmengine import registry as root
+from mmengine.registry import DefaultScope
+
+from hvc_mm import registry
+
+NAMES = {
+    'MODELS': 'HVCResNet',
+    'DATASETS': 'ImageFolderDataset',
+    'TRANSFORMS': 'PairedRandomResizedCrop',
+    'DATA_SAMPLERS': 'VideoSampler',
+    'METRICS': 'VOSMetric',
+    'HOOKS': 'EpochSeedHook',
+    'OPTIM_WRAPPERS': 'BF16OptimWrapper',
+    'VISUALIZERS': 'VOSLocalVisualizer',
+    'TASK_UTILS': 'MaskCodec',
+    'FUNCTIONS': 'seed_worker',
+}
+
+
+@pytest.mark.parametrize('kind', NAMES)
+def test_found_by_scope_and_by_prefix(kind):
+    ours, theirs = getattr(registry, kind), getattr(root, kind)
+    found = ours.get(NAMES[kind])
+    assert found is not None and found.__module__.startswith('hvc_mm.')
+    assert theirs.get(f'hvc_mm.{NAMES[kind]}') is found
+
+
+def test_every_registry_of_mmengine_has_a_child():
+    """So that mmengine finds the scope wherever it looks a name up."""
+    for kind in vars(root):
+        parent = getattr(root, kind)
+        if isinstance(parent, root.Registry) and kind != 'STRATEGIES':
+            assert 'hvc_mm' in parent.children, kind
+
+
+def test_another_scope_needs_no_custom_imports():
+    """In a fresh process nothing of hvc_mm has been imported before."""
+    code = (
+        'from mmengine.registry import MODELS, DefaultScope\n'
+        "DefaultScope.get_instance('run', scope_name='mmengine')\n"
+        "model = MODELS.build(dict(type='hvc_mm.HVCResNet', depth=18))\n"
+        'print(type(model).__module__)'
+    )
+    printed = subprocess.run(
+        [sys.executable, '-c', code],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    assert 'hvc_mm.models.backbones.hvc_resnet' in printed
+
+
+def test_default_scope_of_a_config():
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        optimizer = root.OPTIMIZERS.get('Adam')
+        model = root.MODELS.build(dict(type='ConvProjector', in_channels=3))
+    assert optimizer is not None
+    assert type(model).__name__ == 'ConvProjector'
