@@ -155,39 +155,58 @@ def whole_loss(samples: int, radius: float, device: str) -> Tuple[Runs, int]:
     p1, p2, z1, z2 = _unit_maps(4, samples, device)
     leaves = [p1.requires_grad_(), p2.requires_grad_()]
     head = PseudoFlowHead(CHANNELS).to(device)
-    plain_head = _PlainHead(copy.deepcopy(head))
-    loss = HybridCorrespondenceLoss(radius)
-    there = [box.to(device) for box in boxes]
+    plain_head = copy.deepcopy(head)
+    loss, plain_loss = HybridCorrespondenceLoss(radius), DenseLoss(radius)
 
     def ours() -> Grads:
         terms = loss(p1, p2, z1, z2, head, *boxes)
         return _with_grads(sum(terms.values()), leaves + _trained(head))
 
     def dense() -> Grads:
-        total = 0
-        for query, key, at in (
-            (p1, z2, there),
-            (p2, z1, there[::-1]),
-        ):
-            flows = plain_head(query, key), plain_head(key, query)
-            total += sum(dense_hybrid_loss(query, key, *flows, *at, radius))
-        return _with_grads(total, leaves + _trained(plain_head.head))
+        terms = plain_loss(p1, p2, z1, z2, plain_head, *boxes)
+        return _with_grads(sum(terms.values()), leaves + _trained(plain_head))
 
     runs = {'dense': dense, 'ours': ours}
     return runs, len(find_positive_pairs(*boxes, GRID, radius).query)
 
 
-class _PlainHead(nn.Module):
-    """The flow head as published: one convolution of both maps, joined."""
+class DenseLoss(nn.Module):
+    """:class:`HybridCorrespondenceLoss` as published, for comparison.
 
-    def __init__(self, head: PseudoFlowHead) -> None:
+    Dense matrices, and the flow head run four times on joined maps.
+
+    Args:
+        pos_radius: See :class:`HybridCorrespondenceLoss`.
+    """
+
+    def __init__(self, pos_radius: float = 0.1) -> None:
         super().__init__()
-        self.head = head
+        self.pos_radius = pos_radius
 
-    def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        head = self.head
-        hidden = head.bn1(head.conv1(torch.cat([query, key], dim=1)))
-        return head.bn2(head.conv2(F.relu(hidden)))
+    def forward(
+        self,
+        p1: Tensor,
+        p2: Tensor,
+        z1: Tensor,
+        z2: Tensor,
+        flow_head: PseudoFlowHead,
+        box1: Tensor,
+        box2: Tensor,
+    ) -> Dict[str, Tensor]:
+        """Arguments and result of :class:`HybridCorrespondenceLoss`."""
+        box1, box2 = box1.to(p1.device), box2.to(p1.device)
+        there = dense_hybrid_loss(
+            *(p1, z2, flow_head(p1, z2), flow_head(z2, p1)),
+            *(box1, box2, self.pos_radius),
+        )
+        back = dense_hybrid_loss(
+            *(p2, z1, flow_head(p2, z1), flow_head(z1, p2)),
+            *(box2, box1, self.pos_radius),
+        )
+        return {
+            'loss_static': there[0] + back[0],
+            'loss_dynamic': there[1] + back[1],
+        }
 
 
 def _with_grads(total: Tensor, leaves: List[Tensor]) -> Grads:
