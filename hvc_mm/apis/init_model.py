@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os.path as osp
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Optional, Union
+from typing import Iterator, Optional, Union
 
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint, load_state_dict
 
@@ -72,7 +75,7 @@ def init_model(
         ValueError: The checkpoint doesn't fit the backbone.
     """
     cfg = to_config(config, cfg_options)
-    with DefaultScope.overwrite_default_scope('hvc_mm'):
+    with DefaultScope.overwrite_default_scope('hvc_mm'), _quiet():
         model = MODELS.build(cfg.model)
     if not isinstance(model, LabelPropagationVOS):
         raise TypeError(
@@ -88,6 +91,18 @@ def init_model(
         _load_weights(model, str(checkpoint))
     model.cfg = cfg
     return model.to(device or get_device()).eval()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No list of how each parameter was initialised: one line a tensor."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 def _load_weights(model: LabelPropagationVOS, checkpoint: str) -> None:

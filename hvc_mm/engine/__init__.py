@@ -1,6 +1,11 @@
 """What a run needs beside models and data."""
 
-from .hooks import EpochSeedHook, VOSVisualizationHook
+from .hooks import (
+    EpochSeedHook,
+    PairedViewsVisualizationHook,
+    ProtocolLogHook,
+    VOSVisualizationHook,
+)
 from .optim_wrappers import BF16OptimWrapper
 from .safe_globals import allow_checkpoint_classes
 
@@ -11,6 +16,8 @@ allow_checkpoint_classes()
 __all__ = [
     'BF16OptimWrapper',
     'EpochSeedHook',
+    'PairedViewsVisualizationHook',
+    'ProtocolLogHook',
     'VOSVisualizationHook',
     'allow_checkpoint_classes',
 ]

@@ -38,7 +38,7 @@ def test_lines_end_in_their_cells():
     assert tuple(out[56, 56]) == red and tuple(out[56, 80 + 56]) == red
     # The line between, softened at its rims.
     assert np.abs(out[56, 100] - np.array(red)).max() < 40
-    assert not out[40:50].any()
+    assert not out[40:50, :64].any()
 
 
 def test_nearest_cells_find_a_permutation():

@@ -1,4 +1,4 @@
-"""Draw the frames of a test run as they are propagated."""
+"""Draw the frames of a validation or test run as they are propagated."""
 
 from __future__ import annotations
 
@@ -6,23 +6,35 @@ import os.path as osp
 from typing import Optional, Sequence
 
 import mmcv
+import numpy as np
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.prompts import without_void
 from hvc_mm.registry import HOOKS
 from hvc_mm.structures import VOSDataSample
 
 
 @HOOKS.register_module()
 class VOSVisualizationHook(Hook):
-    """Hand frames with their predicted masks to the run's visualizer.
+    """Hand frames with their predictions to the run's visualizer.
+
+    Frames come out of the batch; only where the network sees them at another
+    size they are read again.
 
     Args:
         out_dir: Write ``<out_dir>/<video>/<frame>.jpg``; None hands the
             pictures to the visualizer's backends.
         interval: Draw every n-th frame of a video.
-        draw_gt: Draw the ground truth beside, where there is one.
+        draw_gt: Draw the ground truth beside, and J over time below, where
+            there is one.
+        show: Open a window.
+        wait_time: Seconds that the window shows a frame; 0 waits for a key.
+
+    Raises:
+        ValueError: An interval below 1.
     """
 
     def __init__(
@@ -30,10 +42,33 @@ class VOSVisualizationHook(Hook):
         out_dir: Optional[str] = None,
         interval: int = 1,
         draw_gt: bool = False,
+        show: bool = False,
+        wait_time: float = 0.01,
     ) -> None:
+        if interval < 1:
+            raise ValueError(f'interval must be at least 1, not {interval}')
         self.out_dir = out_dir
         self.interval = interval
         self.draw_gt = draw_gt
+        self.show = show
+        self.wait_time = wait_time
+
+    def before_val(self, runner: Runner) -> None:
+        """Check the visualizer; see ``before_test``."""
+        self.before_test(runner)
+
+    def before_test(self, runner: Runner) -> None:
+        """Check that the visualizer can draw what is propagated.
+
+        Raises:
+            TypeError: It can't, as mmengine's plain one.
+        """
+        if not hasattr(runner.visualizer, 'draw'):
+            raise TypeError(
+                'VOSVisualizationHook needs visualizer=dict('
+                "type='VOSLocalVisualizer', ...), not "
+                f'{type(runner.visualizer).__name__}'
+            )
 
     def after_val_iter(
         self,
@@ -57,25 +92,47 @@ class VOSVisualizationHook(Hook):
         Args:
             runner: The run, with its visualizer.
             batch_idx: Index of the batch.
-            data_batch: Unused: frames are read again at their full size.
-            outputs: Samples with ``pred_ids``.
+            data_batch: The frames as they were loaded, ``inputs``.
+            outputs: Samples with predictions.
         """
-        for sample in outputs or ():
-            if sample.frame_index % self.interval:
-                continue
-            image = mmcv.imread(sample.img_path, channel_order='rgb')
-            gt_ids = None
-            if self.draw_gt and sample.get('gt_path'):
-                gt_ids = read_id_mask(sample.gt_path)
-            out_file = None
-            if self.out_dir is not None:
-                name = f'{sample.frame_name}.jpg'
-                out_file = osp.join(self.out_dir, sample.video, name)
-            runner.visualizer.add_datasample(
-                sample.video,
-                image,
-                sample,
-                gt_ids=gt_ids,
-                out_file=out_file,
-                step=sample.frame_index,
-            )
+        frames = (data_batch or {}).get('inputs', [None] * len(outputs or ()))
+        for frame, sample in zip(frames, outputs or ()):
+            if sample.frame_index % self.interval == 0:
+                self._draw(runner, frame, sample)
+
+    def _draw(
+        self,
+        runner: Runner,
+        frame: Optional[torch.Tensor],
+        sample: VOSDataSample,
+    ) -> None:
+        gt_ids = gt_joints = out_file = None
+        if self.draw_gt:
+            gt_joints = sample.get('gt_joints')
+            if gt_joints is None and sample.get('gt_path'):
+                gt_ids = without_void(read_id_mask(sample.gt_path), None)
+        if self.out_dir is not None:
+            name = f'{sample.frame_name}.jpg'
+            out_file = osp.join(self.out_dir, sample.video, name)
+        runner.visualizer.add_datasample(
+            sample.video,
+            _image_of(frame, sample),
+            sample,
+            gt_ids=gt_ids,
+            gt_joints=gt_joints,
+            show=self.show,
+            wait_time=self.wait_time,
+            out_file=out_file,
+            step=sample.frame_index,
+        )
+
+
+def _image_of(
+    frame: Optional[torch.Tensor], sample: VOSDataSample
+) -> np.ndarray:
+    """The frame at its own size, RGB."""
+    shape = tuple(sample.ori_shape)
+    if frame is not None and tuple(frame.shape[-2:]) == shape:
+        image = frame.flip(0).permute(1, 2, 0).cpu().numpy()
+        return np.ascontiguousarray(image)
+    return mmcv.imread(sample.img_path, channel_order='rgb')

@@ -1,0 +1,171 @@
+"""Draw what pre-training is learning, now and then."""
+
+from __future__ import annotations
+
+import os.path as osp
+from contextlib import contextmanager
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import mmcv
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+from hvc_mm.models import HVC
+from hvc_mm.registry import HOOKS
+from hvc_mm.visualization.pretraining import draw_pretraining_sample
+
+
+@HOOKS.register_module()
+class PairedViewsVisualizationHook(Hook):
+    """Show some images of a training batch as the model sees them.
+
+    Per image: both crops with some positive pairs joined; with some cells of
+    the first crop joined to where the model finds them in the second (green:
+    right); and the forward and backward pseudo-flow as colours. The model
+    runs in eval mode for it, so that training goes on as if the hook weren't
+    there.
+
+    Args:
+        interval: Draw every n-th iteration, the first one included.
+        num_samples: Images of the batch that are drawn.
+        max_pairs: Pairs and matches drawn per image.
+        out_dir: Write ``<out_dir>/<iteration>_<image>.jpg``; None hands the
+            pictures to the visualizer's backends.
+
+    Raises:
+        ValueError: An interval or number below 1.
+    """
+
+    priority = 'LOW'
+
+    def __init__(
+        self,
+        interval: int = 500,
+        num_samples: int = 2,
+        max_pairs: int = 24,
+        out_dir: Optional[str] = None,
+    ) -> None:
+        if min(interval, num_samples, max_pairs) < 1:
+            raise ValueError(
+                'interval, num_samples and max_pairs must be at least 1, not '
+                f'{interval}, {num_samples} and {max_pairs}'
+            )
+        self.interval = interval
+        self.num_samples = num_samples
+        self.max_pairs = max_pairs
+        self.out_dir = out_dir
+
+    @master_only
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[dict] = None,
+    ) -> None:
+        """Draw, when it is time.
+
+        Args:
+            runner: The run; its model must be :class:`HVC`.
+            batch_idx: Index of the batch in its epoch.
+            data_batch: Two 8-bit views and the samples.
+            outputs: Unused.
+
+        Raises:
+            TypeError: For another model.
+        """
+        if runner.iter % self.interval:
+            return
+        model = runner.model
+        if is_model_wrapper(model):
+            model = model.module
+        if not isinstance(model, HVC):
+            raise TypeError(
+                f'{type(self).__name__} draws what HVC sees, not '
+                f'{type(model).__name__}'
+            )
+        step = runner.iter + 1
+        for index, picture in enumerate(self._pictures(model, data_batch)):
+            if self.out_dir is not None:
+                name = f'{step:06d}_{index}.jpg'
+                path = osp.join(self.out_dir, name)
+                mmcv.imwrite(mmcv.rgb2bgr(picture), path)
+            else:
+                name = f'pretraining_{index}'
+                runner.visualizer.add_image(name, picture, step)
+
+    def _pictures(self, model: HVC, batch: dict) -> List[np.ndarray]:
+        count = min(self.num_samples, len(batch['data_samples']))
+        batch = dict(
+            inputs=[view[:count] for view in batch['inputs']],
+            data_samples=batch['data_samples'][:count],
+        )
+        maps = what_model_sees(model, batch)
+        radius = getattr(model.loss_module, 'pos_radius', 0.1)
+        pictures = []
+        for index, sample in enumerate(batch['data_samples']):
+            query, key, *flows = (part[index] for part in maps)
+            pictures.append(
+                draw_pretraining_sample(
+                    [_as_rgb(view[index]) for view in batch['inputs']],
+                    [
+                        torch.from_numpy(sample.box1),
+                        torch.from_numpy(sample.box2),
+                    ],
+                    query,
+                    key,
+                    flows,
+                    radius,
+                    self.max_pairs,
+                )
+            )
+        return pictures
+
+
+@torch.no_grad()
+def what_model_sees(
+    model: HVC, batch: dict
+) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The maps of a batch from view 1 to view 2; the model stays as it is.
+
+    Args:
+        model: In any mode.
+        batch: Two views ``(N, 3, H, W)``, 8 bit, and N samples.
+
+    Returns:
+        The prediction of view 1 and the target's projection of view 2, both
+        ``(N, C, h, w)`` and of unit length, and the forward and backward
+        field, ``(N, 2, h, w)``.
+    """
+    with _eval_mode(model):
+        view1, view2 = model.data_preprocessor(batch)['inputs']
+        online = model.projector(model.backbone(view1))
+        query = F.normalize(model.predictor(online).float(), dim=1)
+        target = model.target.module
+        key = target['projector'](target['backbone'](view2))
+        key = F.normalize(key.float(), dim=1)
+        return (query, key, *model.flow_head.forward_backward(query, key))
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode for a while; then every module is as it was."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+def _as_rgb(view: Tensor) -> np.ndarray:
+    """``(3, H, W)`` BGR -> ``(H, W, 3)`` RGB, uint8."""
+    array: Sequence = view.flip(0).permute(1, 2, 0).cpu().numpy()
+    return np.ascontiguousarray(array)

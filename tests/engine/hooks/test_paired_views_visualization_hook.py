@@ -1,0 +1,131 @@
+"""The hook draws, and training doesn't notice."""
+
+import copy
+from types import SimpleNamespace
+
+import mmcv
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.visualization import Visualizer
+from torch import nn
+
+from hvc_mm.engine import PairedViewsVisualizationHook
+from hvc_mm.engine.hooks import paired_views_visualization_hook as module
+from hvc_mm.registry import HOOKS, MODELS
+from hvc_mm.structures import PairedViewSample
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    parts = dict(hidden_channels=16, out_channels=8)
+    return MODELS.build(
+        dict(
+            type='hvc_mm.HVC',
+            backbone=dict(type='HVCResNet', depth=18, out_indices=(0,)),
+            projector=dict(type='ConvProjector', in_channels=64, **parts),
+            predictor=dict(type='ConvProjector', in_channels=8, **parts),
+            flow_head=dict(type='PseudoFlowHead', in_channels=8),
+            loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
+            target=dict(type='CosineMomentumTarget', total_steps=10),
+            data_preprocessor=dict(mean=[9.0] * 3, std=[50.0] * 3),
+        )
+    ).train()
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    boxes = np.array([[0, 0, 0.8, 0.8], [0.1, 0.1, 0.9, 1]], np.float32)
+    sample = PairedViewSample(metainfo=dict(box1=boxes[0], box2=boxes[1]))
+    views = torch.randint(0, 256, (2, 3, 3, 32, 32), dtype=torch.uint8)
+    return dict(inputs=list(views), data_samples=[sample] * 3)
+
+
+def runner_of(model, iteration=0, visualizer=None):
+    return SimpleNamespace(
+        model=model, iter=iteration, visualizer=visualizer or Visualizer()
+    )
+
+
+def test_backends_and_folder_get_one_picture_per_image(
+    model, batch, tmp_path, monkeypatch
+):
+    visualizer = Visualizer()
+    added = []
+    monkeypatch.setattr(
+        visualizer, 'add_image', lambda *args: added.append(args)
+    )
+    hook = HOOKS.build(
+        dict(type='PairedViewsVisualizationHook', interval=5, num_samples=2)
+    )
+    for iteration in range(11):
+        runner = runner_of(model, iteration, visualizer)
+        hook.after_train_iter(runner, iteration, batch)
+    assert [(name, step) for name, _, step in added] == [
+        (f'pretraining_{i}', step) for step in (1, 6, 11) for i in (0, 1)
+    ]
+    hook = PairedViewsVisualizationHook(num_samples=9, out_dir=str(tmp_path))
+    hook.after_train_iter(runner_of(model), 0, batch)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == [f'000001_{i}.jpg' for i in range(3)]
+    written = mmcv.imread(str(tmp_path / files[0]), channel_order='rgb')
+    assert written.shape == added[0][1].shape
+    assert np.abs(written.astype(int) - added[0][1]).mean() < 14
+
+
+def test_model_sees_what_its_parts_say(model, batch):
+    maps = module.what_model_sees(model, batch)
+    model.eval()
+    view1, view2 = model.data_preprocessor(batch)['inputs']
+    with torch.no_grad():
+        query = F.normalize(
+            model.predictor(model.projector(model.backbone(view1)))
+        )
+        target = model.target.module
+        key = F.normalize(target['projector'](target['backbone'](view2)))
+        flows = [model.flow_head(query, key), model.flow_head(key, query)]
+    for got, wanted in zip(maps, (query, key, *flows)):
+        torch.testing.assert_close(got, wanted)
+    assert [part.shape[1] for part in maps] == [8, 8, 2, 2]
+
+
+def test_training_is_left_alone(model, batch):
+    frozen = model.backbone.layer1[0].bn1
+    frozen.eval()
+    frozen.weight.grad = torch.ones_like(frozen.weight)
+    before = copy.deepcopy(model.state_dict())
+    inputs = [view.clone() for view in batch['inputs']]
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    hook = PairedViewsVisualizationHook()
+    hook.after_train_iter(runner_of(model), 0, batch)
+    assert torch.equal(torch.rand(1), expected)
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, before[name]), name
+    assert model.training and model.target.training and not frozen.training
+    assert (frozen.weight.grad == 1).all()
+    for view, same in zip(batch['inputs'], inputs):
+        assert torch.equal(view, same)
+
+
+def test_modes_come_back_after_an_error(model, batch, monkeypatch):
+    def broken(*_):
+        raise RuntimeError('out of memory')
+
+    monkeypatch.setattr(model.flow_head, 'forward_backward', broken)
+    with pytest.raises(RuntimeError, match='out of memory'):
+        module.what_model_sees(model, batch)
+    assert all(m.training for m in model.modules())
+
+
+def test_errors(batch):
+    with pytest.raises(ValueError, match='interval'):
+        PairedViewsVisualizationHook(interval=0)
+    with pytest.raises(TypeError, match='not Linear'):
+        PairedViewsVisualizationHook().after_train_iter(
+            runner_of(nn.Linear(1, 1)), 0, batch
+        )

@@ -1,0 +1,95 @@
+"""Curves and times from logs."""
+
+import json
+import sys
+
+import mmcv
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def tool(load_tool):
+    return load_tool('analysis_tools/analyze_logs.py')
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """A run of ten log lines, one score, and a line that a kill cut off."""
+    lines = [
+        dict(loss=1.0 - t / 10, time=5.0 if t == 0 else 0.2, step=10 * t + 10)
+        for t in range(10)
+    ]
+    for line in lines:
+        line['data_time'] = line['time'] / 4
+    lines.append({'davis/J&F': 0.5, 'step': 1})
+    log = tmp_path / 'run/20260101_000000/vis_data/scalars.json'
+    log.parent.mkdir(parents=True)
+    text = '\n'.join(json.dumps(line) for line in lines)
+    log.write_text(text + '\n{"loss": 0.')
+    older = tmp_path / 'run/20250101_000000/vis_data/scalars.json'
+    older.parent.mkdir(parents=True)
+    older.write_text('{"loss": 9}')
+    return tmp_path / 'run'
+
+
+def call(tool, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, 'argv', ['analyze_logs.py', *map(str, arguments)])
+    tool.main()
+
+
+def test_series_of_the_newest_log(tool, work_dir):
+    entries = tool.read_log(tool.find_log(str(work_dir)))
+    steps, values = tool.series(entries, 'loss')
+    np.testing.assert_array_equal(steps, np.arange(10, 110, 10))
+    np.testing.assert_allclose(values, 1 - np.arange(10) / 10)
+    assert tool.series(entries, 'J&F')[1].tolist() == [0.5]
+
+
+def test_smoothing_is_the_mean_of_the_last(tool):
+    values = np.array([1.0, 3, 5, 7])
+    np.testing.assert_allclose(tool.smoothed(values, 1), values)
+    np.testing.assert_allclose(tool.smoothed(values, 3), [1, 2, 3, 5])
+
+
+def test_plot_draws_a_falling_line(tool, work_dir, monkeypatch, tmp_path):
+    out = tmp_path / 'new/curves.png'
+    call(tool, monkeypatch, 'plot', work_dir, '--out', out)
+    picture = mmcv.imread(str(out)).astype(int)
+    # matplotlib's first colour is blue, BGR 180 119 31.
+    blue = np.abs(picture - (180, 119, 31)).sum(-1) < 40
+    # The legend has a piece of line too, in the upper right.
+    left = np.nonzero(blue[:, : picture.shape[1] // 3])[0].mean()
+    rows, columns = np.nonzero(blue)
+    right = rows[columns > 0.9 * columns.max()].max()
+    assert blue.sum() > 200 and left < right
+
+
+def test_plot_of_several_logs(tool, work_dir, monkeypatch, tmp_path):
+    out = tmp_path / 'two.png'
+    logs = [work_dir, next(work_dir.glob('2026*/vis_data/*'))]
+    call(
+        *(tool, monkeypatch, 'plot', *logs, '--out', out, '--smooth', 3),
+        *('--keys', 'loss', 'time', '--legend', 'a', 'b'),
+    )
+    assert out.stat().st_size > 5000
+
+
+def test_time_leaves_the_first_line_out(tool, work_dir, monkeypatch, capsys):
+    call(tool, monkeypatch, 'time', work_dir)
+    text = capsys.readouterr().out
+    assert 'mean 0.2000 s' in text and 'slowest 0.2000' in text
+    assert 'data: mean 0.0500 s (25.0%)' in text
+    call(tool, monkeypatch, 'time', work_dir, '--skip', 0)
+    assert 'slowest 5.0000' in capsys.readouterr().out
+
+
+def test_errors(tool, work_dir, monkeypatch, tmp_path):
+    with pytest.raises(SystemExit, match='no log .*gone'):
+        call(tool, monkeypatch, 'time', tmp_path / 'gone')
+    with pytest.raises(SystemExit, match="no 'lss'.*loss, step"):
+        call(tool, monkeypatch, 'plot', work_dir, '--keys', 'lss')
+    bad = tmp_path / 'bad.json'
+    bad.write_text('{"loss": 1}\nnot json\n{"loss": 2}\n')
+    with pytest.raises(SystemExit, match='bad.json, line 2 is not JSON'):
+        call(tool, monkeypatch, 'time', bad)

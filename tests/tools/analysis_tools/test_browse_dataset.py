@@ -1,0 +1,117 @@
+"""Data sets in pictures."""
+
+import sys
+
+import mmcv
+import numpy as np
+import pytest
+
+from hvc_mm.datasets.mask_io import write_id_mask
+
+CONFIG = """
+default_scope = 'hvc_mm'
+train_dataloader = dict(
+    dataset=dict(
+        type='ImageFolderDataset',
+        data_root={root!r},
+        sources='photos',
+        pipeline=[
+            dict(type='LoadPretrainImage'),
+            dict(type='PairedRandomResizedCrop', size=96, scale=(0.5, 1)),
+            dict(type='PackPairedViews'),
+        ],
+    )
+)
+test_dataloader = dict(
+    dataset=dict(
+        type='VOSDataset',
+        ann_file='',
+        data_root={root!r},
+        data_prefix=dict(img_path='frames', ann_path='masks'),
+        pipeline=[
+            dict(type='LoadFrame'),
+            dict(type='LoadPrompt'),
+            dict(type='ResizeFrame', size=(30, 40)),
+            dict(type='PackVOSInputs'),
+        ],
+    )
+)
+"""
+
+
+@pytest.fixture
+def run(load_tool, tmp_path, monkeypatch):
+    y, x = np.mgrid[:60, :80]
+    for index in range(4):
+        # Smooth, so that JPEG keeps it; BGR with little red.
+        levels = (3 * x, 4 * y, np.full_like(x, 30 * index))
+        image = np.stack(levels, -1).astype(np.uint8)
+        mmcv.imwrite(image, str(tmp_path / f'photos/{index}.png'))
+        for video in ('bear', 'cow'):
+            path = tmp_path / f'frames/{video}/{index:05d}.png'
+            mmcv.imwrite(image, str(path))
+    ids = np.zeros((60, 80), np.uint8)
+    ids[20:40, 20:60] = 1
+    for video in ('bear', 'cow'):
+        write_id_mask(tmp_path / f'masks/{video}/00000.png', ids)
+    (tmp_path / 'config.py').write_text(CONFIG.format(root=str(tmp_path)))
+    tool = load_tool('analysis_tools/browse_dataset.py')
+
+    def call(*arguments, out='out'):
+        argv = [
+            *('browse_dataset.py', str(tmp_path / 'config.py')),
+            *('--out', str(tmp_path / out), *arguments),
+        ]
+        monkeypatch.setattr(sys, 'argv', argv)
+        tool.main()
+        return tmp_path / out
+
+    return call
+
+
+def test_pairs(run, capsys):
+    out = run('--number', '3')
+    assert len(list(out.glob('*.jpg'))) == 3
+    assert capsys.readouterr().out.endswith(f'3 pictures: {out}\n')
+    picture = mmcv.imread(str(out / '000001.jpg'))
+    # Two views of 96 with a gap of 16, and the image at their height.
+    height = picture.shape[0]
+    assert 96 < height < 130
+    assert picture.shape[1] == pytest.approx(2 * 96 + 16 + 80 * 1.6, abs=12)
+
+
+def test_the_seed_decides_the_crops(run):
+    first, again, other = (
+        mmcv.imread(
+            str(run('--number', '1', '--seed', s, out=o) / '000000.jpg')
+        )
+        for s, o in (('1', 'a'), ('1', 'b'), ('2', 'c'))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert first.shape != other.shape or (first != other).any()
+
+
+def test_frames_at_their_own_size_with_masks(run, tmp_path):
+    out = run('--phase', 'test', '--video', 'cow')
+    names = sorted(path.name for path in out.iterdir())
+    assert names == [f'cow_{t:05d}.jpg' for t in range(4)]
+    given, plain = (
+        mmcv.imread(str(out / name))[-60:].astype(int) for name in names[:2]
+    )
+    frames = [
+        mmcv.imread(str(tmp_path / f'frames/cow/{t:05d}.png')).astype(int)
+        for t in range(2)
+    ]
+    assert given.shape == (60, 80, 3)
+    # Object 1 is dark red: half of (0, 0, 128) and half of the frame.
+    inside = given[35:38, 44:56]
+    wanted = 0.5 * frames[0][35:38, 44:56] + (0, 0, 64)
+    assert np.abs(inside - wanted).mean() < 8
+    assert np.abs(plain - frames[1]).mean() < 5
+
+
+def test_errors(run):
+    with pytest.raises(SystemExit, match=r"\['train', 'test'\], not val"):
+        run('--phase', 'val')
+    with pytest.raises(SystemExit, match='no video dog'):
+        run('--phase', 'test', '--video', 'dog')

@@ -1,0 +1,191 @@
+"""Draw curves from mmengine's logs, or sum up how long iterations took.
+
+``analyze_logs.py plot work_dirs/hvc_coco --keys loss loss_static`` and
+``analyze_logs.py time work_dirs/hvc_coco``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Dict, List, Tuple
+
+import numpy as np
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Analyze logs of mmengine')
+    tasks = parser.add_subparsers(dest='task', required=True)
+    plot = tasks.add_parser('plot', help='curves of losses or scores')
+    plot.add_argument('--keys', nargs='+', default=['loss'])
+    plot.add_argument('--out', default='curves.png', help='picture to write')
+    plot.add_argument(
+        '--smooth',
+        type=int,
+        default=1,
+        metavar='N',
+        help='draw the mean of the last N values',
+    )
+    plot.add_argument('--legend', nargs='+', help='a name for each log')
+    time = tasks.add_parser('time', help='seconds per iteration')
+    time.add_argument(
+        '--skip', type=int, default=1, help='log lines left out at the start'
+    )
+    for sub in (plot, time):
+        sub.add_argument(
+            'logs', nargs='+', help='scalars.json, or a work dir with one'
+        )
+    args = parser.parse_args()
+    if args.task == 'plot':
+        if args.legend and len(args.legend) != len(args.logs):
+            parser.error('--legend takes one name for each log')
+        if args.smooth < 1:
+            parser.error('--smooth takes 1 or more')
+    return args
+
+
+def find_log(path: str) -> Path:
+    """The log itself, or the newest one of a work dir.
+
+    Raises:
+        FileNotFoundError: Neither.
+    """
+    if Path(path).is_file():
+        return Path(path)
+    # Names begin with the time of the run's start.
+    found = sorted(Path(path).glob('**/vis_data/scalars.json'))
+    if not found:
+        raise FileNotFoundError(
+            f'no log {path}: expected a scalars.json, or a work dir with '
+            '<time>/vis_data/scalars.json in it'
+        )
+    return found[-1]
+
+
+def read_log(path: Path) -> List[dict]:
+    """The entries of a log, one JSON object a line.
+
+    Raises:
+        ValueError: A line that is none; with its number. The last line may
+            be cut off, as a killed run leaves it.
+    """
+    entries = []
+    lines = path.read_text(encoding='utf-8').splitlines()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            entries.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break
+            raise ValueError(
+                f'{path}, line {number} is not JSON: {error}'
+            ) from None
+    return entries
+
+
+def series(entries: List[dict], key: str) -> Tuple[np.ndarray, np.ndarray]:
+    """One quantity over the steps.
+
+    Args:
+        entries: Of a log.
+        key: The quantity's name, or the last part of it (``J&F``).
+
+    Returns:
+        Steps and values, ``(n,)`` each.
+
+    Raises:
+        KeyError: No entry has it; with the names there are.
+    """
+    names = {name for entry in entries for name in entry}
+    wanted = [n for n in names if n == key or n.split('/')[-1] == key]
+    if not wanted:
+        raise KeyError(f'no {key!r}; the log has {", ".join(sorted(names))}')
+    name = key if key in wanted else sorted(wanted)[0]
+    points = [
+        (entry.get('step', index), entry[name])
+        for index, entry in enumerate(entries)
+        if name in entry
+    ]
+    steps, values = np.array(points, dtype=float).T
+    return steps, values
+
+
+def smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    """The mean of each value and those before it, at most ``window``."""
+    sums = np.cumsum(np.insert(values, 0, 0.0))
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(ends - window, 0)
+    return (sums[ends] - sums[starts]) / (ends - starts)
+
+
+def plot(
+    logs: Dict[str, List[dict]], keys: List[str], window: int, out: str
+) -> None:
+    """Draw curves into one picture; see the module's description."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.5))
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, entries in logs.items():
+        for key in keys:
+            steps, values = series(entries, key)
+            label = f'{name} {key}'.strip()
+            axes.plot(
+                steps,
+                smoothed(values, window),
+                label=label,
+                marker='o' if len(values) < 20 else None,
+            )
+    axes.set_xlabel('step')
+    axes.set_ylabel(', '.join(keys))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    Path(out).resolve().parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout()
+    figure.savefig(out, dpi=120)
+
+
+def time_report(entries: List[dict], skip: int) -> str:
+    """Seconds per iteration, in words."""
+    _, times = series(entries, 'time')
+    times = times[skip:] if len(times) > skip else times
+    lines = [
+        f'iteration: mean {times.mean():.4f} s, median '
+        f'{np.median(times):.4f} s, slowest {times.max():.4f} s '
+        f'({len(times)} log lines)'
+    ]
+    try:
+        _, waits = series(entries, 'data_time')
+    except KeyError:
+        return lines[0]
+    waits = waits[-len(times) :]
+    share = 100 * waits.sum() / times.sum()
+    lines.append(f'waiting for data: mean {waits.mean():.4f} s ({share:.1f}%)')
+    return '\n'.join(lines)
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        paths = [find_log(path) for path in args.logs]
+        logs = [read_log(path) for path in paths]
+        if args.task == 'plot':
+            names = args.legend or (args.logs if len(logs) > 1 else [''])
+            plot(dict(zip(names, logs)), args.keys, args.smooth, args.out)
+            print(args.out)
+            return
+        for path, entries in zip(paths, logs):
+            print(f'{path}\n{time_report(entries, args.skip)}')
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    except KeyError as error:
+        raise SystemExit(f'error: {error.args[0]}') from None
+
+
+if __name__ == '__main__':
+    main()

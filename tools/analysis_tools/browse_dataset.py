@@ -1,0 +1,181 @@
+"""Look at what a config's data set hands to the model.
+
+Pre-training: each image with both crops' boxes, and the crops with positive
+pairs joined. Videos: frames with the masks, parts or joints that are given or
+that are the truth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Iterator, Optional, Tuple
+
+import mmcv
+import numpy as np
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.dataset import BaseDataset
+from mmengine.registry import DefaultScope
+
+from hvc_mm.apis.find_config import find_config
+from hvc_mm.apis.picture_writer import PictureWriter
+from hvc_mm.apis.progress import track_frames
+from hvc_mm.datasets.data_root import read_config
+from hvc_mm.datasets.image_io import read_image
+from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.prompts import without_void
+from hvc_mm.registry import DATASETS
+from hvc_mm.structures import PairedViewSample, VOSDataSample
+from hvc_mm.visualization import VOSLocalVisualizer, draw_crops
+from hvc_mm.visualization.panels import caption, side_by_side
+from hvc_mm.visualization.pretraining import draw_positive_pairs
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Browse a data set')
+    parser.add_argument('config', help='config file, or its name')
+    parser.add_argument(
+        '--phase',
+        choices=['train', 'val', 'test'],
+        help='whose data; by default the first of them that the config has',
+    )
+    parser.add_argument(
+        '--out', required=True, help='folder for pictures, or a video'
+    )
+    parser.add_argument('--number', type=int, default=20, help='items to draw')
+    parser.add_argument('--video', help='draw this video only')
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of the random crops'
+    )
+    parser.add_argument('--fps', type=float, default=12, help='of a video')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config',
+    )
+    return parser.parse_args()
+
+
+def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
+    """The data set of a phase.
+
+    Raises:
+        ValueError: The config has no such phase.
+    """
+    phases = [p for p in ('train', 'val', 'test') if f'{p}_dataloader' in cfg]
+    phase = phase or next(iter(phases), None)
+    if phase not in phases:
+        raise ValueError(
+            f'{cfg.filename} has data for {phases or "no phase"}, not '
+            f'{phase or "any"}'
+        )
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        return DATASETS.build(cfg[f'{phase}_dataloader'].dataset)
+
+
+def as_rgb(image: torch.Tensor) -> np.ndarray:
+    """``(3, H, W)`` BGR -> ``(H, W, 3)`` RGB, uint8."""
+    return np.ascontiguousarray(image.flip(0).permute(1, 2, 0).numpy())
+
+
+def draw_pair(item: dict, grid: Tuple[int, int]) -> np.ndarray:
+    """An image with its crops, and the crops with positive pairs."""
+    sample: PairedViewSample = item['data_samples']
+    image = mmcv.bgr2rgb(read_image(sample.img_path))
+    boxes = [sample.box1, sample.box2]
+    pairs = draw_positive_pairs(
+        [as_rgb(view) for view in item['inputs']],
+        [torch.from_numpy(box) for box in boxes],
+        grid,
+    )
+    source = draw_crops(image, boxes)
+    # A caption above, as the pairs have one, keeps the heights alike.
+    return side_by_side(
+        [pairs, caption(source, 'first crop orange, second blue')]
+    )
+
+
+def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
+    """A frame with what is known about it."""
+    sample: VOSDataSample = item['data_samples']
+    image = as_rgb(item['inputs'])
+    if image.shape[:2] != tuple(sample.ori_shape):
+        image = mmcv.imread(sample.img_path, channel_order='rgb')
+    joints, ids, what = sample.get('gt_joints'), None, 'not annotated'
+    if joints is not None:
+        what = 'joints'
+    elif 'prompt_ids' in sample:
+        ids, what = sample.prompt_ids.numpy(), 'given to the model'
+    elif sample.get('gt_path'):
+        ids = without_void(read_id_mask(sample.gt_path), None)
+        what = 'ground truth'
+    picture = visualizer.draw(image, gt_ids=ids, gt_joints=joints)
+    name = f'{sample.video} {sample.frame_name}'
+    return caption(picture, f'{name}: {what}')
+
+
+def pictures(
+    dataset: BaseDataset, number: int, video: Optional[str], grid: int = 32
+) -> Iterator[Tuple[str, np.ndarray]]:
+    """Draw items.
+
+    Args:
+        dataset: Of paired views or of frames.
+        number: At most as many.
+        video: Only of this one.
+        grid: Cells along a side of a view.
+
+    Yields:
+        A name for the file, and the picture, RGB.
+
+    Raises:
+        TypeError: Items of another kind.
+    """
+    visualizer = VOSLocalVisualizer()
+    visualizer.dataset_meta = dataset.metainfo
+    drawn = 0
+    for index in range(len(dataset)):
+        if drawn == number:
+            return
+        if video and dataset.get_data_info(index).get('video') != video:
+            continue
+        item = dataset[index]
+        sample = item['data_samples']
+        if isinstance(sample, PairedViewSample):
+            yield f'{index:06d}', draw_pair(item, (grid, grid))
+        elif isinstance(sample, VOSDataSample):
+            name = f'{sample.video}_{sample.frame_name}'.replace('/', '_')
+            yield name, draw_frame(item, visualizer)
+        else:
+            raise TypeError(
+                f'items are {type(sample).__name__}; expected paired views '
+                'or frames of videos'
+            )
+        drawn += 1
+
+
+def main() -> None:
+    args = parse_args()
+    np.random.seed(args.seed)
+    count = 0
+    try:
+        cfg = read_config(find_config(args.config), args.cfg_options)
+        dataset = build_dataset(cfg, args.phase)
+        total = min(args.number, len(dataset))
+        with PictureWriter(args.out, args.fps) as writer:
+            for name, picture in track_frames(
+                pictures(dataset, args.number, args.video), total, 'items'
+            ):
+                writer.write(picture, name)
+                count += 1
+    except (OSError, TypeError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    if count == 0:
+        raise SystemExit(f'error: no video {args.video} in the data set')
+    print(f'{count} pictures: {args.out}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,40 @@
+"""Print a config with all its bases, variables and options filled in."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmengine.config import Config, DictAction
+
+from hvc_mm.apis.find_config import find_config
+from hvc_mm.datasets.data_root import read_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Print a whole config')
+    parser.add_argument('config', help='config file, or its name')
+    parser.add_argument('--save-path', metavar='FILE', help='also write it')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config',
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        path = find_config(args.config)
+    except FileNotFoundError as error:
+        raise SystemExit(f'error: {error}') from None
+    cfg: Config = read_config(path, args.cfg_options)
+    print(f'# {path}\n{cfg.pretty_text}')
+    if args.save_path:
+        cfg.dump(args.save_path)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,150 @@
+"""Carry masks through a video and write it with the masks over it.
+
+``python tools/demo/video_demo.py VIDEO --mask first.png --out out.mp4``
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Dict, Sequence, Tuple
+
+import mmcv
+from mmengine.config import DictAction
+
+from hvc_mm.apis.find_weights import find_weights
+from hvc_mm.apis.frame_source import open_frames
+from hvc_mm.apis.init_model import init_model
+from hvc_mm.apis.picture_writer import PictureWriter
+from hvc_mm.apis.progress import track_frames
+from hvc_mm.apis.prompt_masks import PromptMasks
+from hvc_mm.apis.propagate_in_video import (
+    frame_pipeline,
+    stream_video,
+    video_batches,
+)
+from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.visualization import VOSLocalVisualizer
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Carry masks through a video and draw them over it'
+    )
+    parser.add_argument('video', help='video file, or folder of frames')
+    parser.add_argument(
+        '--mask',
+        action='append',
+        required=True,
+        metavar='[FRAME:]PNG',
+        help='palette PNG of the objects that begin at a frame, by default '
+        'the first one (0); may be given for several frames',
+    )
+    parser.add_argument(
+        '--out',
+        required=True,
+        help='video to write (.mp4, .mov, .mkv, .avi, .webm), or a folder '
+        'for pictures',
+    )
+    parser.add_argument(
+        '--masks-dir', metavar='DIR', help='also write palette PNGs here'
+    )
+    parser.add_argument(
+        '--config', default='hvc_davis', help='config file, or its name'
+    )
+    parser.add_argument(
+        '--checkpoint',
+        help='weights; by default the last checkpoint of work_dirs/hvc_coco; '
+        "'none' takes random weights",
+    )
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        help='frames whose features are computed together',
+    )
+    parser.add_argument(
+        '--alpha', type=float, default=0.5, help='opacity of the masks'
+    )
+    parser.add_argument(
+        '--fps', type=float, help="of the output; by default the input's"
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config',
+    )
+    return parser.parse_args()
+
+
+def parse_masks(given: Sequence[str]) -> Dict[int, str]:
+    """Masks by frame.
+
+    Args:
+        given: ``PNG`` or ``FRAME:PNG`` each.
+
+    Raises:
+        ValueError: Two masks for one frame.
+    """
+    masks: Dict[int, str] = {}
+    for text in given:
+        frame, colon, path = text.partition(':')
+        # 'C:\\mask.png' is a path, and so is a file with a colon in it.
+        if not (colon and frame.isdecimal()):
+            frame, path = '0', text
+        if int(frame) in masks:
+            raise ValueError(
+                f'two masks for frame {frame}: {masks[int(frame)]}, {path}'
+            )
+        masks[int(frame)] = path
+    return masks
+
+
+def run(args: argparse.Namespace) -> Tuple[int, PictureWriter]:
+    """Do what the command line says; return the number of frames."""
+    # What is wrong with the input shows before a model is built.
+    source = open_frames(args.video)
+    prompts = PromptMasks(parse_masks(args.mask))
+    for mask in prompts.masks.values():
+        if not Path(mask).is_file():
+            raise FileNotFoundError(f'no mask file {mask}')
+    writer = PictureWriter(args.out, args.fps or source.fps or 25)
+    checkpoint = find_weights(args.checkpoint)
+    model = init_model(args.config, checkpoint, args.device, args.cfg_options)
+    visualizer = VOSLocalVisualizer(alpha=args.alpha)
+    pipeline = frame_pipeline(model.cfg)
+    batches = video_batches(source, prompts, pipeline, args.batch_size)
+    stream = stream_video(model, batches)
+    count = 0
+    with writer:
+        for frame, sample in track_frames(stream, source.length, source.name):
+            picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)
+            writer.write(picture, frame.name)
+            if args.masks_dir:
+                path = Path(args.masks_dir) / f'{frame.name}.png'
+                write_id_mask(path, sample.pred_ids.numpy())
+            count += 1
+    return count, writer
+
+
+def main() -> None:
+    args = parse_args()
+    begun = time.time()
+    try:
+        count, writer = run(args)
+    except (FileNotFoundError, ValueError, OSError) as error:
+        raise SystemExit(f'error: {error}') from None
+    seconds = time.time() - begun
+    codec = f' ({writer.video.codec})' if writer.video else ''
+    print(
+        f'{count} frames in {seconds:.1f} s '
+        f'({count / seconds:.2f} frames/s): {args.out}{codec}'
+    )
+
+
+if __name__ == '__main__':
+    main()

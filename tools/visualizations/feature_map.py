@@ -1,0 +1,193 @@
+"""Show what features have learned, over a video.
+
+``feature_map.py pca VIDEO --out pca.mp4`` shows the main directions of the
+features as colours, one basis for the whole video: what has one colour is one
+thing to the network. ``feature_map.py affinity VIDEO --point 300 200 --out
+affinity.mp4`` shows how alike every place of every frame is to one point.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Iterator, Tuple
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine.config import DictAction
+
+from hvc_mm.apis.find_weights import find_weights
+from hvc_mm.apis.frame_source import FrameSource, open_frames
+from hvc_mm.apis.init_model import init_model
+from hvc_mm.apis.picture_writer import PictureWriter
+from hvc_mm.apis.progress import track_frames
+from hvc_mm.apis.video_features import video_features
+from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.visualization import FeaturePCA, overlay_heat, point_affinity
+from hvc_mm.visualization.affinity import cell_at
+from hvc_mm.visualization.panels import caption, side_by_side
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Show what features have learned, over a video'
+    )
+    kinds = parser.add_subparsers(dest='kind', required=True)
+    pca = kinds.add_parser('pca', help='main directions as colours')
+    pca.add_argument(
+        '--fit-frames',
+        type=int,
+        default=64,
+        help='frames, spread over the video, that the basis is made from',
+    )
+    affinity = kinds.add_parser('affinity', help='likeness to a point')
+    affinity.add_argument(
+        '--point',
+        type=float,
+        nargs=2,
+        required=True,
+        metavar=('X', 'Y'),
+        help='in pixels of the frame',
+    )
+    affinity.add_argument(
+        '--frame', type=int, default=0, help='frame that the point is in'
+    )
+    affinity.add_argument(
+        '--temperature',
+        type=float,
+        help="sharpness; by default the propagator's",
+    )
+    for sub in (pca, affinity):
+        sub.add_argument('video', help='video file, or folder of frames')
+        sub.add_argument(
+            '--out', required=True, help='video to write, or a folder'
+        )
+        sub.add_argument('--config', default='hvc_davis')
+        sub.add_argument(
+            '--checkpoint',
+            help='weights; by default the last checkpoint of '
+            "work_dirs/hvc_coco; 'none' takes random weights",
+        )
+        sub.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+        sub.add_argument(
+            '--cfg-options',
+            nargs='+',
+            action=DictAction,
+            metavar='KEY=VALUE',
+        )
+    return parser.parse_args()
+
+
+def pca_pictures(
+    model: LabelPropagationVOS, source: FrameSource, fit_frames: int
+) -> Iterator[Tuple[str, np.ndarray]]:
+    """Each frame beside its features' main directions.
+
+    Args:
+        model: From ``init_model``.
+        source: The video; it is read twice.
+        fit_frames: Frames to make the basis from.
+
+    Yields:
+        The frame's name and the picture, RGB.
+    """
+    step = max(1, (source.length or 1) // max(1, fit_frames))
+    chosen = range(0, source.length or 1 << 31, step)
+    basis = FeaturePCA()
+    for _, features in track_frames(
+        video_features(model, source, chosen),
+        source.length and len(chosen),
+        'basis',
+    ):
+        basis.add(features)
+    for frame, features in track_frames(
+        video_features(model, source), source.length, source.name
+    ):
+        image = mmcv.bgr2rgb(frame.image)
+        colors = cv2.resize(
+            basis.to_rgb(features),
+            image.shape[1::-1],
+            interpolation=cv2.INTER_NEAREST,
+        )
+        yield frame.name, side_by_side([image, colors])
+
+
+def affinity_pictures(
+    model: LabelPropagationVOS,
+    source: FrameSource,
+    point: Tuple[float, float],
+    frame_index: int,
+    temperature: float,
+) -> Iterator[Tuple[str, np.ndarray]]:
+    """Each frame under its affinity to a point.
+
+    Args:
+        model: From ``init_model``.
+        source: The video; it is read twice.
+        point: x and y in pixels.
+        frame_index: The frame that the point is in.
+        temperature: > 0.
+
+    Yields:
+        The frame's name and the picture, RGB.
+
+    Raises:
+        ValueError: The video has no such frame, or it no such point.
+    """
+    found = next(video_features(model, source, {frame_index}), None)
+    if found is None:
+        raise ValueError(f'{source.name} has no frame {frame_index}')
+    frame, features = found
+    row, column = cell_at(
+        point, frame.image.shape[:2], tuple(features.shape[1:])
+    )
+    query = features[:, row, column]
+    for frame, features in track_frames(
+        video_features(model, source), source.length, source.name
+    ):
+        heat, cosine = point_affinity(query, features, temperature)
+        picture = overlay_heat(
+            mmcv.bgr2rgb(frame.image),
+            heat.cpu().numpy(),
+            point=point if frame.index == frame_index else None,
+        )
+        text = f'frame {frame.index}: best cosine {cosine:.3f}'
+        yield frame.name, caption(picture, text)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what the command line says; return the number of frames."""
+    source = open_frames(args.video)
+    writer = PictureWriter(args.out, source.fps or 25)
+    model = init_model(
+        args.config,
+        find_weights(args.checkpoint),
+        args.device,
+        args.cfg_options,
+    )
+    if args.kind == 'pca':
+        pictures = pca_pictures(model, source, args.fit_frames)
+    else:
+        temperature = args.temperature or model.propagator.temperature
+        pictures = affinity_pictures(
+            model, source, tuple(args.point), args.frame, temperature
+        )
+    count = 0
+    with writer:
+        for name, picture in pictures:
+            writer.write(picture, name)
+            count += 1
+    return count
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        count = run(args)
+    except (FileNotFoundError, ValueError, OSError) as error:
+        raise SystemExit(f'error: {error}') from None
+    print(f'{count} frames: {args.out}')
+
+
+if __name__ == '__main__':
+    main()
