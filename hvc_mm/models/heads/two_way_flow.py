@@ -63,9 +63,8 @@ def two_way_flow(
     Returns:
         Two fields ``(N, 2, h, w)``.
     """
-    product_type = query.dtype
-    if torch.is_autocast_cpu_enabled():
-        product_type = torch.get_autocast_cpu_dtype()
+    one = conv1.bias[:1, None].detach()
+    product_type = torch.mm(one, one).dtype  # what autocast makes of it
     there, back, mean, variance = _TwoWayFlow.apply(
         query,
         key,

@@ -148,23 +148,15 @@ class HybridCorrespondenceLoss(nn.Module):
         Raises:
             ValueError: Shapes that do not fit, empty boxes.
         """
+        there = (p1, z2, *flow_head.forward_backward(p1, z2))
+        back = (p2, z1, *flow_head.forward_backward(p2, z1))
+        check_hybrid_inputs(*there, box1)
+        check_hybrid_inputs(*back, box2)
         pairs = _pairs_if_few(box1, box2, p1, self.pos_radius)
-        static, dynamic = 0.0, 0.0
-        for query, key, boxes, found in (
-            (p1, z2, (box1, box2), pairs),
-            (
-                p2,
-                z1,
-                (box2, box1),
-                None if pairs is None else pairs.transposed(),
-            ),
-        ):
-            flows = flow_head.forward_backward(query, key)
-            check_hybrid_inputs(query, key, *flows, boxes[0])
-            terms = _hybrid_terms(
-                (query, key, *flows), boxes, self.pos_radius, found
-            )
-            static, dynamic = static + terms[0], dynamic + terms[1]
+        swapped = None if pairs is None else pairs.transposed()
+        first = _hybrid_terms(there, (box1, box2), self.pos_radius, pairs)
+        second = _hybrid_terms(back, (box2, box1), self.pos_radius, swapped)
+        static, dynamic = first[0] + second[0], first[1] + second[1]
         return {
             'loss_static': static * self.static_weight,
             'loss_dynamic': dynamic * self.dynamic_weight,

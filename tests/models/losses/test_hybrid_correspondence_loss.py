@@ -286,6 +286,17 @@ def test_wrong_inputs_are_named():
         )
 
 
+def test_the_module_names_wrong_inputs_too():
+    (p1, p2, z1, z2), head, (box1, box2) = make_views()
+    loss = HybridCorrespondenceLoss()
+    with pytest.raises(ValueError, match=r'\(3, 8, 16\)'):
+        loss(p1[..., 0], p2, z1, z2[..., 0], head, box1, box2)
+    with pytest.raises(ValueError, match='each of 3 samples'):
+        loss(p1, p2, z1, z2, head, box1[:2], box2[:2])
+    with pytest.raises(ValueError, match=r'each of 3 samples, .*\(2, 4\)'):
+        loss(p1, p2, z1, z2, head, box1, box2[:2])
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 def test_cuda_equals_cpu_without_a_synchronisation():
