@@ -26,10 +26,17 @@ class MaskCodec:
     Args:
         with_confidence: Also write ``pred_confidence``, the largest soft
             label of every pixel.
+        stretch: Bring every channel to the range [0, 1] before the largest
+            is taken, as the evaluation of DINO does (arXiv 2104.14294, its
+            public code). It helps small objects; HVC's protocol does
+            without.
     """
 
-    def __init__(self, with_confidence: bool = False) -> None:
+    def __init__(
+        self, with_confidence: bool = False, stretch: bool = False
+    ) -> None:
         self.with_confidence = with_confidence
+        self.stretch = stretch
         self.reset()
 
     def reset(self) -> None:
@@ -97,6 +104,10 @@ class MaskCodec:
         planes = F.interpolate(
             soft_labels, size=size, mode='bilinear', align_corners=True
         )[0]
+        if self.stretch:
+            low, high = planes.flatten(1).aminmax(dim=1, keepdim=True)
+            scale = (high - low).clamp(min=1e-6)
+            planes = (planes - low[..., None]) / scale[..., None]
         # Ids in ascending order: a tie goes to the smaller one.
         ids = torch.tensor(self._ids, device=planes.device)
         order = ids.argsort()

@@ -63,6 +63,20 @@ def test_a_tie_goes_to_the_smaller_id():
     assert sample.pred_ids.unique().tolist() == [4]
 
 
+def test_stretch_gives_faint_objects_their_say():
+    """A faint object that is nowhere the largest, but has a clear peak."""
+    soft = torch.zeros(1, 2, 8, 12)
+    soft[0, 0], soft[0, 0, 0, 0] = 0.6, 0.9
+    soft[0, 1, 2, 3] = 0.4
+    for stretch, expected in ((False, [0]), (True, [0, 1])):
+        codec = MaskCodec(stretch=stretch)
+        codec.encode(_sample(_mask((1, 0, 4, 0, 6))), (8, 12))
+        sample = _sample()
+        codec.decode(soft, sample)
+        assert sample.pred_ids.unique().tolist() == expected
+    assert sample.pred_ids[2, 3] == 1 and sample.pred_ids[0, 0] == 0
+
+
 def test_nothing_before_the_first_object():
     codec = MaskCodec()
     sample = _sample()
