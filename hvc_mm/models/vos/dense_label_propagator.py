@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 from torch import Tensor, cat
 
 from hvc_mm.registry import MODELS
 
 from .propagation import propagate
-from .streaming_propagator import StreamingPropagator, pad_channels
+from .streaming_propagator import Reference, StreamingPropagator, pad_channels
 
 __all__ = ['DenseLabelPropagator']
 
@@ -32,18 +34,27 @@ class DenseLabelPropagator(StreamingPropagator):
     def context_of(self, reference_time: int) -> list:
         """Times of the context frames of frame ``self.time``, in order."""
         latest = range(self.time - self.context, self.time)
+        if not self.repeat_reference:
+            latest = [s for s in latest if s > reference_time]
         return [reference_time] + [max(s, reference_time) for s in latest]
 
     def _forget(self) -> None:
         self._frames = {}
 
+    def gather(self, reference: Reference) -> Tuple[Tensor, Tensor]:
+        """Context of frame ``self.time``: ``(T, C, h, w)`` features and
+        ``(T, M, h, w)`` labels, ``T = context + 1``."""
+        frames = [self._frames[s] for s in self.context_of(reference.time)]
+        return (
+            cat([features for features, _ in frames]),
+            cat([pad_channels(own, self._channels) for _, own in frames]),
+        )
+
     def _predict(self, features: Tensor) -> Tensor:
         result = 0
         for reference in self.references:
-            frames = [self._frames[s] for s in self.context_of(reference.time)]
             predicted = propagate(
-                cat([kept for kept, _ in frames]),
-                cat([pad_channels(own, self._channels) for _, own in frames]),
+                *self.gather(reference),
                 features,
                 self.radius,
                 self.topk,

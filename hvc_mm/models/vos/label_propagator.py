@@ -74,6 +74,9 @@ class LabelPropagator(StreamingPropagator):
         bank_device: Where they are kept; None: where they come from.
             ``'cpu'`` lets small GPUs hold long contexts: each frame's step
             then moves the bank over once, ten frames at a time.
+        repeat_reference: Let the reference stand in for the frames before
+            it, as CRW and HVC do. False: it is in the context once, as in
+            DINO's evaluation.
 
     Raises:
         ValueError: When a number is out of its range or a type is not
@@ -89,11 +92,14 @@ class LabelPropagator(StreamingPropagator):
         compute_dtype: Union[str, torch.dtype, None] = None,
         bank_dtype: Union[str, torch.dtype, None] = None,
         bank_device: Union[str, torch.device, None] = None,
+        repeat_reference: bool = True,
     ) -> None:
         self.compute_dtype = _as_dtype('compute_dtype', compute_dtype)
         self.bank_dtype = _as_dtype('bank_dtype', bank_dtype)
         self.bank_device = bank_device
-        super().__init__(radius, topk, temperature, context)
+        super().__init__(
+            radius, topk, temperature, context, repeat_reference
+        )
 
     def _forget(self) -> None:
         self._bank: Optional[FeatureBank] = None
@@ -151,9 +157,11 @@ class LabelPropagator(StreamingPropagator):
             counts = [1]
             copies = self.context - (self.time - reference.time) + 1
             for segment, candidates in zip(segments, found):
+                own = segment.first == reference.time
+                if own and not self.repeat_reference:
+                    continue
                 if segment.first >= reference.time or copies < 1:
                     parts.append(candidates)
-                    own = segment.first == reference.time
                     counts.append(copies if own else 1)
             weights, cells = join(parts, counts, self.topk, self.temperature)
             result[:, kept.labels.channels] = blend(

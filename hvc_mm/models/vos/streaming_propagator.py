@@ -53,6 +53,9 @@ class StreamingPropagator(ABC):
         topk: Context cells kept per query cell, >= 1.
         temperature: Divides the dot products, > 0.
         context: Number of latest frames kept, >= 0.
+        repeat_reference: Let the reference stand in for the frames before
+            it, as CRW and HVC do. False: it is in the context once, as in
+            DINO's evaluation.
 
     Raises:
         ValueError: When a number is out of its range.
@@ -64,6 +67,7 @@ class StreamingPropagator(ABC):
         topk: int = 15,
         temperature: float = 0.1,
         context: int = 50,
+        repeat_reference: bool = True,
     ) -> None:
         check_settings(radius, topk, temperature)
         if int(context) != context or context < 0:
@@ -72,6 +76,7 @@ class StreamingPropagator(ABC):
         self.topk = int(topk)
         self.temperature = float(temperature)
         self.context = int(context)
+        self.repeat_reference = repeat_reference
         self.reset()
 
     def reset(self) -> None:

@@ -3,7 +3,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hvc_mm.models.vos import DenseLabelPropagator, LabelPropagator
+from hvc_mm.models.vos import (
+    DenseLabelPropagator,
+    LabelPropagator,
+    propagate,
+)
 
 FORMS = [LabelPropagator, DenseLabelPropagator]
 
@@ -52,3 +56,28 @@ def test_golden_sequence(golden_dir, name, form):
         np.testing.assert_allclose(
             confidence.numpy(), golden['pred_conf'][t], atol=1e-4
         )
+
+
+@pytest.mark.parametrize('radius', [None, 2.5])
+@pytest.mark.parametrize('form', FORMS)
+def test_a_reference_that_is_not_repeated_is_in_the_context_once(form, radius):
+    """Against the step itself, with the context listed by hand."""
+    generator = torch.Generator().manual_seed(1)
+    features = F.normalize(
+        torch.randn(7, 6, 4, 5, generator=generator, dtype=torch.double), dim=1
+    )
+    first = torch.rand(1, 3, 4, 5, generator=generator, dtype=torch.double)
+    propagator = form(radius, 4, 0.1, 3, repeat_reference=False)
+    labels = [propagator.step(features[:1], first)]
+    for t in range(1, 7):
+        times = [0, *range(max(1, t - 3), t)]
+        expected = propagate(
+            features[times],
+            torch.cat([labels[s] for s in times]),
+            features[t : t + 1],
+            radius,
+            4,
+            0.1,
+        )
+        labels.append(propagator.step(features[t : t + 1]))
+        torch.testing.assert_close(labels[-1], expected)

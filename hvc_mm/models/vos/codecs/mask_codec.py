@@ -30,13 +30,20 @@ class MaskCodec:
             is taken, as the evaluation of DINO does (arXiv 2104.14294, its
             public code). It helps small objects; HVC's protocol does
             without.
+        cell_mean: Shrink by the mean over each cell and enlarge about the
+            cells' centres; HVC's protocol samples with aligned corners
+            both ways.
     """
 
     def __init__(
-        self, with_confidence: bool = False, stretch: bool = False
+        self,
+        with_confidence: bool = False,
+        stretch: bool = False,
+        cell_mean: bool = False,
     ) -> None:
         self.with_confidence = with_confidence
         self.stretch = stretch
+        self.cell_mean = cell_mean
         self.reset()
 
     def reset(self) -> None:
@@ -86,6 +93,8 @@ class MaskCodec:
         planes = torch.stack([prompt == i for i in self._ids]).float()
         if not first:
             planes[0] = 0
+        if self.cell_mean:
+            return F.adaptive_avg_pool2d(planes[None], grid)
         return F.interpolate(
             planes[None], size=grid, mode='bilinear', align_corners=True
         )
@@ -102,7 +111,10 @@ class MaskCodec:
             sample.pred_ids = torch.zeros(size, dtype=torch.uint8)
             return
         planes = F.interpolate(
-            soft_labels, size=size, mode='bilinear', align_corners=True
+            soft_labels,
+            size=size,
+            mode='bilinear',
+            align_corners=not self.cell_mean,
         )[0]
         if self.stretch:
             low, high = planes.flatten(1).aminmax(dim=1, keepdim=True)

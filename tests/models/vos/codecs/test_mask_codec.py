@@ -77,6 +77,19 @@ def test_stretch_gives_faint_objects_their_say():
     assert sample.pred_ids[2, 3] == 1 and sample.pred_ids[0, 0] == 0
 
 
+def test_cell_mean_shrinks_to_shares_and_enlarges_about_centres():
+    codec = MaskCodec(cell_mean=True)
+    ids = _mask((1, 0, 4, 0, 3))
+    planes = codec.encode(_sample(ids), (2, 2))
+    torch.testing.assert_close(
+        planes[0, 1], torch.tensor([[0.5, 0.0], [0.0, 0.0]])
+    )
+    sample = _sample()
+    codec.decode(torch.eye(2).view(1, 2, 1, 2), sample)
+    # Channels 0 and 1 in the left and right cell: half of the frame each.
+    assert sample.pred_ids.eq(1).float().mean() == 0.5
+
+
 def test_nothing_before_the_first_object():
     codec = MaskCodec()
     sample = _sample()
