@@ -24,7 +24,6 @@ from .windowed import (
     reference_step,
     rescore,
     segments_of,
-    widen,
 )
 
 __all__ = ['LabelPropagator']
@@ -97,9 +96,7 @@ class LabelPropagator(StreamingPropagator):
         self.compute_dtype = _as_dtype('compute_dtype', compute_dtype)
         self.bank_dtype = _as_dtype('bank_dtype', bank_dtype)
         self.bank_device = bank_device
-        super().__init__(
-            radius, topk, temperature, context, repeat_reference
-        )
+        super().__init__(radius, topk, temperature, context, repeat_reference)
 
     def _forget(self) -> None:
         self._bank: Optional[FeatureBank] = None
@@ -167,8 +164,7 @@ class LabelPropagator(StreamingPropagator):
             result[:, kept.labels.channels] = blend(
                 kept.labels.table, weights, cells
             )
-        result = result.t().reshape(1, -1, height, width)
-        return result.to(self._given_dtype)
+        return result.t().reshape(1, -1, height, width)
 
     def _match_window(self, queries: Tensor, exact: Tensor):
         """Segments of the live frames and the best cells in each."""
@@ -209,10 +205,9 @@ class LabelPropagator(StreamingPropagator):
     def _remember(self, features: Tensor, labels: Tensor) -> None:
         if self._step is None:
             self._start(features)
-            self._given_dtype = labels.dtype
-            self._label_dtype = widen(labels).dtype
+            self._label_dtype = labels.dtype
         frame = features[0].permute(1, 2, 0)
-        labels = labels[0].to(self._label_dtype)
+        labels = labels[0]
         self._exact.write(self.time, frame)
         if self._bank is not self._exact:
             self._bank.write(self.time, frame)
