@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
         '--out', type=Path, default=Path('demo_out'), help='folder to write'
     )
     parser.add_argument(
-        '--iters', type=int, default=60, help='training iterations'
+        '--epochs', type=int, default=5, help='of 200 images, in batches of 16'
     )
     return parser.parse_args()
 
@@ -69,9 +69,9 @@ class Demo:
         script = str(ROOT / 'tools/dataset_converters/make_sample.py')
         self.call(script, str(self.data), '--size', '240x432', '--force')
 
-    def train(self, iters: int) -> Path:
+    def train(self, epochs: int) -> Path:
         """Train for a short schedule; return the checkpoint."""
-        self.say(f'training HVC for {iters} iterations (bfloat16 if it can)')
+        self.say(f'training HVC for {epochs} short epochs in bfloat16')
         work_dir = self.out / 'train'
         self.call(
             str(ROOT / 'tools/train.py'),
@@ -80,19 +80,14 @@ class Demo:
             str(work_dir),
             '--amp',
             '--cfg-options',
-            'train_cfg.type=IterBasedTrainLoop',
-            f'train_cfg.max_iters={iters}',
-            'train_cfg.max_epochs=None',
+            f'train_cfg.max_epochs={epochs}',
             'train_dataloader.batch_size=16',
             'train_dataloader.num_workers=2',
-            'train_dataloader.sampler.type=InfiniteSampler',
             'train_dataloader.dataset.pipeline.1.size=128',
-            'default_hooks.logger.interval=5',
-            'default_hooks.checkpoint.by_epoch=False',
-            f'default_hooks.checkpoint.interval={iters}',
-            'log_processor.by_epoch=False',
+            'default_hooks.logger.interval=4',
+            f'default_hooks.checkpoint.interval={epochs}',
         )
-        return work_dir / f'iter_{iters}.pth'
+        return work_dir / f'epoch_{epochs}.pth'
 
     def test(self, checkpoint: str, name: str) -> dict:
         """Test one set of weights; return its scores."""
@@ -135,7 +130,7 @@ def newest_scores(work_dir: Path, since: float) -> dict:
     """
     files = [
         path
-        for path in work_dir.glob('*/*.json')
+        for path in work_dir.glob('[0-9]*/*.json')
         if path.stat().st_mtime >= since - 1
     ]
     if not files:
@@ -149,7 +144,7 @@ def main() -> None:
     args = parse_args()
     demo = Demo(args.out)
     demo.make_sample()
-    checkpoint = demo.train(args.iters)
+    checkpoint = demo.train(args.epochs)
     scores = {
         'untrained': demo.test('none', 'untrained'),
         'trained': demo.test(str(checkpoint), 'trained'),
