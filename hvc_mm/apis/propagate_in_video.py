@@ -6,6 +6,7 @@ H, W: height and width of a frame in pixels; O: objects so far.
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Callable, Iterator, List, Optional, Tuple
 from weakref import WeakKeyDictionary
 
@@ -152,7 +153,24 @@ def stream_video(
                 'another video was begun with this model while one was '
                 'under way; finish one first, or use a model for each'
             )
-        yield from zip(frames, (step or model.test_step)(data))
+        for frame, sample in zip(frames, (step or model.test_step)(data)):
+            _warn_of_lost_objects(sample)
+            yield frame, sample
+
+
+def _warn_of_lost_objects(sample: VOSDataSample) -> None:
+    """Tell when an object is gone on the very frame that brings it."""
+    if 'prompt_ids' not in sample:
+        return
+    given = set(sample.prompt_ids.unique().tolist()) - {0}
+    lost = sorted(given - set(sample.pred_ids.unique().tolist()))
+    if lost:
+        warnings.warn(
+            f'{sample.video}, frame {sample.frame_name}: objects {lost} are '
+            'too small for the feature grid and are lost at once; let the '
+            'network see larger frames (ResizeFrame)',
+            stacklevel=3,
+        )
 
 
 def propagate_in_video(

@@ -32,7 +32,7 @@ def draw_score_curve(
         length: Frames that the width stands for; by default as many as the
             curves reach.
         height: Of the strip, in pixels.
-        title: Written at the upper left, with the mean of the last frame.
+        title: Written at the lower left, with the mean of the last frame.
 
     Returns:
         uint8 ``(height, width, 3)``.
@@ -61,5 +61,5 @@ def draw_score_curve(
     if now:
         cv2.line(strip, place(last, 0), place(last, 1), (160,) * 3, 1)
         text = f'{title} {np.mean(now):.3f}'
-        draw_label(strip, text, (_MARGIN + 40, _MARGIN + 8))
+        draw_label(strip, text, (_MARGIN + 40, height - _MARGIN - 10))
     return strip

@@ -148,6 +148,15 @@ def test_bad_input_shows_before_the_first_frame(
         next(propagate_in_video(tiny_model, images, masks[0], batch_size=0))
 
 
+def test_objects_that_the_grid_cannot_hold_are_told(tiny_model, moving_square):
+    ids = moving_square[1][0].copy()
+    ids[3, 50] = 7  # a pixel, between cells
+    with pytest.warns(
+        UserWarning, match=r'00000: objects \[7\] are too small'
+    ):
+        next(propagate_in_video(tiny_model, moving_square[0], ids))
+
+
 def test_pipeline_keeps_all_but_loading(moving_square):
     steps = [
         dict(type='LoadFrame'),
