@@ -113,7 +113,11 @@ class Demo:
         frames = sorted(folder.glob('*.jpg'))
         video = self.out / f'{folder.name}.mp4'
         mmcv.frames2video(
-            str(folder), str(video), fps=12, show_progress=False
+            str(folder),
+            str(video),
+            fps=12,
+            filename_tmpl='{:05d}.jpg',
+            show_progress=False,
         )
         return frames[len(frames) // 2], video
 
