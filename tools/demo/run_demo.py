@@ -116,6 +116,7 @@ class Demo:
             str(folder),
             str(video),
             fps=12,
+            fourcc='mp4v',
             filename_tmpl='{:05d}.jpg',
             show_progress=False,
         )
