@@ -61,9 +61,7 @@ class DenseLabelPropagator(StreamingPropagator):
                 self.temperature,
                 self.query_chunk,
             )
-            present = reference.present.to(predicted.device).nonzero()[:, 0]
-            own = predicted.new_zeros(1, self._channels, 1, 1)
-            own[:, present] = 1
+            own = reference.mask(self._channels).to(predicted)
             result = result + own * predicted
         return result
 

@@ -11,7 +11,7 @@ from typing import Optional
 import torch
 from torch import Tensor
 
-__all__ = ['outside_disc', 'propagate']
+__all__ = ['outside_disc', 'propagate', 'propagate_cells']
 
 
 def outside_disc(
@@ -84,23 +84,53 @@ def propagate(
         torch.Size([1, 2, 5, 6])
     """
     _check(context_features, context_labels, query, radius, topk, temperature)
-    _, _, height, width = context_features.shape
+    height, width = query.shape[2:]
+    cells = torch.arange(height * width, device=query.device)
+    results = [
+        propagate_cells(
+            context_features,
+            context_labels,
+            query,
+            some,
+            radius,
+            topk,
+            temperature,
+        )
+        for some in cells.split(query_chunk)
+    ]
+    return torch.cat(results, dim=1).unflatten(1, (height, width))[None]
+
+
+def propagate_cells(
+    context_features: Tensor,
+    context_labels: Tensor,
+    query: Tensor,
+    cells: Tensor,
+    radius: Optional[float],
+    topk: int,
+    temperature: float,
+) -> Tensor:
+    """:func:`propagate` for some query cells.
+
+    Args:
+        cells: Flat grid indices, ``(n,)``; the rest as there, unchecked.
+
+    Returns:
+        Soft labels ``(M, n)``.
+    """
+    height, width = query.shape[2:]
     keys = context_features.flatten(2)
     labels = context_labels.transpose(0, 1).flatten(1)
-    queries = query[0].flatten(1).t()
-    results = []
-    for cells in torch.arange(height * width, device=query.device).split(
-        query_chunk
-    ):
-        affinity = queries[cells] @ keys / temperature  # (T, n, hw)
-        if radius is not None:
-            far = outside_disc(cells, height, width, radius)
-            affinity[1:].masked_fill_(far, float('-inf'))
-        affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
-        kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)
-        weight = kept.softmax(dim=1).to(labels.dtype)
-        results.append((labels[:, index] * weight).sum(dim=2))
-    return torch.cat(results, dim=1).unflatten(1, (height, width))[None]
+    # Expanded: a product of 2-D by 3-D copies the keys in some versions.
+    queries = query[0].flatten(1).t()[cells].expand(len(keys), -1, -1)
+    affinity = queries @ keys / temperature  # (T, n, hw)
+    if radius is not None:
+        far = outside_disc(cells, height, width, radius)
+        affinity[1:].masked_fill_(far, float('-inf'))
+    affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
+    kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)
+    weight = kept.softmax(dim=1).to(labels.dtype)
+    return (labels[:, index] * weight).sum(dim=2)
 
 
 def _check(context_features, context_labels, query, radius, topk, temperature):

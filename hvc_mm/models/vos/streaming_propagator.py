@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .propagation import check_settings
+from .windowed.selection import widen
 
 __all__ = ['Reference', 'StreamingPropagator', 'pad_channels']
 
@@ -28,6 +29,12 @@ class Reference(NamedTuple):
 
     time: int
     present: Tensor
+
+    def mask(self, channels: int) -> Tensor:
+        """``(channels, 1, 1)`` of ones where present, else zeros."""
+        mask = torch.zeros(channels, 1, 1)
+        mask[: len(self.present)][self.present] = 1
+        return mask
 
 
 def pad_channels(labels: Tensor, channels: int) -> Tensor:
@@ -95,7 +102,7 @@ class StreamingPropagator(ABC):
 
         Args:
             features: ``(1, C, h, w)``, L2-normalised over ``C`` (not done
-                again here).
+                again here). Half types are taken as float32.
             new_labels: ``(1, M, h, w)`` in [0, 1]. The first frame must
                 bring it. Later it holds the planes of newcomers and zeros
                 elsewhere; there the result is ``(1 - s) * predicted +
@@ -113,17 +120,59 @@ class StreamingPropagator(ABC):
                 labels of a wrong or changed shape; on planes of an object
                 that is already known.
         """
+        predicted = self.predict(features) if self.time else None
+        return self.observe(features, predicted, new_labels)
+
+    @torch.no_grad()
+    def predict(self, features: Tensor) -> Tensor:
+        """Soft labels of the next frame, which is not kept.
+
+        Args:
+            features: As in :meth:`step`.
+
+        Returns:
+            ``(1, M, h, w)``.
+
+        Raises:
+            ValueError: Before the first frame; as :meth:`step` does.
+        """
+        if self.time == 0:
+            raise ValueError('no frame has brought labels since reset()')
+        self._check_features(features)
+        return self._predict(widen(features))
+
+    @torch.no_grad()
+    def observe(
+        self,
+        features: Tensor,
+        predicted: Optional[Tensor],
+        new_labels: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Keep a frame whose prediction is known: :meth:`step` without it.
+
+        Args:
+            features: As in :meth:`step`.
+            predicted: ``(1, M, h, w)``; not looked at on the first frame.
+            new_labels: As in :meth:`step`.
+
+        Returns:
+            The labels that the frame is kept with, ``(1, M, h, w)``.
+
+        Raises:
+            ValueError: As :meth:`step` does.
+        """
         self._check_features(features)
         if new_labels is not None:
             self._check_labels(new_labels, features)
-            new_labels = new_labels.to(features.device)
+            new_labels = widen(new_labels).to(features.device)
         if self.time == 0:
             labels = self._first(new_labels)
         else:
-            labels = self._predict(features)
+            labels = pad_channels(widen(predicted), self._channels)
             if new_labels is not None:
                 labels = self._merge(labels, new_labels)
-        self._remember(features, labels)
+        self._shape = tuple(features.shape)
+        self._remember(widen(features), labels)
         self.time += 1
         return labels
 
@@ -177,7 +226,6 @@ class StreamingPropagator(ABC):
                 f'features of frame {self.time} have shape {shape}, those '
                 f'before had {self._shape}: call reset() between videos'
             )
-        self._shape = shape
 
     def _check_labels(self, labels: Tensor, features: Tensor) -> None:
         shape = tuple(labels.shape)

@@ -42,7 +42,8 @@ class RowBand(NamedTuple):
         last_key: One past the last.
         stored: J.
         base: Per key row the query row (counted from ``top``) that its
-            first stored score belongs to, ``(V,)``.
+            first stored score belongs to.
+        bases: The same as a tensor, ``(V,)``.
         spans: Per key row, which of its J stored query rows to compute.
         window: Per query row its W key rows, counted from ``first_key``,
             ``(H, W)``.
@@ -56,7 +57,8 @@ class RowBand(NamedTuple):
     first_key: int
     last_key: int
     stored: int
-    base: Tensor
+    base: List[int]
+    bases: Tensor
     spans: List[range]
     window: Tensor
     slot: Tensor
@@ -171,6 +173,7 @@ class Tiling:
             first_key,
             last_key,
             stored,
+            base.tolist(),
             base.to(self._device),
             spans,
             (window - first_key).to(self._device),

@@ -107,25 +107,26 @@ class WindowStep:
         scores = self._reuse(shape, queries)
         maxima = [scores.new_empty(*shape[:2], stored) for _ in segments]
         if self.row_by_row:
-            bases = band.base.tolist()
-            for v, (base, span) in enumerate(zip(bases, band.spans)):
+            products = scores.flatten(1, 2).unbind()
+            peaks = [peak.unbind() for peak in maxima]
+            for v, (base, span) in enumerate(zip(band.base, band.spans)):
                 low, high = span.start * columns, span.stop * columns
                 start = base * columns
                 torch.mm(
                     keys[v].reshape(across * frames, -1),
                     queries[start + low : start + high].t(),
-                    out=scores[v].view(-1, stored)[:, low:high],
+                    out=products[v][:, low:high],
                 )
-                for segment, peak in zip(segments, maxima):
+                for segment, peak in zip(segments, peaks):
                     torch.amax(
                         scores[v, :, segment.start : segment.stop, low:high],
                         dim=1,
-                        out=peak[v, :, low:high],
+                        out=peak[v][:, low:high],
                     )
         else:
             windows = queries.view(rows, columns, -1).unfold(
                 0, band.stored, 1
-            )[band.base]  # (V, X, C, J)
+            )[band.bases]  # (V, X, C, J)
             torch.bmm(
                 keys.reshape(len(keys), across * frames, -1),
                 windows.permute(0, 2, 3, 1).flatten(2),
