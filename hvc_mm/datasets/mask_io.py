@@ -7,6 +7,7 @@ Legend: H, W: height and width of a frame in pixels; an *id mask* is
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 from typing import Union
 
@@ -107,7 +108,8 @@ def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
     image = Image.fromarray(np.ascontiguousarray(ids))
     image.putpalette(davis_palette().tobytes())
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    writer = f'{os.getpid()}-{threading.get_ident()}'
+    partial = path.with_name(f'.{path.name}.{writer}.partial')
     try:
         image.save(partial, format='PNG')
         os.replace(partial, path)

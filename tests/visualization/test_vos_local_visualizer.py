@@ -109,7 +109,7 @@ def test_joints_come_from_cells(frame):
 def test_where_pictures_go(frame, ids, tmp_path, monkeypatch):
     visualizer = VISUALIZERS.build(
         dict(
-            type='VOSLocalVisualizer',
+            type='hvc_mm.VOSLocalVisualizer',
             name='where',
             vis_backends=[dict(type='LocalVisBackend')],
             save_dir=str(tmp_path),

@@ -5,6 +5,7 @@ import sys
 import mmcv
 import numpy as np
 import pytest
+import torch
 
 CONFIG = """
 default_scope = 'hvc_mm'
@@ -36,6 +37,7 @@ def run(load_tool, tmp_path, monkeypatch):
             *arguments,
         ]
         monkeypatch.setattr(sys, 'argv', argv)
+        torch.manual_seed(0)  # the weights are random
         tool.main()
         return tmp_path / out
 
