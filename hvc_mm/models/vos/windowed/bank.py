@@ -28,7 +28,7 @@ class Segment(NamedTuple):
 
 
 def segments_of(
-    time: int, slots: int, cuts: Sequence[int], longest: int
+    time: int, slots: int, cuts: Sequence[int], load: int
 ) -> List[Segment]:
     """Split the live frames of a ring where references begin.
 
@@ -40,11 +40,11 @@ def segments_of(
         time: The next frame; live are the ``slots`` ones before it.
         slots: Size of the ring.
         cuts: Times of the references.
-        longest: No segment has more slots than this.
+        load: Slots read at a time; no segment crosses a multiple of it.
 
     Returns:
         Segments that cover every live frame once. Without a live cut and
-        with ``longest`` at hand it is a single one: within it, the order
+        with all slots in one load it is a single one: within it, the order
         of the frames does not matter.
     """
     oldest = max(0, time - slots)
@@ -61,9 +61,9 @@ def segments_of(
             for low, high in zip(edges, edges[1:])
         ]
     return [
-        Segment(first, low, min(low + longest, stop))
+        Segment(first, max(start, low), min(low + load, stop))
         for first, start, stop in ranges
-        for low in range(start, stop, longest)
+        for low in range(start // load * load, stop, load)
     ]
 
 
