@@ -9,8 +9,14 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from hvc_mm.datasets.data_root import read_config
-from hvc_mm.engine.cpu_processes import prepare_cpu_processes
+from hvc_mm.engine.cpu_processes import (
+    leave_processes,
+    prepare_cpu_processes,
+)
+from hvc_mm.evaluation.metrics.video_metric import VideoMetric
+from hvc_mm.registry import METRICS
 from hvc_mm.utils import register_all_modules
+from hvc_mm.weights import CheckpointError, read_checkpoint
 
 PRETRAINING = 'work_dirs/hvc_coco'
 
@@ -70,8 +76,8 @@ def choose_checkpoint(cfg: Config, given: str) -> str:
     if given == 'none':
         return None
     if given:
-        if '://' not in given and not osp.isfile(given):
-            raise SystemExit(f'checkpoint {given}: there is no such file')
+        if '://' not in given:
+            check_checkpoint(given)
         return given
     if cfg.get('load_from'):
         return cfg.load_from
@@ -89,6 +95,14 @@ def choose_checkpoint(cfg: Config, given: str) -> str:
     return latest
 
 
+def check_checkpoint(path: str) -> None:
+    """Stop with the reason where a file can't be loaded safely."""
+    try:
+        read_checkpoint(path)
+    except CheckpointError as error:
+        raise SystemExit(f'checkpoint {error}') from None
+
+
 def _evaluators(cfg: Config) -> List[dict]:
     evaluator = cfg.test_evaluator
     return evaluator if isinstance(evaluator, list) else [evaluator]
@@ -96,10 +110,18 @@ def _evaluators(cfg: Config) -> List[dict]:
 
 def follow_work_dir(evaluator: dict, default: str, work_dir: str) -> None:
     """Move results that lie in a config's default work dir with it."""
-    for key in ('out_dir', 'zip_path'):
+    for key in ('out_dir', 'zip_path', 'results_dir'):
         path = evaluator.get(key) or ''
         if path.startswith(default + '/'):
             evaluator[key] = work_dir + path[len(default) :]
+
+
+def keep_finished_videos(evaluator: dict, work_dir: str) -> None:
+    """Write each video's score when it is known: a crash loses none."""
+    # Not METRICS.get: that raises for a metric of another project.
+    metric = METRICS.module_dict.get(str(evaluator['type']).split('.')[-1])
+    if metric is not None and issubclass(metric, VideoMetric):
+        evaluator.setdefault('results_dir', f'{work_dir}/scores')
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -115,6 +137,7 @@ def load_config(args: argparse.Namespace) -> Config:
             evaluator['out_dir'] = args.out
         if args.format_only:
             evaluator['format_only'] = True
+        keep_finished_videos(evaluator, cfg.work_dir)
     if args.show_dir:
         cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
         cfg.custom_hooks = [
@@ -130,6 +153,7 @@ def main() -> None:
     register_all_modules(init_default_scope=False)
     prepare_cpu_processes(cfg)
     Runner.from_cfg(cfg).test()
+    leave_processes()
 
 
 if __name__ == '__main__':

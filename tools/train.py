@@ -9,7 +9,10 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
 from hvc_mm.datasets.data_root import read_config
-from hvc_mm.engine.cpu_processes import prepare_cpu_processes
+from hvc_mm.engine.cpu_processes import (
+    leave_processes,
+    prepare_cpu_processes,
+)
 from hvc_mm.utils import register_all_modules
 
 
@@ -98,6 +101,7 @@ def main() -> None:
     register_all_modules(init_default_scope=False)
     prepare_cpu_processes(cfg)
     Runner.from_cfg(cfg).train()
+    leave_processes()
 
 
 if __name__ == '__main__':

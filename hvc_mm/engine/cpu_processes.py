@@ -39,3 +39,14 @@ def prepare_cpu_processes(cfg: Config) -> None:
     )
     if not dist.is_initialized():
         dist.init_process_group('gloo')
+
+
+def leave_processes() -> None:
+    """End the run's process group, if there is one, before Python ends.
+
+    Left to the interpreter's exit, gloo's destructor may abort a process
+    whose work is done (seen with torch 2.6).
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

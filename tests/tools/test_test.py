@@ -29,7 +29,7 @@ def config(root_dir):
 
 
 def _scores(work_dir):
-    (path,) = work_dir.glob('*/*.json')
+    (path,) = work_dir.glob('[0-9]*/*.json')
     return json.loads(path.read_text())
 
 
