@@ -23,9 +23,9 @@ class YouTubeVOSDataset(VideoDataset):
     are left out. Frames that the benchmark doesn't ask for are passed through
     with ``is_scored=False``. Items also hold ``object_categories``.
 
-    Without ``data_prefix`` the folders are those of the official download;
-    where ``meta.json`` and the masks lie in ``valid_all_frames`` itself, they
-    are found there.
+    With the ``data_prefix`` of the official download, which is the default
+    one, ``meta.json`` and the masks are also found where they lie in
+    ``valid_all_frames`` itself.
 
     Args:
         ann_file: ``meta.json``: objects, their categories and frames.
@@ -58,12 +58,13 @@ class YouTubeVOSDataset(VideoDataset):
         max_objects: Optional[int] = None,
         **kwargs,
     ) -> None:
-        self._may_move = data_prefix is None
-        prefix = data_prefix or dict(
+        official = dict(
             img_path='valid_all_frames/JPEGImages',
             ann_path='valid/Annotations',
             scored_path='valid/JPEGImages',
         )
+        prefix = dict(data_prefix or official)
+        self._may_move = prefix == official
         # mmengine joins strings only.
         prefix = {k: v for k, v in prefix.items() if v is not None}
         self.all_frames = all_frames

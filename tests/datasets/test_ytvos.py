@@ -91,22 +91,27 @@ def test_valid_instead_of_valid_all_frames_fails_at_once(year):
     assert len(_dataset(year, all_frames=False)) == 3
 
 
-def test_masks_and_meta_beside_the_frames(year):
+OFFICIAL = dict(
+    img_path='valid_all_frames/JPEGImages',
+    ann_path='valid/Annotations',
+    scored_path='valid/JPEGImages',
+)
+
+
+@pytest.mark.parametrize('prefix', [None, OFFICIAL])
+def test_masks_and_meta_beside_the_frames(year, prefix):
     inside = year / 'valid_all_frames'
     (year / 'valid/Annotations').rename(inside / 'Annotations')
     (year / 'valid/meta.json').rename(inside / 'meta.json')
     shutil.rmtree(year / 'valid')
-    samples = [item['data_samples'] for item in _dataset(year)]
+    dataset = _dataset(year, data_prefix=prefix)
+    samples = [item['data_samples'] for item in dataset]
     assert [s.frame_index for s in samples if s.is_scored] == [0, 5, 10]
     assert [s.frame_index for s in samples if 'prompt_ids' in s] == [0, 5]
 
 
 def test_the_frames_of_meta_count_where_no_folder_says(year):
-    prefix = dict(
-        img_path='valid_all_frames/JPEGImages',
-        ann_path='valid/Annotations',
-        scored_path=None,
-    )
+    prefix = dict(OFFICIAL, scored_path=None)
     samples = [i['data_samples'] for i in _dataset(year, data_prefix=prefix)]
     assert [s.frame_index for s in samples if s.is_scored] == [0, 5, 10]
 

@@ -15,7 +15,11 @@ test_dataloader = dict(
         type='YouTubeVOSDataset',
         data_root='{{$HVC_DATA_ROOT:data}}/YTB/2018',
         ann_file='valid/meta.json',
-        data_prefix=None,
+        data_prefix=dict(
+            img_path='valid_all_frames/JPEGImages',
+            ann_path='valid/Annotations',
+            scored_path='valid/JPEGImages',
+        ),
         benchmark=dict(name='YouTube-VOS 2018 val', videos=474),
         pipeline=test_pipeline,
     ),
