@@ -3,7 +3,8 @@
 ``VOCdevkit/VOC2012/JPEGImages`` and ``MSRA10K_Imgs_GT/Imgs`` (photographs,
 each with the mask of what stands out beside it: not a photograph) are the
 official layouts; ``Static/JPEGImages/{COCO,MSRA10K,PASCAL}`` is that of
-HVC's release.
+HVC's release; ``images`` is any folder of photographs, the one that
+``configs/hvc_folder.py`` reads by default.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from .staging import stream
 from .stills import Still, draw_still
 
 _PLAIN = {
+    'images': 'photo_{:04d}.jpg',
     'Static/JPEGImages/COCO': '{:012d}.jpg',
     'Static/JPEGImages/MSRA10K': '{}.jpg',
     'Static/JPEGImages/PASCAL': '2008_{:06d}.jpg',
@@ -35,7 +37,7 @@ def saliency_mask(still: Still) -> np.ndarray:
 
 
 def images_per_folder(spec: SampleSpec) -> int:
-    """Each of the five folders gets a tenth of the images."""
+    """Each of the six folders gets a tenth of the images."""
     return max(spec.images // 10, 1)
 
 

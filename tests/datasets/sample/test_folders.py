@@ -8,6 +8,7 @@ from hvc_mm.datasets.sample.folders import images_per_folder, saliency_mask
 from hvc_mm.datasets.sample.stills import Still
 
 PHOTOGRAPHS = {
+    'images': 'photo_0001.jpg',
     'Static/JPEGImages/COCO': '000000000001.jpg',
     'Static/JPEGImages/MSRA10K': '1.jpg',
     'Static/JPEGImages/PASCAL': '2008_000001.jpg',
