@@ -1,0 +1,146 @@
+"""The benchmarks that backbones are compared on, and what is shown of them.
+
+T: scored frames of a video.
+"""
+
+from __future__ import annotations
+
+import os.path as osp
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, List, Mapping, Optional
+
+import numpy as np
+
+from hvc_mm.evaluation.functional import pck
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How one benchmark's results are read.
+
+    Attributes:
+        name: How the command line calls it.
+        config: Name of its config.
+        title: How the report calls it.
+        scores: Heads of columns to the metric's figures; the first one is
+            what backbones are ranked by.
+        in_percent: The metric's figures are percentages already; all of the
+            scoreboard's are.
+        sequence_score: From the metric's result of one video, and the
+            metric's config, to the first score of that video alone, in
+            percent.
+        curves: From that result to J by frame, ``(T,)`` in percent, the mean
+            over the objects; None where the benchmark has no such curve.
+        takes_own_size: The protocol takes frames at their own size, so that
+            another one can be asked for.
+    """
+
+    name: str
+    config: str
+    title: str
+    scores: Mapping[str, str]
+    in_percent: bool
+    sequence_score: Callable[[dict, Mapping], float]
+    curve: Optional[Callable[[dict], List[float]]] = None
+    takes_own_size: bool = False
+
+    @property
+    def headline(self) -> str:
+        """Head of the column that backbones are ranked by."""
+        return next(iter(self.scores))
+
+    def scores_of(self, metrics: Mapping[str, float]) -> Dict[str, float]:
+        """Pick the scores, in percent, from what the metric returned."""
+        factor = 1.0 if self.in_percent else 100.0
+        return {
+            head: factor * float(metrics[key])
+            for head, key in self.scores.items()
+        }
+
+
+def _mean_over_objects(result: dict, metric: Mapping) -> float:
+    return 100 * float(np.mean([o['J&F'] for o in result['objects'].values()]))
+
+
+def _j_over_time(result: dict) -> List[float]:
+    curves = [entry['J'] for entry in result['objects'].values()]
+    return (100 * np.mean(curves, axis=0)).round(3).tolist()
+
+
+def _mean_iou(result: dict, metric: Mapping) -> float:
+    return 100 * result['mIoU']
+
+
+def _clip_pck(result: dict, metric: Mapping) -> float:
+    clip = [np.array(result['gt'])], [np.array(result['pred_cells'])]
+    sizes, grid = [tuple(result['size'])], metric.get('grid', 40)
+    return float(pck(*clip, sizes, [0.1], grid)[0])
+
+
+_DAVIS = {
+    'J&F': 'davis/J&F',
+    'J': 'davis/J_mean',
+    'F': 'davis/F_mean',
+}
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            'davis',
+            'hvc_davis',
+            'DAVIS-2017 val',
+            _DAVIS,
+            False,
+            _mean_over_objects,
+            _j_over_time,
+            takes_own_size=True,
+        ),
+        Benchmark(
+            'davis16',
+            'hvc_davis16',
+            'DAVIS-2016 val',
+            _DAVIS,
+            False,
+            _mean_over_objects,
+            _j_over_time,
+            takes_own_size=True,
+        ),
+        Benchmark(
+            'vip',
+            'hvc_vip',
+            'VIP val',
+            {'mIoU': 'vip/mIoU'},
+            False,
+            _mean_iou,
+        ),
+        Benchmark(
+            'jhmdb',
+            'hvc_jhmdb',
+            'JHMDB split 1',
+            {f'PCK@0.{i}': f'jhmdb/PCK@0.{i}' for i in range(1, 6)},
+            True,
+            _clip_pck,
+        ),
+    )
+}
+
+
+def missing_data(dataset: Mapping[str, Any]) -> Optional[str]:
+    """Tell what isn't there of a benchmark's data.
+
+    Only what tells that a user hasn't got them at all: what is wrong with
+    data that are there is the data set's to say.
+
+    Args:
+        dataset: The data set's config.
+
+    Returns:
+        The missing folder or list; None where there is data.
+    """
+    root = dataset.get('data_root', '')
+    if not osp.isdir(root):
+        return f'there is no folder {root}'
+    listed = dataset.get('ann_file')
+    if listed and not osp.isfile(osp.join(root, listed)):
+        return f'there is no list {osp.join(root, listed)}'
+    return None

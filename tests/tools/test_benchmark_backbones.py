@@ -1,0 +1,198 @@
+"""tools/benchmark_backbones.py: the scoreboard as a user makes it."""
+
+import json
+
+import pytest
+import torch
+
+from hvc_mm.models import HVCResNet
+
+# Whole command lines, several seconds each: `make test-all`.
+pytestmark = pytest.mark.slow
+
+QUICK = ['test_dataloader.num_workers=0', 'test_evaluator.num_workers=0']
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """What pre-training writes."""
+    torch.manual_seed(0)
+    state = HVCResNet(18).state_dict()
+    path = tmp_path_factory.mktemp('weights') / 'epoch_1.pth'
+    content = {f'backbone.{name}': value for name, value in state.items()}
+    torch.save({'state_dict': content, 'meta': {'epoch': 1}}, path)
+    return path
+
+
+@pytest.fixture
+def board(load_tool, sample_dir, capsys):
+    """Run the tool in this process; its status, report and output."""
+    tool = load_tool('benchmark_backbones.py')
+
+    def run(out, backbones, *arguments, options=QUICK):
+        status = tool.main(
+            ['--backbones', *map(str, backbones), '--out', str(out)]
+            + [*arguments, '--cfg-options', f'data_root={sample_dir}']
+            + list(options)
+        )
+        found = json.loads((out / 'scoreboard.json').read_text())
+        return status, found, capsys.readouterr().out
+
+    return run
+
+
+def test_a_report(board, checkpoint, run_tool, root_dir, sample_dir, tmp_path):
+    out = tmp_path / 'report'
+    status, found, printed = board(
+        out,
+        [f'hvc={checkpoint}', 'random=HVCResNet:depth=18,stage=2'],
+        '--benchmarks',
+        'davis',
+        'davis16',
+        'jhmdb',
+    )
+    assert status == 0
+    # The sample has no JHMDB: said, and no reason to stop.
+    assert 'JHMDB split 1 is skipped: there is no folder' in printed
+    assert 'JHMDB' in found['skipped']['jhmdb']
+    names = {(r['backbone'], r['benchmark']) for r in found['results']}
+    assert names == {
+        (backbone, benchmark)
+        for backbone in ('hvc', 'random')
+        for benchmark in ('davis', 'davis16')
+    }
+    text = (out / 'scoreboard.md').read_text()
+    scores = {
+        (r['backbone'], r['benchmark']): r['scores']['J&F']
+        for r in found['results']
+    }
+    for score in scores.values():
+        assert 0 < score < 100
+        assert f'| {score:.1f} |' in text
+    assert len(set(scores.values())) == 4
+    pictures = {path.name for path in out.glob('*.png')}
+    assert pictures == {
+        'score_against_time.png',
+        'davis_sequences.png',
+        'davis_j_over_time.png',
+        'davis16_sequences.png',
+        'davis16_j_over_time.png',
+    }
+    assert all(f'({name})' in text for name in pictures)
+
+    # The same number as by hand.
+    tested = run_tool(
+        'test.py',
+        root_dir / 'configs/hvc_davis.py',
+        checkpoint,
+        f'--work-dir={tmp_path / "work"}',
+        '--cfg-options',
+        *QUICK,
+        data_root=sample_dir,
+    )
+    assert tested.returncode == 0, tested.stdout
+    (path,) = (tmp_path / 'work').glob('[0-9]*/*.json')
+    by_hand = json.loads(path.read_text())['davis/J&F']
+    assert scores['hvc', 'davis'] == pytest.approx(100 * by_hand, abs=1e-9)
+
+
+def test_goes_on_and_starts_anew(board, tmp_path):
+    backbones = ['a=HVCResNet:depth=18,stage=1']
+    davis = ('--benchmarks', 'davis')
+    one = ['test_dataloader.dataset.max_frames=3', *QUICK]
+    _, first, _ = board(tmp_path, backbones, *davis, options=one)
+    marks = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('result.json')}
+    assert len(marks) == 1
+    # One backbone more: the first one's result is taken as it is.
+    backbones.append('b=HVCResNet:depth=18,stage=2')
+    _, both, _ = board(tmp_path, backbones, *davis, options=one)
+    assert both['results'][0] == first['results'][0]
+    assert [r['backbone'] for r in both['results']] == ['a', 'b']
+    for path, mark in marks.items():
+        assert path.stat().st_mtime_ns == mark
+    # Another size of the frames is another setting.
+    small = ('--input-size', '48x80')
+    _, resized, _ = board(tmp_path, ['a=HVCResNet:stage=1'], *davis, *small,
+                          options=one)  # fmt: skip
+    assert resized['input_size'] == [48, 80]
+    assert resized['results'][0]['key'] != first['results'][0]['key']
+    assert resized['results'][0]['scores'] != first['results'][0]['scores']
+
+
+def test_a_failure_is_told_and_the_rest_is_scored(
+    board, tmp_path, monkeypatch
+):
+    forward = HVCResNet.forward
+
+    def broken(self, x):
+        # It works when it is tried, on a square, and fails on the data.
+        if self.out_indices == (0,) and x.shape[-1] != x.shape[-2]:
+            raise RuntimeError('out of memory')
+        return forward(self, x)
+
+    monkeypatch.setattr(HVCResNet, 'forward', broken)
+    status, found, printed = board(
+        tmp_path,
+        ['bad=HVCResNet:depth=18,stage=1', 'good=HVCResNet:depth=18,stage=2'],
+        '--benchmarks',
+        'davis',
+        options=['test_dataloader.dataset.max_frames=3', *QUICK],
+    )
+    assert status == 1
+    (failure,) = found['failures']
+    assert failure['backbone'] == 'bad'
+    assert 'out of memory' in failure['why']
+    assert [r['backbone'] for r in found['results']] == ['good']
+    text = (tmp_path / 'scoreboard.md').read_text()
+    assert 'bad on davis: failed, out of memory' in text
+
+
+@pytest.mark.parametrize(
+    'backbone, message',
+    [
+        ('r=HVCResNet:stage=9', 'backbone r: .*is there a stage 9'),
+        ('r=HVCResNet:out_indices=(1,2),map=7', 'map 7, but the backbone'),
+        ('r=no_such.pth', 'backbone r: there is no file no_such.pth'),
+        ('r=BROKEN', r"backbone r: .*broken\.pth: can't be read"),
+        ('r=mmnowhere.Net', 'mmnowhere.Net is in no registry'),
+    ],
+)
+def test_mistakes_come_before_the_first_run(
+    board, tmp_path, backbone, message
+):
+    broken = tmp_path / 'broken.pth'
+    broken.write_bytes(b'PK\x03\x04 cut off')
+    backbone = backbone.replace('BROKEN', str(broken))
+    with pytest.raises(SystemExit, match=message):
+        board(tmp_path / 'report', ['HVCResNet:stage=1', backbone])
+    assert not (tmp_path / 'report').exists()
+
+
+def test_no_data_at_all(load_tool, tmp_path):
+    tool = load_tool('benchmark_backbones.py')
+    with pytest.raises(SystemExit, match='HVC_DATA_ROOT'):
+        tool.main(
+            ['--backbones', 'HVCResNet:stage=1', '--out', str(tmp_path / 'r')]
+            + ['--cfg-options', f'data_root={tmp_path}']
+        )
+
+
+@pytest.mark.parametrize('size', ['240', '240x', '0x3', 'axb'])
+def test_sizes(load_tool, size, capsys):
+    tool = load_tool('benchmark_backbones.py')
+    with pytest.raises(SystemExit):
+        tool.parse_args(
+            ['--backbones', 'X', '--out', 'r', '--input-size', size]
+        )
+    assert 'is no size; expected HEIGHTxWIDTH' in capsys.readouterr().err
+    args = tool.parse_args(
+        ['--backbones', 'X', '--out', 'r', '--input-size', '240x432']
+    )
+    assert args.input_size == (240, 432)
+
+
+def test_help_tells_how_to_name_a_backbone(run_tool):
+    out = run_tool('benchmark_backbones.py', '--help')
+    assert out.returncode == 0
+    for part in ('[NAME=][SCOPE.]TYPE[:KEY=VALUE,...]', 'stage=N', 'map=I'):
+        assert part in out.stdout

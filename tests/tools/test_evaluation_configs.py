@@ -1,0 +1,506 @@
+"""Every evaluation config, run as tools/test.py runs it, on a sample.
+
+Frames are painted over: each pixel shows its object's id (of joints: which
+joint, and where from it), and a backbone reads that off. Its features are
+perfect, so what must come out is known: the painted ids, shrunk to the grid
+and enlarged again. Where the frames of a video are shuffled behind the first
+one, it is the ids of the frames that are shown instead, and the score is that
+of those.
+"""
+
+import importlib.util
+import io
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from PIL import Image
+
+from hvc_mm.datasets.jhmdb import read_joints
+from hvc_mm.datasets.mask_io import davis_palette, write_id_mask
+from hvc_mm.datasets.sample import SampleFolder, SampleSpec, write_layout
+from hvc_mm.datasets.sample.davis import draw_testdev_scene, draw_val_scene
+from hvc_mm.datasets.sample.renderer import Renderer
+from hvc_mm.datasets.sample.vip import draw_vip_scene, frame_stem
+from hvc_mm.datasets.sample.ytvos import draw_ytvos_scene
+from hvc_mm.evaluation.functional import region_similarity
+from hvc_mm.models import HVCResNet
+from hvc_mm.models.vos.codecs import MaskCodec, PartCodec
+from hvc_mm.registry import MODELS
+from hvc_mm.structures import VOSDataSample
+
+# Whole command lines, several seconds each: `make test-all`.
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+# Grey levels from one id to the next.
+LEVELS = 12
+STRIDE = 4
+WIDE = dict(videos=2, size=(96, 160), images=1)
+SPECS = {
+    'davis': SampleSpec(frames=6, **WIDE),
+    'davis_testdev': SampleSpec(frames=6, **WIDE),
+    # Long enough for a late object: those come after two annotations.
+    'ytvos': SampleSpec(frames=12, **WIDE),
+    'ytvos19': SampleSpec(frames=12, **WIDE),
+    'vip': SampleSpec(videos=1, frames=5, size=(140, 140), images=1),
+    'jhmdb': SampleSpec(seed=2, videos=3, frames=5, size=(320, 320), images=1),
+}
+RAW = (
+    'model.data_preprocessor.mean=[0,0,0]',
+    'model.data_preprocessor.std=[1,1,1]',
+)
+
+
+class PaintedIds(BaseModule):
+    """Each cell's share of each painted id: the planes that codecs make."""
+
+    def __init__(self, stride=STRIDE, align_corners=True, **_):
+        super().__init__()
+        self.stride, self.align_corners = stride, align_corners
+
+    def forward(self, x):
+        ids = (x[:, 0] / LEVELS).round().long()
+        planes = F.one_hot(ids, 21).movedim(-1, 1).float()
+        grid = [side // self.stride for side in x.shape[-2:]]
+        return (
+            F.interpolate(
+                planes,
+                size=grid,
+                mode='bilinear',
+                align_corners=self.align_corners,
+            ),
+        )
+
+
+class PaintedJoints(BaseModule):
+    """One-hot of where a cell lies beside each joint that is near."""
+
+    def __init__(self, **_):
+        super().__init__()
+
+    def forward(self, x):
+        # Pixel k of a cell tells about joint k.
+        pixels = F.pixel_unshuffle(x[:, :1], 8)[:, :15]
+        places = F.one_hot((pixels / LEVELS).round().long(), 17)
+        planes = places[..., 1:].movedim(-1, 2).flatten(1, 2).float()
+        nothing = (planes.sum(dim=1, keepdim=True) == 0).float()
+        return (torch.cat([planes, nothing], dim=1),)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _registered():
+    for cls in (PaintedIds, PaintedJoints):
+        MODELS.register_module(module=cls, force=True)
+    yield
+    for cls in (PaintedIds, PaintedJoints):
+        MODELS.module_dict.pop(cls.__name__)
+
+
+def scenes(layout):
+    """Folders of frames, their stems, and the scene behind each."""
+    spec = SPECS[layout]
+    wanted = []
+    for index in range(spec.videos):
+        if layout == 'davis':
+            scene = draw_val_scene(spec, index)
+            wanted.append(('DAVIS/JPEGImages/480p', '{:05d}', scene))
+        elif layout == 'vip':
+            scene, _ = draw_vip_scene(spec, index)
+            wanted.append(('VIP/VIP_Fine/Images', frame_stem, scene))
+        else:
+            year = 2019 if layout == 'ytvos19' else 2018
+            folder = f'YTB/{year}/valid_all_frames/JPEGImages'
+            scene = draw_ytvos_scene(spec, year, 'valid', index)
+            wanted.append((folder, '{:05d}', scene))
+    if layout == 'ytvos':
+        scene = draw_ytvos_scene(spec, 2018, 'train', 0)
+        folder = 'YTB/2018/train_all_frames/JPEGImages'
+        wanted.append((folder, '{:05d}', scene))
+    if layout == 'davis_testdev':
+        scene = draw_testdev_scene(spec, 0)
+        wanted = [('DAVIS/JPEGImages/480p', '{:05d}', scene)]
+    for folder, stem, scene in wanted:
+        name = stem if callable(stem) else stem.format
+        yield f'{folder}/{scene.name}', name, scene
+
+
+def shown(frame, length, shuffled):
+    """Which frame a video shows at another's place; the first one stays."""
+    if not shuffled or frame == 0:
+        return frame
+    return 1 + (frame - 1 + (length - 1) // 2) % (length - 1)
+
+
+def write_frame(path, image):
+    """Replace a frame by a PNG: JPEG would blur the codes."""
+    for old in path.parent.glob(f'{path.name}.*'):
+        old.unlink()
+    cv2.imwrite(str(path.with_name(f'{path.name}.png')), image)
+
+
+def paint_joints(joints):
+    """Joints ``(2, 15)`` of a frame of 40x40 cells of 8 pixels.
+
+    Each joint is drawn into the four by four cells that the codec gives it.
+    """
+    image = np.zeros((320, 320), np.uint8)
+    first = (joints / 8 - 1.5).astype(int)
+    for joint, (left, top) in enumerate(first.T):
+        for place in range(16):
+            row = 8 * (top + place // 4) + joint // 8
+            column = 8 * (left + place % 4) + joint % 8
+            image[row, column] = LEVELS * (place + 1)
+    return np.repeat(image[..., None], 3, axis=2)
+
+
+@pytest.fixture(scope='module', params=[False, True])
+def sample(request, tmp_path_factory):
+    """All benchmarks' samples, painted; second time round, shuffled."""
+    for module in ('skimage', 'sklearn'):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f'{module}, which holds photographs, is missing')
+    root = tmp_path_factory.mktemp('painted')
+    with SampleFolder(root) as folder:
+        for layout, spec in SPECS.items():
+            write_layout(layout, folder, spec)
+    truth = {}
+    for layout, spec in SPECS.items():
+        if layout == 'jhmdb':
+            continue
+        for folder, stem, scene in scenes(layout):
+            renderer = Renderer(scene, spec.size)
+            for t in range(scene.length):
+                ids = renderer.ids(shown(t, scene.length, request.param))
+                truth[scene.name, stem(t)] = ids
+                image = np.repeat(LEVELS * ids[..., None], 3, axis=2)
+                write_frame(root / folder / stem(t), image)
+    clips = {}
+    for path in sorted((root / 'JHMDB/joint_positions').glob('*/*/*.mat')):
+        clip = path.parent.relative_to(root / 'JHMDB/joint_positions')
+        joints = read_joints(str(path))
+        order = [
+            shown(t, joints.shape[2], request.param)
+            for t in range(joints.shape[2])
+        ]
+        clips[str(clip)] = joints = joints[:, :, order]
+        for t in range(joints.shape[2]):
+            frame = root / 'JHMDB/Rename_Images' / clip / f'{t + 1:05d}'
+            write_frame(frame, paint_joints(joints[:, :, t]))
+    return root, request.param, truth, clips
+
+
+def _tool(path):
+    spec = importlib.util.spec_from_file_location(
+        f'{Path(path).stem}_tool', ROOT / 'tools' / path
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def run(monkeypatch, sample, tmp_path):
+    """The command line in this process: its scores, log and folder."""
+    tool = _tool('test.py')
+
+    def run(config, *options, checkpoint='none'):
+        work = tmp_path / f'{config}_{len(list(tmp_path.iterdir()))}'
+        arguments = [ROOT / f'configs/{config}.py', checkpoint]
+        arguments += ['--work-dir', work, '--cfg-options', *RAW]
+        arguments += [f'experiment_name={work.parent.name}_{work.name}']
+        arguments += ['test_dataloader.num_workers=0', *options]
+        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
+        monkeypatch.setenv('HVC_DATA_ROOT', str(sample[0]))
+        tool.main()
+        found = list(work.glob('[0-9]*/*.json'))
+        scores = json.loads(found[0].read_text()) if found else {}
+        (log,) = work.glob('*/*.log')
+        return scores, log.read_text(), work
+
+    return run
+
+
+@pytest.fixture
+def score_of(monkeypatch, sample, tmp_path):
+    """The score of masks that are on the disk."""
+    tool = _tool('analysis_tools/eval_masks.py')
+
+    def score(config, folder, *options):
+        monkeypatch.setenv('HVC_DATA_ROOT', str(sample[0]))
+        arguments = [ROOT / f'configs/{config}.py', '--pred', folder]
+        if options:
+            arguments += ['--cfg-options', *options]
+        return tool.main([str(a) for a in arguments])
+
+    return score
+
+
+def through_grid(ids, codec, grid):
+    """What a codec makes of ids that go to the grid and back."""
+    meta = dict(ori_shape=ids.shape, video='v', frame_name='f')
+    sample = VOSDataSample(metainfo=meta)
+    sample.prompt_ids = torch.from_numpy(ids)
+    codec.reset()
+    planes = codec.encode(sample, grid)
+    codec.decode(planes, sample)
+    return sample.pred_ids.numpy()
+
+
+def write_truth(sample, folder, names, codec=None, stride=STRIDE):
+    """Write what perfect features can give at most, as masks."""
+    for (video, frame), ids in sample[2].items():
+        if video in names:
+            grid = [side // stride for side in ids.shape]
+            if isinstance(codec, PartCodec):
+                grid = [side // 8 for side in codec.size]
+            ids = through_grid(ids, codec or MaskCodec(), tuple(grid))
+            write_id_mask(folder / video / f'{frame}.png', ids)
+    return folder
+
+
+def _names(root, path):
+    return (root / path).read_text().split()
+
+
+IDS = ('model.backbone.type=PaintedIds', 'test_evaluator.num_workers=0')
+IN_ONE = ('test_evaluator.num_workers=0',)
+
+
+@pytest.mark.parametrize('year', [2017, 2016])
+def test_davis(sample, run, score_of, tmp_path, year):
+    root, shuffled, *_ = sample
+    config = 'hvc_davis' if year == 2017 else 'hvc_davis16'
+    names = _names(root, f'DAVIS/ImageSets/{year}/val.txt')
+    scores, log, work = run(config, *IDS)
+    best = write_truth(sample, tmp_path / 'best', names)
+    expected = score_of(config, best, *IN_ONE)['davis/J&F']
+    assert scores['davis/J&F'] == pytest.approx(expected, abs=0.03)
+    if shuffled:
+        assert expected < 0.75
+    else:
+        assert expected > 0.9
+    # What a score depends on stands above it.
+    whole = {2017: (30, 1999), 2016: (20, 1376)}[year]
+    found = f'DAVIS-{year} val: {len(names)} of {whole[0]} videos'
+    assert f'{found}, {6 * len(names)} of {whole[1]} frames' in log
+    assert 'radius=12, topk=15, temperature=0.1, context=50' in log
+    assert 'no file: initialised at random, seed 42' in log
+    assert (work / f'scores/videos/{names[0]}.json').is_file()
+
+
+def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
+    root = sample[0]
+    # Convolutions of zeros and biases of ones: the same in every cell, so
+    # that the first member alone decides.
+    network = HVCResNet(50, out_indices=(2,)).state_dict()
+    state = {
+        f'module.encoder_q.{name}': torch.zeros_like(value)
+        if 'conv' in name or 'downsample.0' in name
+        else torch.ones_like(value)
+        for name, value in network.items()
+    }
+    state['module.encoder_q.fc.0.weight'] = torch.zeros(2, 2)
+    moco = tmp_path / 'moco_v1_200ep_pretrain.pth.tar'
+    torch.save({'state_dict': state, 'arch': 'resnet50', 'epoch': 200}, moco)
+    scores, log, _ = run(
+        'hvc_moco_davis',
+        'model.backbone.members.0.type=PaintedIds',
+        'model.backbone.members.0.stride=8',
+        f'model.backbone.members.1.init_cfg.checkpoint={moco}',
+        *IN_ONE,
+    )
+    names = _names(root, 'DAVIS/ImageSets/2017/val.txt')
+    best = write_truth(sample, tmp_path / 'best', names, stride=8)
+    expected = score_of('hvc_davis', best, *IN_ONE)['davis/J&F']
+    assert scores['davis/J&F'] == pytest.approx(expected, abs=0.04)
+    assert 'weights=[1.05, 1.0]' in log
+    from hvc_mm.weights import sha256_of
+
+    assert f'{moco} (sha256 {sha256_of(moco)})' in log
+
+
+def read_zip(path, root):
+    """All masks of a zip by video and frame, checked one by one."""
+    masks = {}
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            *above, video, file = name.split('/')
+            assert above == ([root] if root else [])
+            with Image.open(io.BytesIO(archive.read(name))) as image:
+                assert image.mode == 'P'
+                palette = np.array(image.getpalette()).reshape(256, 3)
+                assert np.array_equal(palette, davis_palette())
+                masks[video, Path(file).stem] = np.array(image)
+            assert file.endswith('.png')
+    return masks
+
+
+def check_zip(sample, path, root, wanted):
+    """The zip holds the frames that are asked for, with the right ids."""
+    masks = read_zip(path, root)
+    assert set(masks) == wanted
+    overlaps, best = [], []
+    for key, mask in masks.items():
+        truth = sample[2][key]
+        assert mask.shape == truth.shape == (96, 160)
+        # At most what the grid lets through can be right.
+        possible = through_grid(truth, MaskCodec(), (24, 40))
+        for i in np.unique(truth)[1:]:
+            for ids, found in ((mask, overlaps), (possible, best)):
+                pair = (truth == i)[None], (ids == i)[None]
+                found.append(float(region_similarity(*pair)[0]))
+    return np.mean(overlaps), np.mean(best)
+
+
+def test_davis_testdev(sample, run):
+    root = sample[0]
+    names = _names(root, 'DAVIS/ImageSets/2017/test-dev.txt')
+    scores, log, work = run('hvc_davis_testdev', *IDS)
+    assert not any('davis' in name for name in scores)
+    wanted = {(name, f'{t:05d}') for name in names for t in range(6)}
+    found, best = check_zip(sample, work / 'submission.zip', '', wanted)
+    # Against the frames that were shown, shuffled or not.
+    assert found == pytest.approx(best, abs=0.03) and best > 0.85
+    assert 'DAVIS-2017 test-dev: 1 of 30 videos, 6 of 2086 frames' in log
+
+
+@pytest.mark.parametrize('year, videos', [(2018, 474), (2019, 507)])
+def test_youtube_vos(sample, run, year, videos):
+    root, shuffled, *_ = sample
+    _, log, work = run(f'hvc_ytvos{year - 2000}', *IDS)
+    valid = root / f'YTB/{year}/valid/JPEGImages'
+    wanted = {(p.parent.name, p.stem) for p in valid.glob('*/*')}
+    assert len(wanted) == 2 * 3
+    path = work / 'submission.zip'
+    found, best = check_zip(sample, path, 'Annotations', wanted)
+    if not shuffled:
+        assert found == pytest.approx(best, abs=0.03) and best > 0.85
+    else:
+        # A late object's label falls on a frame that shows another time.
+        assert found < best - 0.05
+    assert f'YouTube-VOS {year} val: 2 of {videos} videos, 24 frames' in log
+
+
+def test_youtube_vos_scores_a_split_of_train(sample, run, score_of, tmp_path):
+    root, shuffled, *_ = sample
+    options = [
+        'test_dataloader.dataset.ann_file=train/meta.json',
+        *(
+            f'test_dataloader.dataset.data_prefix.{key}=train{path}'
+            for key, path in (
+                ('img_path', '_all_frames/JPEGImages'),
+                ('ann_path', '/Annotations'),
+                ('scored_path', '/JPEGImages'),
+            )
+        ),
+    ]
+    names = list(json.loads((root / 'YTB/2018/train/meta.json').read_text())[
+        'videos'
+    ])  # fmt: skip
+    scores, _, _ = run('hvc_ytvos18', *IDS, *options)
+    best = write_truth(sample, tmp_path / 'best', names)
+    expected = score_of('hvc_ytvos18', best, *IN_ONE, *options)
+    if shuffled:
+        # A late object's label falls on a frame that shows another time.
+        assert scores['ytvos/overall'] < 0.75
+        return
+    for name in ('J_seen', 'F_seen', 'overall'):
+        assert scores[f'ytvos/{name}'] == pytest.approx(
+            expected[f'ytvos/{name}'], abs=0.04
+        )
+    assert expected['ytvos/overall'] > 0.9
+
+
+def test_vip(sample, run, score_of, tmp_path):
+    root, shuffled, *_ = sample
+    scores, log, _ = run('hvc_vip', *IDS, 'model.backbone.stride=8',
+                         'model.backbone.align_corners=False')  # fmt: skip
+    names = _names(root, 'VIP/VIP_Fine/lists/val_videos.txt')
+    codec = PartCodec((560, 560))
+    best = write_truth(sample, tmp_path / 'best', names, codec)
+    expected = score_of('hvc_vip', best, *IN_ONE)['vip/mIoU']
+    assert scores['vip/mIoU'] == pytest.approx(expected, abs=0.04)
+    if shuffled:
+        assert expected < 0.7
+    else:
+        assert expected > 0.85
+    assert 'VIP val: 1 of 50 videos, 5 of 2445 frames' in log
+    assert 'radius=12, topk=10, temperature=0.05, context=4' in log
+
+
+def test_jhmdb(sample, run, score_of, tmp_path):
+    _, shuffled, _, clips = sample
+    # This figure's joints keep more than a label's width from each other:
+    # where they meet, perfect features carry both joints' labels on.
+    (clip,) = [name for name in clips if name.startswith('jump/')]
+    only = f'test_dataloader.dataset.videos=[{clip}]'
+    joints = 'model.backbone.type=PaintedJoints'
+    scores, log, _ = run('hvc_jhmdb', joints, only)
+    path = tmp_path / 'best' / f'{clip}.npy'
+    path.parent.mkdir(parents=True)
+    np.save(path, clips[clip] / 8)
+    expected = score_of('hvc_jhmdb', tmp_path / 'best', only)
+    assert scores['jhmdb/PCK@0.1'] == pytest.approx(
+        expected['jhmdb/PCK@0.1'], abs=4
+    )
+    if shuffled:
+        assert expected['jhmdb/PCK@0.1'] < 75
+    else:
+        assert scores['jhmdb/PCK@0.1'] > 99
+    assert 'JHMDB split 1: 1 of 268 videos' in log
+    assert 'radius=5, topk=10, temperature=0.05, context=7' in log
+
+
+def test_wrong_files_stop_the_run_at_once(run, tmp_path):
+    checkpoint = tmp_path / 'epoch_1.pth'
+    with pytest.raises(SystemExit, match='epoch_1.pth: there is no such file'):
+        run('hvc_davis', checkpoint=checkpoint)
+    checkpoint.write_text('<html>')
+    with pytest.raises(SystemExit, match="epoch_1.pth: can't be read"):
+        run('hvc_davis', checkpoint=checkpoint)
+    packed = tmp_path / 'submission.zip'
+    packed.write_bytes(b'')
+    with pytest.raises(FileExistsError, match='submission.zip exists already'):
+        run(
+            'hvc_davis_testdev',
+            *IDS,
+            f'test_evaluator.zip_path={packed}',
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'config',
+    [
+        'hvc_davis',
+        'hvc_davis16',
+        'hvc_davis_testdev',
+        'hvc_ytvos18',
+        'hvc_ytvos19',
+        'hvc_vip',
+        'hvc_jhmdb',
+    ],
+)
+def test_as_it_stands_in_a_process_of_its_own(
+    sample, run_tool, config, tmp_path
+):
+    """The unchanged config with its own network, workers and all."""
+    out = run_tool(
+        'test.py',
+        ROOT / f'configs/{config}.py',
+        'none',
+        f'--work-dir={tmp_path / "work"}',
+        data_root=sample[0],
+    )
+    assert out.returncode == 0, out.stdout
+    assert 'protocol of this test' in out.stdout
+    zipped = config not in ('hvc_davis', 'hvc_davis16', 'hvc_vip', 'hvc_jhmdb')
+    assert (tmp_path / 'work/submission.zip').is_file() is zipped

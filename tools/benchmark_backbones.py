@@ -1,0 +1,192 @@
+"""Score any backbones on all benchmarks whose data are there.
+
+    python tools/benchmark_backbones.py \\
+        --backbones hvc=work_dirs/hvc_coco/epoch_20.pth \\
+            moco=checkpoints/moco_v1_200ep_pretrain.pth.tar:stage=3 \\
+            'torchvision=TorchvisionBackbone:model=resnet50,nodes=layer2' \\
+            'mmdet.ResNet:depth=50,stage=2,weights=resnet50.pth' \\
+            random=HVCResNet:depth=18,stage=3 \\
+        --benchmarks davis davis16 vip jhmdb --out report/
+
+A backbone is one of
+
+    [NAME=]FILE[:KEY=VALUE,...]          weights of a ResNet, in any layout
+                                         that model_converters/convert.py
+                                         knows
+    [NAME=][SCOPE.]TYPE[:KEY=VALUE,...]  a class of any OpenMMLab registry
+    SPECS.yaml (.yml, .json, .py)        a file whose `backbones` maps names
+                                         to the above, or to dicts of the
+                                         keys below
+
+Keys:
+    stage=N      the output of stage N, from 1 on (layer1); 3 by default for
+                 a FILE
+    map=I        which of the maps that a TYPE returns, from 0 on; (I, J, ...)
+                 joins several
+    weights=FILE what a TYPE loads; without it the TYPE is scored as it
+                 builds itself: at random, or with its own init_cfg
+    layout=NAME  how a FILE looks, if `auto` is wrong
+    data_preprocessor.mean=(...), .std=(...), .bgr_to_rgb=...
+                 how frames are normalised; ImageNet's values by default
+Any other key is an argument of the backbone: depth=50, style=caffe,
+strides=(1,2,1,1); dots lead into nested dicts.
+
+The report is scoreboard.md, scoreboard.json and plots. It is written after
+every step, and a run that was stopped goes on after the last video that was
+scored; what depends on a changed setting, file of weights or sample starts
+anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Optional, Sequence, Tuple
+
+from mmengine.config import Config, DictAction
+
+from hvc_mm.apis.find_config import find_config
+from hvc_mm.scoreboard import (
+    BENCHMARKS,
+    BackboneError,
+    Benchmark,
+    Scoreboard,
+    make_candidate,
+    make_cell,
+    missing_data,
+    parse_backbones,
+    run_cell,
+)
+from hvc_mm.utils import register_all_modules
+
+
+def parse_size(text: str) -> Tuple[int, int]:
+    """'240x432' to (height, width)."""
+    parts = text.lower().split('x')
+    if len(parts) != 2 or not all(p.isdigit() and int(p) for p in parts):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no size; expected HEIGHTxWIDTH, e.g. 240x432'
+        )
+    return int(parts[0]), int(parts[1])
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        '--backbones', nargs='+', required=True, metavar='SPEC'
+    )
+    parser.add_argument(
+        '--benchmarks',
+        nargs='+',
+        choices=list(BENCHMARKS),
+        default=list(BENCHMARKS),
+        help='those without data are skipped (default: all)',
+    )
+    parser.add_argument(
+        '--out', type=Path, required=True, help='the folder of the report'
+    )
+    parser.add_argument(
+        '--input-size',
+        type=parse_size,
+        metavar='HxW',
+        help='show frames to the network at this size where the protocol '
+        'takes them at their own (DAVIS); scores stay at their own size',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help="override entries of the benchmarks' configs; data_root=DIR "
+        'says where the data are',
+    )
+    return parser.parse_args(argv)
+
+
+def test_tool() -> ModuleType:
+    """tools/test.py as a module: its name is also one of Python's own."""
+    path = Path(__file__).resolve().with_name('test.py')
+    spec = importlib.util.spec_from_file_location('hvc_mm_test_tool', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_benchmark(benchmark: Benchmark, args: argparse.Namespace) -> Config:
+    """Read a benchmark's config just as ``tools/test.py`` would."""
+    return test_tool().load_config(
+        argparse.Namespace(
+            config=str(find_config(benchmark.config)),
+            # Each benchmark takes some of them out.
+            cfg_options=dict(args.cfg_options or {}),
+            launcher='none',
+            work_dir=str(args.out / 'runs'),
+            checkpoint='none',
+            out=None,
+            format_only=False,
+            show_dir=None,
+        )
+    )
+
+
+def fill(board: Scoreboard, args: argparse.Namespace) -> None:
+    """Run whatever isn't there yet; the report grows with every cell."""
+    for benchmark in board.benchmarks:
+        for candidate in board.candidates:
+            names = (candidate.name, benchmark.name)
+            print(f'== {names[0]} on {benchmark.title}', flush=True)
+            try:
+                cfg = read_benchmark(benchmark, args)
+                size = args.input_size if benchmark.takes_own_size else None
+                cell = make_cell(benchmark, candidate, cfg, args.out, size)
+                board.results[names] = run_cell(cell)
+            except (OSError, ValueError, RuntimeError) as error:
+                # The other cells may well be fine.
+                traceback.print_exc()
+                board.failures[names] = str(error)
+            board.write(args.out)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Score and report; returns the exit status."""
+    args = parse_args(argv)
+    register_all_modules(init_default_scope=False)
+    try:
+        # All of them before the first one is scored: mistakes come early.
+        candidates = [
+            make_candidate(s) for s in parse_backbones(args.backbones)
+        ]
+    except BackboneError as error:
+        raise SystemExit(str(error)) from None
+    board = Scoreboard(candidates, input_size=args.input_size)
+    for name in dict.fromkeys(args.benchmarks):
+        benchmark = BENCHMARKS[name]
+        cfg = read_benchmark(benchmark, args)
+        missing = missing_data(cfg.test_dataloader.dataset)
+        if missing is None:
+            board.benchmarks.append(benchmark)
+        else:
+            print(f'{benchmark.title} is skipped: {missing}', flush=True)
+            board.skipped[name] = missing
+    if not board.benchmarks:
+        raise SystemExit(
+            'there are no data of any of these benchmarks; their root is set '
+            'by HVC_DATA_ROOT or --cfg-options data_root=DIR'
+        )
+    fill(board, args)
+    print(board.overview())
+    print(f'the report is in {args.out}')
+    for (backbone, benchmark), why in board.failures.items():
+        print(f'{backbone} on {benchmark} failed: {why}', file=sys.stderr)
+    return 1 if board.failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
