@@ -36,10 +36,12 @@ model = dict(
         propagator=dict(radius=12, topk=15, temperature=0.1, context=50),
     ),
     tracks=dict(
-        iou_thr=0.5,
+        # Carried masks are coarse and may have drifted for ten frames.
+        iou_thr=0.3,
         init_score_thr=0.5,
         max_unconfirmed=1,
         max_absent=10,
+        renew=True,
     ),
     detect_every=10,
     score_thr=0.3,

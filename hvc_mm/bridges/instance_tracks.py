@@ -6,7 +6,7 @@ N: detections, H W: frame in pixels.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import List
+from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -45,11 +45,10 @@ class InstanceTracks:
 
     Between key frames masks are carried (:meth:`carry`). On a key frame the
     detections are matched to the carried masks by mask IoU, so that the sum
-    over pairs is largest (:meth:`confirm`): matched ones renew the mask and
-    keep the identity, others begin a track, and tracks that go unconfirmed
-    end. No pixel belongs to two tracks: the better score has it. Nothing
-    looks for lost objects: one that is out of sight when carrying starts
-    anew comes back under a new identity.
+    over pairs is largest (:meth:`confirm`): matched tracks keep their
+    identity, other detections begin a track, and tracks that go unconfirmed
+    end. No pixel belongs to two tracks. Nothing looks for lost objects: one
+    whose mask is gone when it is found again has a new identity.
 
     Args:
         iou_thr: Least IoU of a detection with a carried mask to be the same
@@ -59,7 +58,9 @@ class InstanceTracks:
         max_unconfirmed: Key frames in a row that a track may go without a
             detection.
         max_absent: Frames in a row that a track may have no pixel.
-        renew: Whether a matched detection's mask replaces the carried one.
+        renew: Whether a matched detection's mask replaces the carried one,
+            and carrying starts anew from it. That mends what has drifted,
+            but forgets all frames before.
 
     Attributes:
         tracks: Those that have not ended.
@@ -71,7 +72,7 @@ class InstanceTracks:
 
     def __init__(
         self,
-        iou_thr: float = 0.5,
+        iou_thr: float = 0.3,
         match_labels: bool = True,
         init_score_thr: float = 0.5,
         max_unconfirmed: int = 1,
@@ -92,6 +93,8 @@ class InstanceTracks:
         """Forget the video; identities begin at 0 again."""
         self.tracks: List[Track] = []
         self.count = 0
+        # Of ended tracks too, as long as theirs is carried along.
+        self._slots = 0
 
     def __len__(self) -> int:
         return len(self.tracks)
@@ -111,7 +114,9 @@ class InstanceTracks:
             track.mask = slots == track.slot
         self._count_absent()
 
-    def confirm(self, masks: Tensor, labels: Tensor, scores: Tensor) -> bool:
+    def confirm(
+        self, masks: Tensor, labels: Tensor, scores: Tensor
+    ) -> Tuple[bool, List[Track]]:
         """Take what a detector found in the current frame.
 
         Args:
@@ -120,8 +125,9 @@ class InstanceTracks:
             scores: ``(N,)`` in [0, 1].
 
         Returns:
-            Whether masks changed, so that carrying has to start anew from
-            :meth:`paint`. Then at least one track has a pixel.
+            Whether a mask was renewed, so that carrying has to start anew
+            from :meth:`paint`; and the tracks that began, which have to
+            join what is carried.
         """
         matches = self._match(masks, labels)
         for row, column in matches:
@@ -137,7 +143,7 @@ class InstanceTracks:
             t for t in self.tracks if t.unconfirmed <= self.max_unconfirmed
         ]
         began = self._begin(masks, labels, scores, {c for _, c in matches})
-        return began or (self.renew and bool(matches))
+        return self.renew and bool(matches), began
 
     def _match(self, masks: Tensor, labels: Tensor) -> list:
         if not self.tracks or not len(masks):
@@ -150,9 +156,9 @@ class InstanceTracks:
 
     def _begin(
         self, masks: Tensor, labels: Tensor, scores: Tensor, taken: set
-    ) -> bool:
+    ) -> List[Track]:
         """Begin tracks of what is new, the best score first."""
-        began = False
+        began = []
         for index in scores.argsort(descending=True, stable=True).tolist():
             mask = masks[index]
             if (
@@ -174,33 +180,47 @@ class InstanceTracks:
             )
             self.count += 1
             self.tracks.append(track)
-            began = True
+            began.append(track)
         return began
 
-    def paint(self) -> Tensor:
-        """Give every track a slot and every pixel to one track at most.
+    def can_join(self, began: List[Track]) -> bool:
+        """Whether others are carried, and there are slots for these too."""
+        others = len(self.tracks) > len(began)
+        return others and self._slots + len(began) <= _MOST
+
+    def paint(self, began: Optional[List[Track]] = None) -> Tensor:
+        """Give tracks a slot, and every pixel to one track at most.
+
+        Args:
+            began: Paint these alone, over whatever was carried; the others
+                keep their slots. None: all tracks, with new slots.
 
         Returns:
             ``(H, W)`` uint8, the slot of each pixel's object, 0 for none.
 
         Raises:
-            ValueError: For more tracks than an 8-bit map can hold, or none.
+            ValueError: For more tracks than an 8-bit map can hold.
         """
-        if not 0 < len(self.tracks) <= _MOST:
+        tracks = self.tracks if began is None else began
+        used = 0 if began is None else self._slots
+        if used + len(tracks) > _MOST:
             raise ValueError(
-                f'{len(self.tracks)} objects at once, expected 1 to {_MOST}: '
+                f'{len(tracks)} objects at once, expected at most {_MOST}: '
                 'raise score_thr or init_score_thr'
             )
         slots = torch.zeros(self.tracks[0].mask.shape, dtype=torch.uint8)
         # The last one painted is on top.
         order = sorted(
-            self.tracks, key=lambda t: (t.unconfirmed == 0, t.score, -t.id)
+            tracks, key=lambda t: (t.unconfirmed == 0, t.score, -t.id)
         )
-        for slot, track in enumerate(order, start=1):
+        self._slots = used + len(tracks)
+        for slot, track in enumerate(order, start=used + 1):
             track.slot = slot
             slots[track.mask] = slot
         for track in self.tracks:
-            track.mask = slots == track.slot
+            track.mask = torch.where(
+                slots > 0, slots == track.slot, track.mask
+            )
             if track.mask.any():
                 track.absent = 0
             else:

@@ -50,7 +50,12 @@ class MaskCarrier(BaseModule):
         )
         self.codec = TASK_UTILS.build({'type': 'hvc_mm.MaskCodec'})
         self.feature_index = feature_index
-        self.started = False
+        self.references = 0
+
+    @property
+    def started(self) -> bool:
+        """Whether there is something to carry."""
+        return self.references > 0
 
     def extract(self, image: Tensor) -> Tensor:
         """Compute the features of a frame.
@@ -77,11 +82,29 @@ class MaskCarrier(BaseModule):
             ValueError: When the ids hold no object.
         """
         self.reset()
+        self.join(features, ids)
+
+    @torch.no_grad()
+    def join(self, features: Tensor, ids: Tensor) -> None:
+        """Carry these ids as well from now on.
+
+        The frame becomes one more reference, and features of every
+        reference are kept: :attr:`references` counts them. When the frame
+        was carried to before, it stands in the memory twice.
+
+        Args:
+            features: Of the frame that the ids belong to.
+            ids: ``(H, W)`` uint8 on the CPU, those that are new, 0
+                elsewhere; they win over what is carried.
+
+        Raises:
+            ValueError: When an id is being carried already.
+        """
         sample = _sample(ids.shape)
         sample.prompt_ids = ids
         labels = self.codec.encode(sample, tuple(features.shape[-2:]))
         self.propagator.step(features, labels.to(features))
-        self.started = True
+        self.references += 1
 
     @torch.no_grad()
     def carry(self, features: Tensor, size: Tuple[int, int]) -> Tensor:
@@ -104,7 +127,7 @@ class MaskCarrier(BaseModule):
 
     def reset(self) -> None:
         """Forget the video."""
-        self.started = False
+        self.references = 0
         self.propagator.reset()
         self.codec.reset()
 

@@ -40,6 +40,9 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         detect_every: k: every k-th frame is a key frame. None: only the
             first frame in which something is found.
         score_thr: Least score of a detection that counts at all.
+        max_references: Most key frames that newcomers' masks are carried
+            from at a time: it bounds memory and time. With one more,
+            carrying starts anew from all masks as they are then.
         label_map: Classes of the detector to those of the results; other
             detections are dropped. None leaves the classes as they are.
         data_preprocessor: MMTracking's ``TrackDataPreprocessor``.
@@ -57,6 +60,7 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         tracks: Optional[dict] = None,
         detect_every: Optional[int] = 10,
         score_thr: float = 0.3,
+        max_references: int = 8,
         label_map: Optional[Dict[int, int]] = None,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
@@ -77,6 +81,7 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         self.tracks = InstanceTracks(**(tracks or {}))
         self.detect_every = detect_every
         self.score_thr = score_thr
+        self.max_references = max_references
         self.label_map = label_map
         for part in self._parts:
             part.register_load_state_dict_post_hook(_note_loaded)
@@ -128,12 +133,7 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         if self._is_key(frame):
             found = self._detect(image, sample, rescale)
             sample.pred_det_instances = found
-            masks = found.masks.cpu()
-            changed = self.tracks.confirm(
-                masks, found.labels.cpu(), found.scores.cpu()
-            )
-            if changed and len(self.tracks):
-                self.carrier.start(features, self.tracks.paint())
+            self._take(found, features)
         if not len(self.tracks):
             self.carrier.reset()
         sample.pred_track_instances = self._instances(size, image.device)
@@ -143,6 +143,23 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         """Forget the video."""
         self.tracks.reset()
         self.carrier.reset()
+
+    def _take(self, found: InstanceData, features: Tensor) -> None:
+        """Match detections to what is carried; carry what is new."""
+        renewed, began = self.tracks.confirm(
+            found.masks.cpu(), found.labels.cpu(), found.scores.cpu()
+        )
+        if not (renewed or began):
+            return
+        may_join = (
+            not renewed
+            and 0 < self.carrier.references < self.max_references
+            and self.tracks.can_join(began)
+        )
+        if may_join:
+            self.carrier.join(features, self.tracks.paint(began))
+        else:
+            self.carrier.start(features, self.tracks.paint())
 
     def _is_key(self, frame: int) -> bool:
         if self.detect_every is None:

@@ -16,14 +16,16 @@ LEFT, MIDDLE, RIGHT = _box(0, 6), _box(8, 14), _box(16, 22)
 
 
 def _confirm(tracks, *detections):
-    """Give detections ``(mask, label, score)``, then start anew."""
+    """Give detections ``(mask, label, score)``; paint what has to be."""
     masks = [mask for mask, _, _ in detections]
-    changed = tracks.confirm(
+    renewed, began = tracks.confirm(
         torch.stack(masks) if masks else torch.zeros((0, *SIZE)).bool(),
         torch.tensor([label for _, label, _ in detections], dtype=torch.long),
         torch.tensor([score for _, _, score in detections]),
     )
-    return tracks.paint() if changed else None
+    if renewed:
+        return tracks.paint()
+    return tracks.paint(began) if began else None
 
 
 def _ids(tracks):
@@ -158,6 +160,44 @@ def test_masks_may_be_carried_on_without_renewal():
     assert _confirm(tracks, (_box(0, 5), 1, 0.8)) is None
     assert torch.equal(tracks.tracks[0].mask, LEFT)
     assert tracks.tracks[0].score == pytest.approx(0.8)
+
+
+def test_newcomers_join_without_renewal():
+    tracks = InstanceTracks(renew=False)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    slots = _confirm(tracks, (_box(0, 5), 1, 0.8), (_box(4, 14), 2, 0.7))
+    old, new = tracks.tracks
+    # Only the newcomer is painted, over what is carried; slots stay.
+    assert (old.slot, new.slot) == (1, 2)
+    assert torch.equal(slots, _box(4, 14).byte() * 2)
+    assert torch.equal(old.mask, _box(0, 4))
+    assert torch.equal(new.mask, _box(4, 14))
+
+
+def test_slots_run_out():
+    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    for count in range(1, 255):
+        # The first one stays, the other is somebody else every time.
+        other = (RIGHT if count % 2 else MIDDLE, 1, 0.8)
+        _confirm(tracks, (LEFT, 1, 0.9), other)
+    # Ended tracks keep their slots as long as theirs is carried along.
+    assert [track.slot for track in tracks.tracks] == [1, 255]
+    masks = torch.stack([LEFT, RIGHT])
+    _, began = tracks.confirm(masks, torch.tensor([1, 1]), torch.ones(2))
+    assert len(began) == 1 and not tracks.can_join(began)
+    with pytest.raises(ValueError, match='objects at once'):
+        tracks.paint(began)
+    tracks.paint()
+    assert sorted(track.slot for track in tracks.tracks) == [1, 2]
+
+
+def test_without_others_there_is_nothing_to_join():
+    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    masks, ones = RIGHT[None], torch.ones(1)
+    _, began = tracks.confirm(masks, ones.long(), ones)
+    assert tracks.tracks == began and not tracks.can_join(began)
 
 
 def test_empty_detections_begin_nothing():

@@ -56,12 +56,32 @@ def test_results_may_be_of_another_size_than_the_image():
     assert _iou(large[::2, ::2], small, 7) > 0.8
 
 
+def test_others_may_join():
+    carrier = _carrier()
+    frames = list(_video(4))
+    for time, (image, truth) in enumerate(frames):
+        features = carrier.extract(image)
+        if time == 0:
+            carrier.start(features, torch.where(truth == 7, truth, 0 * truth))
+            continue
+        ids = carrier.carry(features, SIZE)
+        if time == 1:
+            assert set(ids.unique().tolist()) == {0, 7}
+            carrier.join(features, torch.where(truth == 3, truth, 0 * truth))
+            assert carrier.references == 2
+    assert set(ids.unique().tolist()) == {0, 3, 7}
+    assert _iou(ids, truth, 3) > 0.6 and _iou(ids, truth, 7) > 0.6
+    with pytest.raises(ValueError, match='again'):
+        carrier.join(features, truth)
+
+
 def test_starting_anew_forgets():
     carrier = _carrier()
     image, ids = next(_video(1))
     features = carrier.extract(image)
     carrier.start(features, ids)
     carrier.start(features, (ids == 3).byte() * 9)
+    assert carrier.references == 1
     assert set(carrier.carry(features, SIZE).unique().tolist()) == {0, 9}
 
 

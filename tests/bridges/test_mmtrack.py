@@ -402,6 +402,31 @@ def test_frames_without_objects():
     assert lengths == [0, 1, 1, 1] and tracker.detector.found == []
 
 
+@pytest.mark.parametrize(
+    'renew, references', [(True, [1, 1, 1, 1]), (False, [1, 2, 1, 1])]
+)
+def test_newcomers_join_up_to_a_number_of_references(renew, references):
+    tracker = _tracker(
+        label_map=None,
+        detect_every=1,
+        max_references=2,
+        tracks=dict(renew=renew, max_unconfirmed=9),
+    )
+    three = [(column, 1, 0.9) for column in (0, 32, 64)]
+    found = three[:1], three[:2], three, three[2:]
+    tracker.detector = FixedDetector(*[_found(*f) for f in found])
+    image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
+    counts, tracks = [], []
+    for time in range(4):
+        sample = _sample()
+        sample.set_metainfo(dict(frame_id=time))
+        (sample,) = tracker.predict(dict(img=image), [sample])
+        counts.append(tracker.carrier.references)
+        tracks.append(sample.pred_track_instances.instances_id.tolist())
+    assert counts == references
+    assert tracks == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
+
+
 def test_results_at_the_frames_own_size():
     tracker = _tracker(label_map=None)
     large = InstanceData(
