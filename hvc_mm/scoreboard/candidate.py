@@ -107,7 +107,8 @@ def grid_of(candidate: Candidate, size: Tuple[int, int]) -> Tuple[int, int]:
         Rows and columns.
     """
     with DefaultScope.overwrite_default_scope('hvc_mm'), torch.no_grad():
-        network = MODELS.build(dict(candidate.backbone)).eval()
+        network = MODELS.build(dict(candidate.backbone))
+        network.eval()  # mmdet's returns nothing
         maps = network(torch.zeros(1, 3, *size))
     return tuple(unit_features(maps, candidate.feature_index).shape[-2:])
 
@@ -200,7 +201,8 @@ def _build(spec: BackboneSpec, candidate: Candidate) -> nn.Module:
         raise spec.fail(
             f'{kind} cannot be built{stage}: {_said(error)}'
         ) from error
-    return network.eval()
+    network.eval()  # mmdet's returns nothing
+    return network
 
 
 def _check_weights(spec: BackboneSpec, network: nn.Module, path: str) -> None:
