@@ -172,12 +172,14 @@ def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
             f'{shapes[0]} and {shapes[1]}'
         )
     for name, box in (('query', query_box), ('key', key_box)):
-        whole = (box[:, 2:] > box[:, :2]).all(1) & box.isfinite().all(1)
+        # A crop one pixel wide has no width in these units; that is a crop
+        # as any other, its bins lie on a line.
+        whole = (box[:, 2:] >= box[:, :2]).all(1) & box.isfinite().all(1)
         if not whole.all():
             worst = int((~whole).nonzero()[0, 0])
             raise ValueError(
-                f'expected {name} boxes (x1, y1, x2, y2) with x2 > x1 and '
-                f'y2 > y1, got {box[worst].tolist()} for sample {worst}'
+                f'expected {name} boxes (x1, y1, x2, y2) with x2 >= x1 and '
+                f'y2 >= y1, got {box[worst].tolist()} for sample {worst}'
             )
 
 

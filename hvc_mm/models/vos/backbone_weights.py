@@ -62,7 +62,7 @@ def adopt_backbone_weights(
     """
     own = {f'{prefix}{name}' for name in module.state_dict()}
     if own and own <= set(state_dict):
-        _keep(state_dict, own)
+        _keep(state_dict, own, prefix)
         print_log(f'all {len(own)} tensors of the model found', 'current')
         return
     target = getattr(module.backbone, 'primary', module.backbone)
@@ -73,7 +73,7 @@ def adopt_backbone_weights(
         raise ValueError(_mismatch(state_dict, wanted))
     for name in matched:
         state_dict[f'{prefix}{where}.{name}'] = state_dict[found + name]
-    _keep(state_dict, {f'{prefix}{where}.{name}' for name in matched})
+    _keep(state_dict, {f'{prefix}{where}.{name}' for name in matched}, prefix)
     missing = [
         name
         for name in wanted
@@ -87,9 +87,13 @@ def adopt_backbone_weights(
     )
 
 
-def _keep(state_dict: Dict[str, Tensor], names: Iterable[str]) -> None:
+def _keep(
+    state_dict: Dict[str, Tensor], names: Iterable[str], prefix: str
+) -> None:
+    # What lies outside of the prefix belongs to a parent's other modules.
     for key in set(state_dict) - set(names):
-        del state_dict[key]
+        if key.startswith(prefix):
+            del state_dict[key]
 
 
 def _some(names: List[str], most: int = 4) -> str:

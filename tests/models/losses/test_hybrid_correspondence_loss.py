@@ -280,7 +280,7 @@ def test_wrong_inputs_are_named():
         hybrid_correspondence_loss(
             query, key, there, back, query_box[:1], key_box[:1]
         )
-    with pytest.raises(ValueError, match=r'x2 > x1 .* sample 0'):
+    with pytest.raises(ValueError, match=r'x2 >= x1 .* sample 0'):
         hybrid_correspondence_loss(
             query, key, there, back, query_box, key_box.flip(1)
         )

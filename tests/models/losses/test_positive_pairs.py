@@ -113,7 +113,7 @@ def test_gives_up_on_more_candidates_than_allowed():
         ([[0.0, 0, 1]], [[0.0, 0, 1]], 0.1, r'\(1, 3\)'),
         ([[0.0, 0, 1, 1]], [[0.0, 0, 1, 1]] * 2, 0.1, r'\(2, 4\)'),
         ([0.0, 0, 1, 1], [0.0, 0, 1, 1], 0.1, r'\(4,\)'),
-        ([[0.5, 0, 0.5, 1]], [[0.0, 0, 1, 1]], 0.1, r'query .*\[0.5, 0.0'),
+        ([[0.5, 0, 0.4, 1]], [[0.0, 0, 1, 1]], 0.1, r'query .*\[0.5, 0.0'),
         ([[0.0, 0, 1, 1]], [[0.0, 1, 1, 0.5]], 0.1, r'key .*\[0.0, 1.0'),
         ([[0.0, 0, 1, math.inf]], [[0.0, 0, 1, 1]], 0.1, 'inf'),
         ([[0.0, 0, 1, 1]], [[0.0, 0, 1, math.nan]], 0.1, 'nan'),
@@ -143,3 +143,17 @@ def test_cuda_finds_the_same_pairs():
     there = find_positive_pairs(query.cuda(), key.cuda(), (16, 16), 0.2)
     for ours, theirs in zip(here.to('cuda'), there):
         assert torch.equal(ours, theirs)
+
+
+def test_crops_of_one_pixel_have_pairs_as_the_dense_mask_has():
+    """Real crops: one column, one row, and a single pixel in both views."""
+    query = torch.tensor(
+        [[0.3, 0.1, 0.3, 0.9], [0.1, 0.5, 0.9, 0.5], [0.2, 0.2, 0.2, 0.2]]
+    )
+    key = torch.tensor(
+        [[0.1, 0.1, 0.9, 0.9], [0.1, 0.5, 0.9, 0.5], [0.2, 0.2, 0.2, 0.2]]
+    )
+    mask = dense_positive_mask(query, key, (6, 6), 0.5)
+    pairs = find_positive_pairs(query, key, (6, 6), 0.5)
+    assert torch.equal(as_mask(pairs, 36), mask)
+    assert mask[0].any() and mask[1].any() and not mask[2].any()
