@@ -36,9 +36,6 @@ from hvc_mm.models.vos.codecs import MaskCodec, PartCodec
 from hvc_mm.registry import MODELS
 from hvc_mm.structures import VOSDataSample
 
-# Whole command lines, several seconds each: `make test-all`.
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).resolve().parents[2]
 # Grey levels from one id to the next.
 LEVELS = 12
@@ -161,7 +158,9 @@ def paint_joints(joints):
     return np.repeat(image[..., None], 3, axis=2)
 
 
-@pytest.fixture(scope='module', params=[False, True])
+@pytest.fixture(
+    scope='module', params=[False, pytest.param(True, marks=pytest.mark.slow)]
+)
 def sample(request, tmp_path_factory):
     """All benchmarks' samples, painted; second time round, shuffled."""
     for module in ('skimage', 'sklearn'):
@@ -459,6 +458,7 @@ def test_jhmdb(sample, run, score_of, tmp_path):
     assert 'radius=5, topk=10, temperature=0.05, context=7' in log
 
 
+@pytest.mark.parametrize('sample', [False], indirect=True)
 def test_wrong_files_stop_the_run_at_once(run, tmp_path):
     checkpoint = tmp_path / 'epoch_1.pth'
     with pytest.raises(SystemExit, match='epoch_1.pth: there is no such file'):
@@ -477,6 +477,7 @@ def test_wrong_files_stop_the_run_at_once(run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize('sample', [False], indirect=True)
 @pytest.mark.parametrize(
     'config',
     [
