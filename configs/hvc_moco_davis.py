@@ -22,7 +22,7 @@ model = dict(
                 strides=(1, 2, 1, 1),
                 out_indices=(2,),
                 init_cfg=dict(
-                    type='hvc_mm.weights.PretrainedBackbone',
+                    type='hvc_mm.PretrainedBackbone',
                     checkpoint='checkpoints/moco_v1_200ep_pretrain.pth.tar',
                     layout='moco',
                 ),

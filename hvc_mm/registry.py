@@ -23,9 +23,6 @@ LOOPS = Registry('loop', parent=root.LOOPS, scope='hvc_mm')
 MODEL_WRAPPERS = Registry(
     'model_wrapper', parent=root.MODEL_WRAPPERS, scope='hvc_mm'
 )
-WEIGHT_INITIALIZERS = Registry(
-    'weight initializer', parent=root.WEIGHT_INITIALIZERS, scope='hvc_mm'
-)
 OPTIMIZERS = Registry('optimizer', parent=root.OPTIMIZERS, scope='hvc_mm')
 OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     'optimizer wrapper constructor',
@@ -58,6 +55,12 @@ DATA_SAMPLERS = Registry(
 )
 TRANSFORMS = Registry(
     'transform', parent=root.TRANSFORMS, scope='hvc_mm', locations=_DATASETS_AT
+)
+WEIGHT_INITIALIZERS = Registry(
+    'weight initializer',
+    parent=root.WEIGHT_INITIALIZERS,
+    scope='hvc_mm',
+    locations=['hvc_mm.weights'],
 )
 METRICS = Registry(
     'metric',

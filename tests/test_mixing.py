@@ -32,7 +32,7 @@ def _small_detector(name, shared_dir, work_dir, checkpoint=None):
     # An auxiliary loss has the detector inside.
     model = cfg.model.get('model', cfg.model)
     model.backbone.init_cfg = checkpoint and dict(
-        type='hvc_mm.weights.PretrainedBackbone', checkpoint=str(checkpoint)
+        type='hvc_mm.PretrainedBackbone', checkpoint=str(checkpoint)
     )
     model.neck.out_channels = 16
     model.rpn_head.in_channels = model.rpn_head.feat_channels = 16

@@ -20,6 +20,8 @@ NAMES = {
     'VISUALIZERS': 'VOSLocalVisualizer',
     'TASK_UTILS': 'MaskCodec',
     'FUNCTIONS': 'seed_worker',
+    'WEIGHT_INITIALIZERS': 'PretrainedBackbone',
+    'INFERENCERS': 'VOSInferencer',
 }
 
 

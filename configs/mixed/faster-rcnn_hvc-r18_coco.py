@@ -17,7 +17,7 @@ model = dict(
         # statistics: those of pre-training stay.
         norm_eval=True,
         init_cfg=dict(
-            type='hvc_mm.weights.PretrainedBackbone',
+            type='hvc_mm.PretrainedBackbone',
             checkpoint='work_dirs/hvc_coco/epoch_20.pth',
         ),
     ),

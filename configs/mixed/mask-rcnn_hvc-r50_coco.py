@@ -16,7 +16,7 @@ model = dict(
         out_indices=(0, 1, 2, 3),
         norm_eval=True,
         init_cfg=dict(
-            type='hvc_mm.weights.PretrainedBackbone',
+            type='hvc_mm.PretrainedBackbone',
             checkpoint='work_dirs/hvc_r50_coco/epoch_20.pth',
         ),
     ),

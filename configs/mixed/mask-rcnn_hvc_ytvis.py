@@ -29,7 +29,7 @@ model = dict(
             strides=(1, 2, 1, 1),
             out_indices=(2,),
             init_cfg=dict(
-                type='hvc_mm.weights.PretrainedBackbone',
+                type='hvc_mm.PretrainedBackbone',
                 checkpoint='work_dirs/hvc_coco/epoch_20.pth',
             ),
         ),

@@ -128,7 +128,7 @@ def _of_resnet_file(spec: BackboneSpec) -> Candidate:
         strides=_STRIDES,
         out_indices=(stage - 1,),
         init_cfg=dict(
-            type='hvc_mm.weights.PretrainedBackbone',
+            type='hvc_mm.PretrainedBackbone',
             checkpoint=spec.weights,
             layout=spec.layout,
         ),

@@ -6,10 +6,13 @@ from mmengine.logging import print_log
 from mmengine.model import update_init_info
 from torch import nn
 
+from hvc_mm.registry import WEIGHT_INITIALIZERS
+
 from .checkpoint_file import CheckpointError
 from .conversion import convert_file
 
 
+@WEIGHT_INITIALIZERS.register_module()
 class PretrainedBackbone:
     """mmengine's ``Pretrained`` for whatever file holds the backbone.
 
@@ -23,7 +26,7 @@ class PretrainedBackbone:
 
     Example:
         >>> init_cfg = dict(
-        ...     type='hvc_mm.weights.PretrainedBackbone',
+        ...     type='hvc_mm.PretrainedBackbone',
         ...     checkpoint='work_dirs/hvc_coco/epoch_20.pth')
     """
 

@@ -484,7 +484,7 @@ def test_init_cfg_is_used_without_a_checkpoint(tmp_path):
     )
     cfg = _config(Path('.'), Path('.')).model.carrier
     cfg.backbone.init_cfg = dict(
-        type='hvc_mm.weights.PretrainedBackbone',
+        type='hvc_mm.PretrainedBackbone',
         checkpoint=str(tmp_path / 'a.pth'),
     )
     tracker = _tracker(carrier=cfg)

@@ -73,7 +73,7 @@ def test_a_class_of_mmdet():
 def test_weights_of_an_ensembles_members_are_hashed(pretrained):
     member = dict(type='HVCResNet', depth=18, out_indices=(1,))
     init = dict(
-        type='hvc_mm.weights.PretrainedBackbone', checkpoint=str(pretrained)
+        type='hvc_mm.PretrainedBackbone', checkpoint=str(pretrained)
     )
     from hvc_mm.scoreboard.backbone_spec import spec_of
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, DefaultScope
 
 from hvc_mm.models import HVCResNet
 from hvc_mm.weights import CheckpointError, PretrainedBackbone
@@ -15,22 +15,24 @@ def _checkpoint(path, depth=18, stages=2, prefix='backbone.'):
     return state
 
 
-@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine'])
+@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
 def test_from_a_config(tmp_path, scope):
-    init_default_scope(scope)
+    if scope == 'mmdet':
+        pytest.importorskip('mmdet')
     state = _checkpoint(tmp_path / 'epoch_1.pth')
     cfg = dict(
         type='hvc_mm.HVCResNet',
         depth=18,
         out_indices=(0, 1),
         init_cfg=dict(
-            type='hvc_mm.weights.PretrainedBackbone',
+            type='hvc_mm.PretrainedBackbone',
             checkpoint=str(tmp_path / 'epoch_1.pth'),
         ),
     )
-    backbone = MODELS.build(cfg)
-    assert not torch.equal(backbone.conv1.weight, state['conv1.weight'])
-    backbone.init_weights()
+    with DefaultScope.overwrite_default_scope(scope):
+        backbone = MODELS.build(cfg)
+        assert not torch.equal(backbone.conv1.weight, state['conv1.weight'])
+        backbone.init_weights()
     assert all(
         torch.equal(v, state[k]) for k, v in backbone.state_dict().items()
     )

@@ -50,8 +50,9 @@ class HVC(BaseModel):
         init_cfg: Optional[dict] = None,
     ) -> None:
         # Built here, where names without a scope are hvc_mm's: BaseModel
-        # would look in mmengine's own registry.
-        preprocessor = {'type': 'PairedViewsDataPreprocessor'}
+        # would look in mmengine's own registry. The parts that go without
+        # saying have theirs: another project's may be the config's.
+        preprocessor = {'type': 'hvc_mm.PairedViewsDataPreprocessor'}
         preprocessor.update(data_preprocessor or {})
         super().__init__(MODELS.build(preprocessor), init_cfg)
         self.backbone = MODELS.build(backbone)
@@ -59,7 +60,7 @@ class HVC(BaseModel):
         self.predictor = MODELS.build(predictor)
         self.flow_head = MODELS.build(flow_head)
         self.loss_module = MODELS.build(loss)
-        target = {'type': 'CosineMomentumTarget', **(target or {})}
+        target = {'type': 'hvc_mm.CosineMomentumTarget', **(target or {})}
         self.target = MODELS.build(target, default_args={'model': self.online})
 
     @property

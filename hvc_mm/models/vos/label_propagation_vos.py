@@ -53,9 +53,13 @@ class LabelPropagationVOS(BaseModel):
         init_cfg: Optional[dict] = None,
     ) -> None:
         # Built here, where names without a scope are hvc_mm's: BaseModel
-        # would look in mmengine's own registry.
+        # would look in mmengine's own registry. The parts that go without
+        # saying have theirs: another project's may be the config's.
         preprocessor = MODELS.build(
-            {'type': 'VOSDataPreprocessor', **(data_preprocessor or {})}
+            {
+                'type': 'hvc_mm.VOSDataPreprocessor',
+                **(data_preprocessor or {}),
+            }
         )
         super().__init__(preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
@@ -64,9 +68,11 @@ class LabelPropagationVOS(BaseModel):
         if hasattr(self.backbone, 'init_weights'):
             self.backbone.init_weights()
         self.propagator = MODELS.build(
-            {'type': 'LabelPropagator', **(propagator or {})}
+            {'type': 'hvc_mm.LabelPropagator', **(propagator or {})}
         )
-        self.codec = TASK_UTILS.build({'type': 'MaskCodec', **(codec or {})})
+        self.codec = TASK_UTILS.build(
+            {'type': 'hvc_mm.MaskCodec', **(codec or {})}
+        )
         self.feature_index = feature_index
         self._started = False
         self._register_load_state_dict_pre_hook(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.registry import DefaultScope
 
 from hvc_mm.models.losses import hybrid_correspondence_loss
 from hvc_mm.registry import MODELS
@@ -140,3 +141,20 @@ def test_state_dict_names_and_tensor_mode(model, batch):
     assert len(model(batch[0])) == 2
     with pytest.raises(ValueError, match='predict'):
         model(*batch, mode='predict')
+
+
+@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
+def test_its_own_parts_are_found_in_any_scope(scope):
+    if scope == 'mmdet':
+        pytest.importorskip('mmdet')
+    config = copy.deepcopy(CONFIG)
+    for part in ('backbone', 'projector', 'predictor', 'flow_head', 'loss'):
+        config[part]['type'] = f'hvc_mm.{config[part]["type"]}'
+    config['target'].pop('type')
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(config)
+    parts = model.data_preprocessor, model.target
+    assert [type(part).__name__ for part in parts] == [
+        'PairedViewsDataPreprocessor',
+        'CosineMomentumTarget',
+    ]

@@ -23,20 +23,24 @@ STEPS = 3
 def _model():
     projector = dict(type='ConvProjector', hidden_channels=8, out_channels=8)
     torch.manual_seed(0)
-    return MODELS.build(
-        dict(
-            type='hvc_mm.HVC',
-            backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
-            projector=dict(projector, in_channels=128),
-            predictor=dict(projector, in_channels=8),
-            flow_head=dict(
-                type='PseudoFlowHead', in_channels=8, hidden_channels=6
-            ),
-            loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
-            target=dict(total_steps=STEPS),
-            data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3),
+    return (
+        MODELS.build(
+            dict(
+                type='hvc_mm.HVC',
+                backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
+                projector=dict(projector, in_channels=128),
+                predictor=dict(projector, in_channels=8),
+                flow_head=dict(
+                    type='PseudoFlowHead', in_channels=8, hidden_channels=6
+                ),
+                loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
+                target=dict(total_steps=STEPS),
+                data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3),
+            )
         )
-    ).train().double()
+        .train()
+        .double()
+    )
 
 
 def _half(step, rank):
@@ -100,9 +104,7 @@ def test_two_processes_equal_one(tmp_path):
         torch.testing.assert_close(
             ranks[0][name], ranks[1][name], rtol=0, atol=0
         )
-        torch.testing.assert_close(
-            ranks[0][name], value, rtol=1e-6, atol=1e-9
-        )
+        torch.testing.assert_close(ranks[0][name], value, rtol=1e-6, atol=1e-9)
     moved = [n for n in expected if not torch.equal(expected[n], start[n])]
     assert 'backbone.conv1.weight' in moved
     assert 'target.module.backbone.conv1.weight' in moved

@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from mmengine.registry import DefaultScope
 
 from hvc_mm.models.vos import LabelPropagationVOS
 from hvc_mm.registry import MODELS
@@ -131,3 +132,20 @@ def test_modes():
     assert features.shape == (1, 6, 4, 6)
     with pytest.raises(ValueError, match='not trained'):
         model([torch.rand(6, 16, 24)], mode='loss')
+
+
+@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
+def test_its_own_parts_are_found_in_any_scope(scope):
+    if scope == 'mmdet':
+        pytest.importorskip('mmdet')
+    backbone = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(0,))
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(
+            dict(type='hvc_mm.LabelPropagationVOS', backbone=backbone)
+        )
+    parts = model.data_preprocessor, model.propagator, model.codec
+    assert [type(part).__name__ for part in parts] == [
+        'VOSDataPreprocessor',
+        'LabelPropagator',
+        'MaskCodec',
+    ]
