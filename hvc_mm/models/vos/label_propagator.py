@@ -12,11 +12,12 @@ from torch import Tensor
 
 from hvc_mm.registry import MODELS
 
-from .streaming_propagator import StreamingPropagator
+from .streaming_propagator import Reference, StreamingPropagator
 from .windowed import (
     Candidates,
     FeatureBank,
     LabelBank,
+    Segment,
     Tiling,
     WindowStep,
     blend,
@@ -152,24 +153,48 @@ class LabelPropagator(StreamingPropagator):
         for reference, kept in zip(self.references, self._kept):
             parts = [self._match_reference(kept, queries, exact)]
             counts = [1]
-            copies = self.context - (self.time - reference.time) + 1
             for segment, candidates in zip(segments, found):
-                own = segment.first == reference.time
-                if own and not self.repeat_reference:
-                    continue
-                if segment.first >= reference.time or copies < 1:
+                copies = self._copies(reference, segment, candidates)
+                if copies is not None:
                     parts.append(candidates)
-                    counts.append(copies if own else 1)
+                    counts.append(copies)
             weights, cells = join(parts, counts, self.topk, self.temperature)
             result[:, kept.labels.channels] = blend(
                 kept.labels.table, weights, cells
             )
         return result.t().reshape(1, -1, height, width)
 
+    def _copies(
+        self, reference: Reference, segment: Segment, found: Candidates
+    ) -> Union[int, Tensor, None]:
+        """How often the frames of a segment stand in the context of a
+        reference: one number, or one per candidate; None: not at all."""
+        since = self.time - reference.time
+        if since > self.context:
+            return 1  # The reference itself has left the ring.
+        if segment.first < reference.time:
+            return None
+        own = segment.first == reference.time
+        if not self.repeat_reference:
+            # It would be in the ring a second time, and stands apart there.
+            return None if own else 1
+        copies = self.context - since + 1
+        if not own or copies == 1:
+            return 1
+        # The frames after it are in the same segment, once each.
+        height, width = self._shape[2:]
+        frames = torch.div(
+            found.cells, height * width, rounding_mode='floor'
+        )
+        own = frames == reference.time % self.context
+        return 1 + (copies - 1) * own
+
     def _match_window(self, queries: Tensor, exact: Tensor):
         """Segments of the live frames and the best cells in each."""
         frames = self._frames_per_load(queries.device)
         cuts = [reference.time for reference in self.references]
+        if not self.repeat_reference:
+            cuts += [time + 1 for time in cuts]
         segments = segments_of(self.time, self.context, cuts, max(1, frames))
         live = min(self.time, self.context)
         area = queries.shape[0] * queries.shape[1]

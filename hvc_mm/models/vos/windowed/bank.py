@@ -14,7 +14,9 @@ __all__ = ['FeatureBank', 'LabelBank', 'Segment', 'segments_of']
 
 
 class Segment(NamedTuple):
-    """Frames that every reference treats alike, side by side in the bank.
+    """Frames that each reference either all counts or all leaves out.
+
+    They lie side by side in the bank.
 
     Attributes:
         first: Time of the oldest frame in it.
@@ -30,29 +32,30 @@ class Segment(NamedTuple):
 def segments_of(
     time: int, slots: int, cuts: Sequence[int], load: int
 ) -> List[Segment]:
-    """Split the live frames of a ring where references begin.
+    """Split the live frames of a ring where references begin to count them.
 
-    Frame ``s`` lies in slot ``s % slots``. A reference at ``t0`` counts
-    frame ``t0`` several times and none before it, so each cut ``t0`` that
-    is still live stands alone in its segment.
+    Frame ``s`` lies in slot ``s % slots``. The contexts of the references
+    are nested suffixes in time: a reference at ``t0`` counts no frame
+    before it.
 
     Args:
         time: The next frame; live are the ``slots`` ones before it.
         slots: Size of the ring.
-        cuts: Times of the references.
+        cuts: Times from which on some reference counts the frames.
         load: Slots read at a time; no segment crosses a multiple of it.
 
     Returns:
-        Segments that cover every live frame once. Without a live cut and
-        with all slots in one load it is a single one: within it, the order
-        of the frames does not matter.
+        Segments that cover every live frame once. Without a cut among the
+        live frames and with all slots in one load it is a single one:
+        within it, the order of the frames does not matter.
     """
     oldest = max(0, time - slots)
-    live = [t0 for t0 in cuts if t0 >= oldest]
+    # Where all live frames count, the reference may begin with the oldest.
+    live = [cut for cut in cuts if oldest < cut < time]
     if not live and time > oldest:
         ranges = [(oldest, 0, min(time, slots))]
     else:
-        edges = {oldest, time, *live, *(t0 + 1 for t0 in live)}
+        edges = {oldest, time, *live}
         # The newest frames may have started a further round of the ring.
         edges |= {t for t in range(oldest, time) if t % slots == 0}
         edges = sorted(edges)

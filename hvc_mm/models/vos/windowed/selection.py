@@ -5,7 +5,7 @@ n: queries, G: groups, K: kept candidates.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence, Tuple
+from typing import NamedTuple, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +39,7 @@ def best(scores: Tensor, k: int, ordered: bool = False) -> Tuple:
 
 def join(
     parts: Sequence[Candidates],
-    counts: Sequence[int],
+    counts: Sequence[Union[int, Tensor]],
     topk: int,
     temperature: float,
 ) -> Tuple[Tensor, Tensor]:
@@ -53,7 +53,8 @@ def join(
     Args:
         parts: Candidates of sets of frames, each at least the ``topk``
             best (or all) of its set.
-        counts: How often each set stands in the context, >= 1.
+        counts: Per set how often it stands in the context, >= 1, or how
+            often each candidate's frame does, ``(n, K)``.
         topk: Matches kept, copies included.
         temperature: Divides the scores before the softmax.
 
@@ -64,12 +65,13 @@ def join(
     cells = torch.cat([part.cells for part in parts], dim=1)
     copies = torch.cat(
         [
-            part.scores.new_full((part.scores.shape[1],), count)
+            torch.as_tensor(count).to(part.scores).expand_as(part.scores)
             for part, count in zip(parts, counts)
-        ]
+        ],
+        dim=1,
     )
     scores, order = best(scores, topk, ordered=True)
-    copies = copies[order]
+    copies = copies.gather(1, order)
     ahead = copies.cumsum(dim=1) - copies
     copies = (topk - ahead).clamp_(min=0).minimum(copies)
     weights = copies * ((scores - scores[:, :1]) / temperature).exp_()

@@ -21,23 +21,30 @@ def test_segments_cover_the_live_frames_once(slots, load):
 
 @pytest.mark.parametrize('time', range(1, 12))
 def test_segments_part_at_references(time):
-    """All frames of a segment stand alike to every reference."""
+    """A reference counts all frames of a segment or none."""
     slots, cuts = 4, [0, 3, 5]
     cuts = [t0 for t0 in cuts if t0 < time]
     live = {t % slots: t for t in range(max(0, time - slots), time)}
     for one in segments_of(time, slots, cuts, 100):
         frames = [live[slot] for slot in range(one.start, one.stop)]
         for t0 in cuts:
-            if t0 < min(live.values()):
-                continue
-            assert len({(t > t0) - (t < t0) for t in frames}) == 1
-            assert (one.first >= t0) == (frames[0] >= t0)
-            assert (one.first == t0) == (frames == [t0])
+            if t0 >= min(live.values()):
+                assert len({t >= t0 for t in frames}) == 1
+                assert (one.first >= t0) == (frames[0] >= t0)
+                assert (one.first == t0) == (t0 in frames)
 
 
-def test_old_references_leave_one_segment():
-    (one,) = segments_of(10, 4, [0, 5], 100)
-    assert (one.start, one.stop) == (0, 4)
+@pytest.mark.parametrize(
+    'time, cuts',
+    [(10, [0, 5]), (3, [0]), (4, [0]), (5, [1])],
+    ids=['long gone', 'young', 'full', 'the oldest'],
+)
+def test_references_cut_only_what_some_leave_out(time, cuts):
+    (one,) = segments_of(time, 4, cuts, 100)
+    assert (one.start, one.stop) == (0, min(time, 4))
+
+
+def test_no_slots_no_segments():
     assert segments_of(3, 0, [0], 1) == []
 
 

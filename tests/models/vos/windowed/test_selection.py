@@ -47,6 +47,25 @@ def test_counted_copies_equal_made_ones(counts, topk):
     assert weights.shape[1] <= topk
 
 
+def test_copies_of_single_candidates():
+    """One set whose frames stand in the context differently often."""
+    parts = [
+        Candidates(torch.rand(6, 5).double(), torch.arange(5).expand(6, 5)),
+        Candidates(torch.rand(6, 4).double(), torch.arange(5, 9).expand(6, 4)),
+    ]
+    counts = torch.tensor([3, 1, 1, 3, 1]).expand(6, 5)
+    apart = [
+        Candidates(scores, cells)
+        for part in parts
+        for scores, cells in zip(part.scores.split(1, 1), part.cells.split(1, 1))
+    ]
+    for topk in (1, 4, 7, 20):
+        expected = by_copies(apart, [3, 1, 1, 3, 1, 2, 2, 2, 2], topk, 0.1)
+        weights, cells = join(parts, [counts, 2], topk, 0.1)
+        found = torch.zeros_like(expected).scatter_add_(1, cells, weights)
+        torch.testing.assert_close(found, expected)
+
+
 def test_missing_candidates_weigh_nothing():
     part = Candidates(
         torch.tensor([[0.5, NOTHING, 0.3]]), torch.tensor([[4, 0, 2]])
