@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets.data_root import read_config
 from hvc_mm.registry import MODELS
@@ -11,6 +13,14 @@ from hvc_mm.utils import register_all_modules
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted(CONFIGS.glob('*.py'))
+# By what they build on.
+MIXED = {
+    'faster-rcnn_hvc-loss_coco': 'mmdet',
+    'faster-rcnn_hvc-r18_coco': 'mmdet',
+    'mask-rcnn_hvc-r50_coco': 'mmdet',
+    'mask-rcnn_hvc_ytvis': 'mmtrack',
+    'torchvision-r50_davis': 'hvc_mm',
+}
 RECIPES = [p for p in LEAVES if 'train_cfg' in Config.fromfile(p)]
 
 
@@ -26,6 +36,25 @@ def test_builds_its_model(path):
     for member in backbone.get('members', []):
         member.pop('init_cfg', None)  # a file that only users have
     model = MODELS.build(cfg.model)
+    assert sum(p.numel() for p in model.parameters()) > 1e6
+
+
+def test_every_mixed_config_is_tried():
+    found = {path.stem for path in (CONFIGS / 'mixed').glob('*.py')}
+    assert found == set(MIXED)
+
+
+@pytest.mark.parametrize('name', MIXED)
+def test_mixed_builds_its_model_in_its_own_scope(name):
+    scope = MIXED[name]
+    pytest.importorskip(scope)
+    cfg = read_config(
+        CONFIGS / 'mixed' / f'{name}.py', {'data_root': '/elsewhere'}
+    )
+    assert cfg.default_scope == scope
+    assert "'data/" not in cfg.pretty_text
+    with DefaultScope.overwrite_default_scope(scope):
+        model = ROOT_MODELS.build(cfg.model)
     assert sum(p.numel() for p in model.parameters()) > 1e6
 
 
