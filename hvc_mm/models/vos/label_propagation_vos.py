@@ -128,7 +128,7 @@ class LabelPropagationVOS(BaseModel):
             backbone = self._folded.of(backbone)
         features: List[Tensor] = []
         for _, frames in groupby(inputs, key=lambda frame: frame.shape):
-            maps = backbone(torch.stack(list(frames)))
+            maps = backbone(_joined(list(frames)))
             batch = unit_features(maps, self.feature_index)
             features += batch.split(1)
         return features
@@ -169,3 +169,11 @@ class LabelPropagationVOS(BaseModel):
         self._started = False
         self.propagator.reset()
         self.codec.reset()
+
+
+def _joined(frames: List[Tensor]) -> Tensor:
+    """Stack frames ``(3, H, W)`` to ``(N, 3, H, W)``, in their own memory
+    format, which ``torch.stack`` alone would lose."""
+    if frames[0].stride(0) != 1:
+        return torch.stack(frames)
+    return torch.stack([f.movedim(0, -1) for f in frames]).movedim(-1, 1)

@@ -183,9 +183,7 @@ class LabelPropagator(StreamingPropagator):
             return 1
         # The frames after it are in the same segment, once each.
         height, width = self._shape[2:]
-        frames = torch.div(
-            found.cells, height * width, rounding_mode='floor'
-        )
+        frames = torch.div(found.cells, height * width, rounding_mode='floor')
         own = frames == reference.time % self.context
         return 1 + (copies - 1) * own
 

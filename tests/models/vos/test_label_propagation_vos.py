@@ -149,3 +149,24 @@ def test_its_own_parts_are_found_in_any_scope(scope):
         'LabelPropagator',
         'MaskCodec',
     ]
+
+
+@pytest.mark.parametrize('channels_last', [True, False])
+def test_the_backbone_gets_the_preprocessors_memory_format(channels_last):
+    model = LabelPropagationVOS(
+        backbone=dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(0,)),
+        data_preprocessor=dict(channels_last=channels_last),
+    ).eval()
+    seen = []
+    model.backbone.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0])
+    )
+    frames = torch.randint(0, 256, (2, 3, 16, 24), dtype=torch.uint8)
+    data = model.data_preprocessor(dict(inputs=list(frames)))
+    with torch.no_grad():
+        model.extract_feat(data['inputs'])
+    (batch,) = seen
+    assert torch.equal(batch, torch.stack(data['inputs']))
+    last = batch.is_contiguous(memory_format=torch.channels_last)
+    assert last is channels_last
+    assert batch.is_contiguous() is not channels_last

@@ -7,7 +7,7 @@ of reach, and nearly all of a tile's columns are in each other's reach.
 
 h w: grid, R: reach, H: query rows, X: query columns, V: key rows in reach
 of the tile, U: key columns in reach, J: query rows stored per key row,
-W: key rows considered per query row.
+D: most key cells that a query of the tile can match.
 """
 
 from __future__ import annotations
@@ -45,11 +45,6 @@ class RowBand(NamedTuple):
             first stored score belongs to.
         bases: The same as a tensor, ``(V,)``.
         spans: Per key row, which of its J stored query rows to compute.
-        window: Per query row its W key rows, counted from ``first_key``,
-            ``(H, W)``.
-        slot: Where in those key rows' J the query row is stored,
-            ``(H, W)``.
-        apart: Row distance of the two, ``(H, W)``.
     """
 
     top: int
@@ -60,9 +55,6 @@ class RowBand(NamedTuple):
     base: List[int]
     bases: Tensor
     spans: List[range]
-    window: Tensor
-    slot: Tensor
-    apart: Tensor
 
 
 class Tile(NamedTuple):
@@ -74,8 +66,10 @@ class Tile(NamedTuple):
         right: One past the last.
         first_key: First key column in reach.
         last_key: One past the last.
-        outside: ``(H * X, W * U)`` bool, True where a key is at the radius
-            or beyond; None without a radius.
+        near: Per query the key cells within the radius, as places in the
+            scores ``(V, U, J, X)`` of one frame, ``(H * X, D)``.
+        missing: Where a query has fewer than D, ``(H * X, D)`` bool; None
+            where all have D.
     """
 
     band: RowBand
@@ -83,7 +77,8 @@ class Tile(NamedTuple):
     right: int
     first_key: int
     last_key: int
-    outside: Optional[Tensor]
+    near: Tensor
+    missing: Optional[Tensor]
 
 
 class Tiling:
@@ -120,7 +115,7 @@ class Tiling:
             self._band(height * i // rows, height * (i + 1) // rows)
             for i in range(rows)
         ]
-        self._discs = {}
+        self._near = {}
 
     def __iter__(self) -> Iterator[Tile]:
         """Tiles that cover the grid; the last column of tiles may overlap
@@ -160,13 +155,6 @@ class Tiling:
             high = min(key + reach + 1 - top, rows) - start
             high = min(stored, low - (low - high) // step * step)
             spans.append(range(low, high))
-        # Every query row looks at equally many key rows; at the border some
-        # of them are out of reach, which the disc tells.
-        across = min(2 * reach + 1, len(keys))
-        queries = torch.arange(top, bottom)
-        window = (queries - reach).clamp(first_key, last_key - across)
-        window = window[:, None] + torch.arange(across)
-        slot = queries[:, None] - top - base[window - first_key]
         return RowBand(
             top,
             bottom,
@@ -176,29 +164,37 @@ class Tiling:
             base.tolist(),
             base.to(self._device),
             spans,
-            (window - first_key).to(self._device),
-            # Out of reach means not stored: any place will do.
-            slot.clamp(0, stored - 1).to(self._device),
-            (window - queries[:, None]).to(self._device),
         )
 
     def _tile(self, band: RowBand, left: int, right: int) -> Tile:
         first_key = max(0, left - self.reach)
         last_key = min(self.width, right + self.reach)
-        outside = None
-        if self._limit is not None:
-            shape = (band.top, left - first_key, last_key - first_key)
-            if shape not in self._discs:
-                self._discs[shape] = self._outside(band, *shape[1:])
-            outside = self._discs[shape]
-        return Tile(band, left, right, first_key, last_key, outside)
+        shape = (band.top, left - first_key, last_key - first_key)
+        if shape not in self._near:
+            self._near[shape] = self._within_radius(band, *shape[1:])
+        return Tile(band, left, right, first_key, last_key, *self._near[shape])
 
-    def _outside(self, band: RowBand, left: int, across: int) -> Tensor:
-        keys = torch.arange(across, device=self._device)
-        queries = torch.arange(self.columns, device=self._device) + left
-        dx = (keys - queries[:, None]) ** 2  # (X, U)
-        dy = band.apart**2  # (H, W)
-        squared = dy[:, None, :, None] + dx[:, None]
-        rows, columns, window, across = squared.shape
-        far = squared >= self._limit
-        return far.view(rows * columns, window * across)
+    def _within_radius(self, band: RowBand, left: int, across: int):
+        """``near`` and ``missing`` of tiles that have ``left`` key columns
+        before their first query and ``across`` in all."""
+        y = torch.arange(band.bottom - band.top)[:, None, None, None]
+        x = torch.arange(self.columns)[:, None, None]
+        v = torch.arange(band.last_key - band.first_key)[:, None]
+        u = torch.arange(across)
+        slot = y - band.bases.cpu()[:, None]
+        near = ((v * across + u) * band.stored + slot) * self.columns + x
+        near = near.flatten(0, 1).flatten(1)  # (H * X, V * U)
+        if self._limit is None:
+            return near.to(self._device), None
+        dy = y + band.top - v - band.first_key
+        dx = x + left - u
+        inside = dy**2 + dx**2 < self._limit
+        inside = inside.flatten(0, 1).flatten(1)
+        most = int(inside.sum(dim=1).max())
+        # Those inside first, in their order.
+        missing, order = (~inside).byte().sort(dim=1, stable=True)
+        missing = missing[:, :most].bool()
+        near = near.gather(1, order[:, :most]).masked_fill_(missing, 0)
+        if not missing.any():
+            return near.to(self._device), None
+        return near.to(self._device), missing.to(self._device)

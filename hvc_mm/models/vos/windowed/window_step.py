@@ -1,6 +1,6 @@
 """Matches of a frame in the latest frames, within the radius.
 
-h w: grid, L: frames, C: feature channels, K: kept cells; H X V U J W as in
+h w: grid, L: frames, C: feature channels, K: kept cells; H X V U J D as in
 ``tiling``.
 """
 
@@ -24,8 +24,8 @@ class WindowStep:
     The scores of a tile are ``(V, U, L, J * X)``. Their maximum over the
     frames of a segment is one number per key cell; each of the ``topk``
     best matches lies in one of the ``topk`` key cells whose maximum is
-    best, so only those cells' frames are searched. Which keys lie outside
-    the disc does not depend on the frame: only the maxima are masked.
+    best, so only those cells' frames are searched. Which cells are near
+    does not depend on the frame: only the maxima are picked by it.
 
     Args:
         tiling: The grid's tiles.
@@ -152,32 +152,28 @@ class WindowStep:
         self, tile: Tile, scores: Tensor, peak: Tensor, segment: Segment
     ) -> Candidates:
         """Candidates ``(H * X, K)`` of one segment."""
-        band = tile.band
-        rows, columns = band.bottom - band.top, tile.right - tile.left
         _, across, frames, stored = scores.shape
-        # (H, W, U, X) -> (H * X, W * U)
-        groups = peak.view(len(peak), across, band.stored, columns)
-        groups = groups[band.window, :, band.slot].permute(0, 3, 1, 2)
-        groups = groups.reshape(rows * columns, -1)
-        if tile.outside is not None:
-            groups.masked_fill_(tile.outside, float('-inf'))
+        # Maxima (V, U, J * X) -> (H * X, D).
+        near = tile.near
+        groups = peak.view(-1).index_select(0, near.flatten())
+        groups = groups.view(near.shape)
+        if tile.missing is not None:
+            groups.masked_fill_(tile.missing, float('-inf'))
         top, group = best(groups, self.topk)
-        # The groups' places: key row v, key column u, and where the query
-        # stands among the stored ones of that key row.
-        query = torch.arange(rows * columns, device=group.device)[:, None]
-        row, u = group // across, group % across
-        v = band.window[query // columns, row]
-        place = band.slot[query // columns, row] * columns + query % columns
-        first = ((v * across + u) * frames + segment.start) * stored + place
+        place = near.gather(1, group)
+        # A key cell's frames are ``stored`` apart.
+        key = torch.div(place, stored, rounding_mode='floor')
+        first = place + (key * (frames - 1) + segment.start) * stored
         count = segment.stop - segment.start
         members = torch.arange(count, device=group.device) * stored
         kept = scores.view(-1)[first[..., None] + members]
-        # Groups outside the disc come up where fewer than k are inside.
+        # Where fewer than k cells are near, others come up.
         kept.masked_fill_(top[..., None] == float('-inf'), float('-inf'))
         score, index = best(widen(kept).flatten(1), self.topk)
-        row = index // count
-        v, u = v.gather(1, row) + band.first_key, u.gather(1, row)
         frame = index % count + segment.start
-        area = self.tiling.height * self.tiling.width
-        cell = v * self.tiling.width + u + tile.first_key
+        key = key.gather(1, torch.div(index, count, rounding_mode='floor'))
+        v = torch.div(key, across, rounding_mode='floor')
+        u = key - v * across
+        width, area = self.tiling.width, self.tiling.height * self.tiling.width
+        cell = (v + tile.band.first_key) * width + u + tile.first_key
         return Candidates(score, frame * area + cell)

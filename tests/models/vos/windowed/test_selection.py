@@ -57,7 +57,9 @@ def test_copies_of_single_candidates():
     apart = [
         Candidates(scores, cells)
         for part in parts
-        for scores, cells in zip(part.scores.split(1, 1), part.cells.split(1, 1))
+        for scores, cells in zip(
+            part.scores.split(1, 1), part.cells.split(1, 1)
+        )
     ]
     for topk in (1, 4, 7, 20):
         expected = by_copies(apart, [3, 1, 1, 3, 1, 2, 2, 2, 2], topk, 0.1)

@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,7 +21,8 @@ def test_reach(radius, reach):
 def test_no_limit_is_infinite():
     assert reach_of(math.inf, 5, 4) == 4
     (tile,) = Tiling(2, 2, math.inf, 4, 10**9, CPU)
-    assert tile.outside is None
+    assert tile.missing is None
+    assert tile.near.shape == (4, 4)
 
 
 CASES = [
@@ -44,26 +46,29 @@ def test_every_pair_within_the_disc_is_looked_at(
     done = set()
     for tile in Tiling(height, width, radius, columns, budget, CPU):
         band = tile.band
-        across = tile.last_key - tile.first_key
-        outside = tile.outside
-        if outside is None:
-            wide = band.window.shape[1] * across
-            outside = torch.zeros(
-                (band.bottom - band.top) * (tile.right - tile.left), wide
-            ).bool()
+        sizes = (
+            tile.last_key - tile.first_key,
+            band.stored,
+            tile.right - tile.left,
+        )
+        missing = tile.missing
+        if missing is None:
+            missing = torch.zeros_like(tile.near).bool()
+        assert not missing.all(dim=0).any(), 'wider than any query needs'
         query = 0
         for y in range(band.top, band.bottom):
             for x in range(tile.left, tile.right):
                 keys = set()
-                for i, far in enumerate(outside[query].tolist()):
-                    row = int(band.window[y - band.top, i // across])
-                    slot = int(band.slot[y - band.top, i // across])
-                    v, u = band.first_key + row, tile.first_key + i % across
-                    assert 0 <= v < height and 0 <= u < width
-                    if not far:
-                        assert slot in band.spans[row], 'not computed'
-                        assert band.base[row] + slot == y - band.top
-                        keys.add((v, u))
+                places = tile.near[query][~missing[query]]
+                for place in places.tolist():
+                    v, u, slot, column = np.unravel_index(
+                        place, (band.last_key - band.first_key, *sizes)
+                    )
+                    assert slot in band.spans[v], 'not computed'
+                    assert band.base[v] + slot == y - band.top
+                    assert column == x - tile.left
+                    keys.add((band.first_key + v, tile.first_key + u))
+                assert len(keys) == len(places), 'listed twice'
                 near = {
                     (v, u)
                     for v in range(height)
