@@ -18,7 +18,7 @@ PACKAGE = 'hvc_mm'
 # What goes into `hvc_mm/.mim` of the installed package, where `mim` looks for
 # it.
 MIM_REQUIRED = ('configs', 'tools', 'requirements')
-MIM_OPTIONAL = ('model-index.yml', 'dataset-index.yml')
+MIM_OPTIONAL = ('model-index.yml',)
 
 INSTALL_REQUIRES = [
     'mmengine>=0.10.0,<1.0.0',
@@ -174,6 +174,14 @@ setup(
     'segmentation for OpenMMLab',
     long_description=readme(),
     long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    classifiers=[
+        'Development Status :: 4 - Beta',
+        'Intended Audience :: Science/Research',
+        'Operating System :: POSIX :: Linux',
+        'Programming Language :: Python :: 3',
+        'Topic :: Scientific/Engineering :: Artificial Intelligence',
+    ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     python_requires='>=3.8',
     install_requires=INSTALL_REQUIRES,

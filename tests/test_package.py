@@ -15,6 +15,15 @@ import hvc_mm
 
 PARTS = ('hvc_mm', 'configs', 'tools', 'requirements')
 FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'Makefile')
+# What a source archive holds beside what it builds.
+DOCUMENTS = (
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'CITATION.cff',
+    'CONTRIBUTING.md',
+)
+BESIDE = ('docs', 'tests')
 
 
 def test_one_version(root_dir):
@@ -65,10 +74,10 @@ def test_registering_all_needs_no_neighbour(root_dir):
 def source(root_dir, tmp_path_factory):
     """A copy of what the package is built from: builds leave things."""
     copy = tmp_path_factory.mktemp('source')
-    unwanted = shutil.ignore_patterns('__pycache__', '.mim', '*.so')
-    for name in PARTS:
+    unwanted = shutil.ignore_patterns('__pycache__', '.mim', '*.so', '_build')
+    for name in PARTS + BESIDE:
         shutil.copytree(root_dir / name, copy / name, ignore=unwanted)
-    for name in FILES:
+    for name in FILES + DOCUMENTS:
         shutil.copy(root_dir / name, copy / name)
     (copy / 'model-index.yml').write_text('Import: []\n')
     return copy
@@ -141,7 +150,9 @@ def test_a_wheel_asks_for_no_build_of_torch_or_mmcv(build):
     assert any('mmengine' in line for line in required)
     for name in ('torch', 'mmcv', 'mmdet', 'mmtrack'):
         assert not any(name in line for line in required), required
-    assert 'mmtrack' not in text.split('\n\n')[0]
+    header = text.split('\n\n')[0]
+    assert 'mmtrack' not in header
+    assert 'License: Apache-2.0' in header
 
 
 def test_an_editable_install_links_mim(build, source):
@@ -163,6 +174,12 @@ def test_a_source_archive_builds_the_same_wheel(build, source, tmp_path):
     archive.unlink()
     assert not any('.mim' in name for name in names)
     assert tracked(source) <= set(names)
+    beside = [path for part in BESIDE for path in (source / part).rglob('*')]
+    assert {*FILES, *DOCUMENTS} | {
+        path.relative_to(source).as_posix()
+        for path in beside
+        if path.is_file()
+    } <= set(names)
     (unpacked,) = (tmp_path / 'unpacked').iterdir()
     with zipfile.ZipFile(build('build_wheel', unpacked)) as wheel:
         inside = set(wheel.namelist())
