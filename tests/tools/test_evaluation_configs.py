@@ -324,6 +324,8 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
     from hvc_mm.weights import sha256_of
 
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
+    # Loaded, not only named.
+    assert f'HVCResNet: 258 tensors from {moco} (moco, ' in log
 
 
 def read_zip(path, root):

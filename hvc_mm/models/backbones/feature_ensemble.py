@@ -9,7 +9,7 @@ from typing import Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleList
 from torch import Tensor, nn
 
 from hvc_mm.registry import MODELS
@@ -54,7 +54,8 @@ class FeatureEnsemble(BaseModule):
                 f'FeatureEnsemble: {len(members)} members, {len(weights)} '
                 f'weights and {len(index)} entries of feature_index'
             )
-        self.members = nn.ModuleList(MODELS.build(cfg) for cfg in members)
+        # mmengine's: in torch's own list no member's init_cfg is found.
+        self.members = ModuleList(MODELS.build(cfg) for cfg in members)
         self.weights = weights
         self.feature_index = list(index)
 

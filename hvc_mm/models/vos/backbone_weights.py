@@ -49,7 +49,8 @@ def adopt_backbone_weights(
     """Rename a checkpoint's tensors to where a model keeps its backbone.
 
     A pre-hook of ``load_state_dict``. It reports how many tensors matched;
-    a state dict that already has the model's own names passes through.
+    a state dict that already has the model's own names passes through. What
+    else the model has (an ensemble's other members) stays as it is.
 
     Args:
         module: A model with a ``backbone``; a backbone with a ``primary``
@@ -58,7 +59,8 @@ def adopt_backbone_weights(
         prefix: The model's own prefix in ``state_dict``.
 
     Raises:
-        ValueError: When no tensor matches.
+        ValueError: When no tensor matches, or one that the backbone needs is
+            missing: random ones in its place would give some score, too.
     """
     own = {f'{prefix}{name}' for name in module.state_dict()}
     if own and own <= set(state_dict):
@@ -71,18 +73,28 @@ def adopt_backbone_weights(
     found, matched = find_prefix(state_dict, wanted)
     if found is None:
         raise ValueError(_mismatch(state_dict, wanted))
-    for name in matched:
-        state_dict[f'{prefix}{where}.{name}'] = state_dict[found + name]
-    _keep(state_dict, {f'{prefix}{where}.{name}' for name in matched}, prefix)
     missing = [
         name
         for name in wanted
         if name not in matched and not name.endswith('num_batches_tracked')
     ]
+    if missing:
+        raise ValueError(
+            f'the checkpoint lacks {len(missing)} of the {len(wanted)} '
+            f'tensors of {where} ({type(target).__name__}), or has them in '
+            f'another shape, under {found!r}: {_some(missing)}. Is it '
+            'another architecture, or does the backbone build more stages '
+            'than the file has?'
+        )
+    for name in matched:
+        state_dict[f'{prefix}{where}.{name}'] = state_dict[found + name]
+    _keep(state_dict, {f'{prefix}{where}.{name}' for name in matched}, prefix)
+    for name, tensor in module.state_dict().items():
+        if not name.startswith(f'{where}.'):
+            state_dict[prefix + name] = tensor
     print_log(
         f'{len(matched)} of {len(wanted)} tensors of {where} found in the '
-        f'checkpoint under {found!r}'
-        + (f'; missing: {_some(missing)}' if missing else ''),
+        f'checkpoint under {found!r}',
         logger='current',
     )
 

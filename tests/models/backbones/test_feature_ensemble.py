@@ -4,7 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.models.backbones import FeatureEnsemble
+from hvc_mm.registry import MODELS
+from hvc_mm.weights import CheckpointError
 
 R18 = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(1,))
 R50 = dict(type='hvc_mm.HVCResNet', depth=50, out_indices=(0, 1))
@@ -33,3 +36,28 @@ def test_refuses_members_that_do_not_fit():
     ensemble = FeatureEnsemble([R18, dict(R18, out_indices=(0,))])
     with pytest.raises(ValueError, match='grids'):
         ensemble(torch.zeros(1, 3, 32, 32))
+
+
+def test_members_start_from_the_files_that_their_configs_name(tmp_path):
+    torch.manual_seed(0)
+    path = str(tmp_path / 'r18.pth')
+    own = MODELS.build(R18).state_dict()
+    torch.save(own, path)
+    named = dict(
+        R18, init_cfg=dict(type='hvc_mm.PretrainedBackbone', checkpoint=path)
+    )
+    ensemble = FeatureEnsemble([R18, named])
+    ensemble.init_weights()
+    first, second = (m.state_dict() for m in ensemble.members)
+    assert all(torch.equal(second[name], own[name]) for name in own)
+    assert not torch.equal(first['conv1.weight'], own['conv1.weight'])
+
+
+def test_a_members_missing_file_stops_the_run():
+    missing = dict(type='hvc_mm.PretrainedBackbone', checkpoint='no/moco.tar')
+    ensemble = dict(
+        type='hvc_mm.FeatureEnsemble',
+        members=[R18, dict(R50, out_indices=(1,), init_cfg=missing)],
+    )
+    with pytest.raises(CheckpointError, match='no/moco.tar: there is no such'):
+        LabelPropagationVOS(ensemble)

@@ -61,7 +61,8 @@ def test_own_checkpoint_and_first_member_of_an_ensemble():
     second = {
         n: t.clone() for n, t in model.backbone.members[1].state_dict().items()
     }
-    model.load_state_dict(source, strict=False)
+    # Strict: what isn't meant for it isn't missed.
+    model.load_state_dict(source)
     assert _loaded_equals(model.backbone.members[0], source)
     assert _loaded_equals(model.backbone.members[1], second)
     other = LabelPropagationVOS(ensemble)
@@ -83,8 +84,22 @@ def test_reports_how_many_matched(monkeypatch):
     monkeypatch.setattr(
         backbone_weights, 'print_log', lambda text, *_, **__: said.append(text)
     )
-    source = _source()
-    del source['layer2.0.conv1.weight']
-    LabelPropagationVOS(R18).load_state_dict(source, strict=False)
-    assert '89 of 90 tensors' in said[0]
-    assert 'missing: layer2.0.conv1.weight' in said[0]
+    LabelPropagationVOS(R18).load_state_dict(_source())
+    assert said == [
+        "90 of 90 tensors of backbone found in the checkpoint under ''"
+    ]
+
+
+@pytest.mark.parametrize('depth', [18, 50])
+def test_refuses_to_leave_a_part_at_random(depth):
+    source = HVCResNet(depth).state_dict()
+    if depth == 18:
+        del source['layer2.0.conv1.weight']
+    model = LabelPropagationVOS(R18)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    number = {18: '1 of the 90', 50: r'\d+ of the 90'}[depth]
+    with pytest.raises(ValueError, match=f'lacks {number} tensors') as error:
+        # As mmengine loads a checkpoint for a test.
+        model.load_state_dict(source, strict=False)
+    assert 'layer' in str(error.value)
+    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
