@@ -7,6 +7,7 @@ model = dict(
         mean=[0.4914 * 255, 0.4822 * 255, 0.4465 * 255],
         std=[0.2023 * 255, 0.1994 * 255, 0.2010 * 255],
         bgr_to_rgb=True,
+        channels_last=True,
     ),
     backbone=dict(
         type='HVCResNet', depth=18, strides=(1, 2, 1, 1), out_indices=(3,)

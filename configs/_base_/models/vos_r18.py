@@ -7,6 +7,7 @@ model = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
+        channels_last=True,
     ),
     backbone=dict(
         type='HVCResNet', depth=18, strides=(1, 2, 1, 1), out_indices=(2,)

@@ -34,7 +34,8 @@ class HVC(BaseModel):
         flow_head: Config of the pseudo-flow head.
         loss: Config of the hybrid loss.
         target: Config of an averaged model, without ``model``.
-        data_preprocessor: Config of the preprocessor.
+        data_preprocessor: Config of the preprocessor; with its
+            ``channels_last`` the weights are kept in that format, too.
         init_cfg: mmengine's.
     """
 
@@ -62,6 +63,10 @@ class HVC(BaseModel):
         self.loss_module = MODELS.build(loss)
         target = {'type': 'hvc_mm.CosineMomentumTarget', **(target or {})}
         self.target = MODELS.build(target, default_args={'model': self.online})
+        if getattr(self.data_preprocessor, 'channels_last', False):
+            # Else a GPU would bring the weights to the images' format in
+            # every convolution, and the gradients back.
+            self.to(memory_format=torch.channels_last)
 
     @property
     def online(self) -> nn.ModuleDict:

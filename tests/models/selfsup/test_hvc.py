@@ -158,3 +158,38 @@ def test_its_own_parts_are_found_in_any_scope(scope):
         'PairedViewsDataPreprocessor',
         'CosineMomentumTarget',
     ]
+
+
+def test_channels_last_changes_the_memory_format_alone(batch):
+    def build(channels_last):
+        config = copy.deepcopy(CONFIG)
+        config['data_preprocessor']['channels_last'] = channels_last
+        torch.manual_seed(0)
+        return MODELS.build(config).train()
+
+    def weights_last(model):
+        # Where a map's height is 1 the formats do not differ.
+        wide = [p for p in model.parameters() if p.dim() == 4]
+        wide = [p for p in wide if p.shape[-1] > 1 and p.shape[1] > 1]
+        layout = torch.channels_last
+        return {p.is_contiguous(memory_format=layout) for p in wide}
+
+    plain, last = build(False), build(True)
+    assert weights_last(plain) == {False} and weights_last(last) == {True}
+    views, samples = batch
+    found = []
+    for model in (plain, last):
+        data = dict(inputs=views, data_samples=samples)
+        inputs = model.data_preprocessor(data, True)['inputs']
+        losses = model(inputs, samples, mode='loss')
+        sum(losses.values()).backward()
+        found.append((losses, model.backbone.conv1.weight.grad))
+    (losses, gradient), (others, other) = found
+    for name in losses:
+        torch.testing.assert_close(losses[name], others[name])
+    scale = gradient.abs().max()
+    assert scale > 0
+    assert (gradient - other).abs().max() < 1e-4 * scale
+    last.load_state_dict(plain.state_dict())
+    last.init_weights()
+    assert weights_last(last) == {True}
