@@ -15,7 +15,7 @@ import os
 import platform
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, Mapping, Optional
+from typing import Callable, Dict, Iterator, Mapping, Optional, Tuple
 
 import torch
 
@@ -102,6 +102,35 @@ def peak_memory(
         return (_resident('VmHWM') - before) / 2**20
     except OSError:
         return None
+
+
+def peaks_and_times(
+    runs: Mapping[str, Callable[[], object]],
+    repeats: int = 3,
+    device: str = 'cpu',
+) -> Tuple[Dict[str, Optional[float]], Dict[str, float]]:
+    """Peak memory and best time of several functions.
+
+    The round that measures memory counts as the first one of ``repeats``.
+
+    Args:
+        runs: Functions by name.
+        repeats: Rounds, at least 1.
+        device: Whose work is measured.
+
+    Returns:
+        :func:`peak_memory` and :func:`best_times` by name.
+    """
+    first: Dict[str, float] = {}
+
+    def once(name: str) -> None:
+        first[name] = timed(runs[name], device)
+
+    peaks = {
+        name: peak_memory(lambda n=name: once(n), device) for name in runs
+    }
+    later = best_times(runs, repeats - 1, device, warm_up=False)
+    return peaks, {name: min(first[name], later[name]) for name in runs}
 
 
 def _resident(field: str) -> int:

@@ -12,25 +12,28 @@ from rich.table import Table
 
 @dataclasses.dataclass
 class Mark:
-    """A figure that must not fall behind its bound.
+    """A figure of the final line; with a bound it must not fall behind it.
 
     Attributes:
         name: Short name for the final line.
         value: What was measured; None where the machine can't tell.
-        bound: What is asked for.
+        bound: What is asked for; None: nothing, for this setting.
         at_most: The value must not exceed the bound (memory) rather than
             reach it (speed).
+        form: How numbers are shown; ``'x{:.1f}'``, or with ``at_most``
+            ``'{:.3f}'``, by default.
     """
 
     name: str
     value: Optional[float]
-    bound: float
+    bound: Optional[float] = None
     at_most: bool = False
+    form: str = ''
 
     @property
     def missed(self) -> bool:
         """Whether the figure is known and on the wrong side, or no number."""
-        if self.value is None:
+        if self.value is None or self.bound is None:
             return False
         if self.at_most:
             return not self.value <= self.bound
@@ -38,6 +41,8 @@ class Mark:
 
     def __str__(self) -> str:
         value = 'n/a' if self.value is None else self._number(self.value)
+        if self.bound is None:
+            return f'{self.name} {value}'
         sign = '<=' if self.at_most else '>='
         state = ' MISSED' if self.missed else ''
         return (
@@ -45,7 +50,8 @@ class Mark:
         )
 
     def _number(self, value: float) -> str:
-        return f'{value:.3f}' if self.at_most else f'x{value:.1f}'
+        form = self.form or ('{:.3f}' if self.at_most else 'x{:.1f}')
+        return form.format(value)
 
 
 @dataclasses.dataclass

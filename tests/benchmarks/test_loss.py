@@ -38,21 +38,34 @@ def test_crops_overlap_as_the_recipe_says():
     assert 0.12 < (pairs.count == 0).float().mean() < 0.17
 
 
-@pytest.mark.parametrize('radius, marks', [(0.1, 4), (0.2, 0)])
-def test_marks_are_for_the_recipe(radius, marks, monkeypatch):
+@pytest.mark.parametrize(
+    'samples, radius, bounds',
+    [
+        (8, 0.1, [28, 1 / 12, None, None]),
+        (2, 0.1, [None] * 4),
+        (8, 0.2, [None] * 4),
+    ],
+)
+def test_marks_are_for_the_recipe(samples, radius, bounds, monkeypatch):
     monkeypatch.setattr(loss, 'peak_flops', lambda device: 1e9)
     parser = argparse.ArgumentParser()
     loss.add_arguments(parser)
     args = parser.parse_args(
-        ['--samples', '2', '--whole-samples', '2', '--radius', str(radius)]
+        [f'--samples={samples}', '--whole-samples=2', f'--radius={radius}']
     )
     vars(args).update(device='cpu', quick=True, repeats=1)
     report = loss.run(args)
     assert [row['what'] for row in report.rows] == [
-        'pair term N=2',
+        f'pair term N={samples}',
         'whole loss N=2',
     ]
-    assert len(report.marks) == marks
+    assert [mark.bound for mark in report.marks] == bounds
     for row in report.rows:
         assert row['largest difference'] < 1e-3
         assert row['time ratio'] == row['dense s'] / row['ours s']
+
+
+def test_the_whole_loss_is_judged_at_32():
+    row = {'what': '', 'time ratio': 3.2, 'memory share': 0.3}
+    speed, memory = loss._marks(row, True, 3.3, 0.36)
+    assert speed.missed and memory.at_most and not memory.missed

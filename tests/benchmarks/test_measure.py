@@ -10,6 +10,7 @@ from hvc_mm.benchmarks.measure import (
     environment,
     peak_flops,
     peak_memory,
+    peaks_and_times,
     single_thread,
     timed,
 )
@@ -56,6 +57,22 @@ def test_peak_memory_sees_what_was_freed_again():
     assert 90 <= peak <= 110
     # An earlier peak is forgotten.
     assert peak_memory(lambda: torch.ones(4, 1024, 1024)) <= 25
+
+
+def test_peaks_and_times_measures_memory_in_the_first_round():
+    lengths = iter([0.3, 0.05, 0.2])
+    kept = []
+
+    def work():
+        kept.append(torch.ones(8 if not kept else 16, 1024, 1024))
+        busy(next(lengths))
+
+    peaks, seconds = peaks_and_times({'work': work}, repeats=3)
+    assert len(kept) == 3 and next(lengths, None) is None
+    assert 0.05 <= seconds['work'] < 0.2
+    assert peaks['work'] is None or 30 <= peaks['work'] <= 45
+    peaks, seconds = peaks_and_times({'one': lambda: busy(0.02)}, repeats=1)
+    assert 0.02 <= seconds['one'] < 0.1
 
 
 def test_peak_memory_is_none_where_it_cannot_be_reset(monkeypatch, tmp_path):

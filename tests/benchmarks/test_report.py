@@ -30,6 +30,15 @@ def test_a_mark_is_missed_on_the_wrong_side(value, bound, at_most, missed):
     assert Report('all', marks=[Mark('x', 2, 1), mark]).missed is missed
 
 
+def test_a_figure_without_a_bound_is_shown_alone():
+    for value in (3.0, math.nan, None):
+        assert not Mark('it', value).missed
+    assert str(Mark('it', 3.0)) == 'it x3.0'
+    assert str(Mark('it', 262.6, form='{:.0f}')) == 'it 263'
+    mark = Mark('it', 0.009, 0.008, True, '{:.4f} s')
+    assert str(mark) == 'it 0.0090 s (<= 0.0080 s) MISSED'
+
+
 def test_verdict_is_one_line():
     report = Report(
         'all',

@@ -21,7 +21,8 @@ def test_in_fp32_both_forms_are_the_same_step(monkeypatch):
     box = torch.tensor([[0.1, 0.2, 0.8, 0.9]]).repeat(3, 1)
     monkeypatch.setattr(train_step, 'coco_like_boxes', lambda n: (box, box))
     monkeypatch.setattr(train_step, 'BF16OptimWrapper', OptimWrapper)
-    steps, losses = train_step.build_steps(3, 64, 'cpu', seed=0)
+    steps = train_step.build_steps(3, 64, 'cpu', seed=0)
+    losses = {name: step.losses for name, step in steps.items()}
     for step in steps.values():
         step()
         step()
@@ -31,16 +32,65 @@ def test_in_fp32_both_forms_are_the_same_step(monkeypatch):
     assert losses['lean'][1] == pytest.approx(losses['plain'][1], abs=5e-2)
 
 
-def test_report_and_its_mark():
+def test_a_step_holds_weights_target_and_moments():
+    steps = train_step.build_steps(2, 32, 'cpu', seed=0)
+    lean = steps['lean']
+    weights = sum(4 * p.numel() for p in lean.model.parameters())
+    trained = [p for p in lean.model.parameters() if p.requires_grad]
+    before = lean.held()
+    assert weights < before < 1.01 * weights
+    lean()
+    moments = 2 * sum(4 * p.numel() for p in trained)
+    assert 0 <= lean.held() - before - moments < 1000  # Adam counts steps
+
+
+def run(**options):
     parser = argparse.ArgumentParser()
     train_step.add_arguments(parser)
-    args = parser.parse_args(['--samples', '2', '--size', '32'])
-    vars(args).update(device='cpu', quick=True, repeats=1, threads=1)
-    report = train_step.run(args)
+    args = parser.parse_args([f'--{k}={v}' for k, v in options.items()])
+    vars(args).update(device='cpu', quick=True, repeats=1)
+    return train_step.run(args)
+
+
+def test_report_and_its_figure():
+    report = run(samples=2, size=32, threads=1)
     plain, lean = report.rows
     assert (plain['what'], lean['what']) == ('plain', 'lean')
     assert lean['images/s'] == pytest.approx(2 / lean['s'])
     (mark,) = report.marks
-    assert mark.bound == 2.3
     assert mark.value == pytest.approx(plain['s'] / lean['s'])
     assert plain['first loss'] != lean['first loss']  # bf16 was really used
+
+
+@pytest.mark.parametrize(
+    'options, bound',
+    [
+        (dict(samples=8, size=256, threads=2), 2.3),
+        (dict(size=256, threads=2), None),  # --quick: 4
+        (dict(samples=8, size=128, threads=2), None),
+        (dict(samples=8, size=256, threads=1), None),
+    ],
+)
+def test_the_mark_is_for_eight_samples_on_two_threads(
+    options, bound, monkeypatch
+):
+    class Step:
+        losses = (0.0,)
+
+    threads = []
+
+    def measured(steps, repeats, device):
+        threads.append(torch.get_num_threads())
+        return dict.fromkeys(steps, 1.0), {'plain': 2.0, 'lean': 1.0}
+
+    monkeypatch.setattr(
+        train_step,
+        'build_steps',
+        lambda *_: {'plain': Step(), 'lean': Step()},
+    )
+    monkeypatch.setattr(train_step, 'peaks_and_times', measured)
+    report = run(**options)
+    assert threads == [options['threads']]
+    assert torch.get_num_threads() == 1
+    assert report.marks[0].bound == bound
+    assert report.missed is (bound is not None)
