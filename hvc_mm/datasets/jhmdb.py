@@ -184,7 +184,8 @@ def read_joints(path: str) -> np.ndarray:
     joints = np.asarray(content['pos_img'], dtype=np.float64)
     if joints.ndim == 2:  # MATLAB drops a last axis of length 1
         joints = joints[..., None]
-    if joints.shape[:2] != (2, len(JOINTS)) or joints.shape[2:] < (1,):
+    shape = (2, len(JOINTS))
+    if joints.ndim != 3 or joints.shape[:2] != shape or not joints.size:
         raise ValueError(f'{path}: pos_img has shape {joints.shape}; {wanted}')
     if not np.isfinite(joints).all():
         raise ValueError(f'{path}: pos_img holds numbers that are not finite')

@@ -89,6 +89,7 @@ def test_bad_splits_are_named(jhmdb):
         ('missing', FileNotFoundError, r'clip#1/joint_positions\.mat'),
         ('14', ValueError, r'has shape \(2, 14, 3\); expected.*\(2, 15'),
         ('3d', ValueError, r'has shape \(3, 15, 3\)'),
+        ('4d', ValueError, r'has shape \(2, 15, 3, 2\)'),
         ('key', ValueError, r"holds \['pos_world', 'scale'\]; expected pos_"),
         ('text', ValueError, r'cannot read .*clip#1/joint_positions\.mat'),
         ('nan', ValueError, 'not finite'),
@@ -105,6 +106,8 @@ def test_bad_data_is_named(jhmdb, break_it, error, message):
         _write_joints(jhmdb, name, _positions(14))
     elif break_it == '3d':
         _write_joints(jhmdb, name, np.ones((3, 15, 3)))
+    elif break_it == '4d':
+        _write_joints(jhmdb, name, np.ones((2, 15, 3, 2)))
     elif break_it == 'key':
         _write_joints(jhmdb, name, _positions(), key='pos_world')
     elif break_it == 'text':

@@ -65,6 +65,20 @@ def test_an_id_beyond_the_parts_is_refused(vip, boxes):
         _given(vip)
 
 
+def test_masks_that_are_only_scored_are_looked_at_before_the_run(vip, boxes):
+    path = vip / 'Annotations/Category_ids/v1/000000000003.png'
+    write_id_mask(path, boxes({19: (1, 1, 9, 9), 255: (12, 12, 20, 20)}))
+    assert _given(vip)
+    write_id_mask(path, boxes({2: (1, 1, 9, 9), 25: (12, 12, 20, 20)}))
+    with pytest.raises(
+        ValueError, match=r'0003\.png holds the part 25; expected 0 to 19'
+    ):
+        _given(vip)
+    path.write_text('no image')
+    with pytest.raises(ValueError, match=r'cannot read .*0003\.png'):
+        _given(vip)
+
+
 def test_a_mask_of_nothing_but_ignored_pixels_is_empty(vip, boxes):
     path = vip / 'Annotations/Category_ids/v1/000000000001.png'
     write_id_mask(path, boxes({255: (1, 1, 9, 9)}))
