@@ -6,7 +6,7 @@ import inspect
 import os.path as osp
 import platform
 from collections import OrderedDict
-from typing import Any, Dict, Iterator, List, Mapping, Optional
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import cv2
 import mmcv
@@ -30,6 +30,8 @@ _NOT_PROTOCOL = (
     'prefix',
     'init_cfg',
 )
+# A model's parts that are described on lines of their own.
+_PARTS = ('data_preprocessor', 'backbone', 'propagator', 'codec')
 
 
 def describe_test(runner: Runner) -> Dict[str, str]:
@@ -56,18 +58,14 @@ def describe_test(runner: Runner) -> Dict[str, str]:
     dataset.pop('benchmark', None)
     found['data'] = describe(dataset, DATASETS, defaults=False)
     found['pipeline'] = ' -> '.join(describe(s, TRANSFORMS) for s in steps)
-    for part, registry in (
-        ('data_preprocessor', MODELS),
-        ('backbone', MODELS),
-        ('propagator', MODELS),
-        ('codec', TASK_UTILS),
-    ):
+    if cfg.get('type'):
+        found['model'] = describe(cfg, MODELS, leave_out=_PARTS)
+    for part in _PARTS:
         if cfg.get(part):
+            registry = TASK_UTILS if part == 'codec' else MODELS
             found[part] = describe(cfg[part], registry)
     count = sum(p.numel() for p in model.parameters())
     found['parameters'] = f'{count:,}'
-    if cfg.get('feature_index') is not None:
-        found['feature_index'] = str(cfg.feature_index)
     metrics = runner.cfg.test_evaluator
     metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
     found['metric'] = '; '.join(describe(m, METRICS) for m in metrics)
@@ -114,7 +112,12 @@ def beside_whole(counts: Mapping, whole: Mapping) -> str:
     )
 
 
-def describe(cfg: Mapping, registry: Any, defaults: bool = True) -> str:
+def describe(
+    cfg: Mapping,
+    registry: Any,
+    defaults: bool = True,
+    leave_out: Sequence[str] = (),
+) -> str:
     """Write a part's config like a call.
 
     Args:
@@ -122,6 +125,7 @@ def describe(cfg: Mapping, registry: Any, defaults: bool = True) -> str:
         registry: Where the type is found.
         defaults: Also show arguments that the config leaves at their
             defaults.
+        leave_out: Arguments that aren't shown.
 
     Returns:
         E.g. ``'LabelPropagator(radius=12, topk=15, ...)'``.
@@ -135,7 +139,7 @@ def describe(cfg: Mapping, registry: Any, defaults: bool = True) -> str:
     text = ', '.join(
         f'{key}={value!r}'
         for key, value in given.items()
-        if key not in _NOT_PROTOCOL
+        if key not in (*_NOT_PROTOCOL, *leave_out)
     )
     return f'{name}({text})'
 

@@ -73,8 +73,8 @@ def _mean_iou(result: dict, metric: Mapping) -> float:
 
 def _clip_pck(result: dict, metric: Mapping) -> float:
     clip = [np.array(result['gt'])], [np.array(result['pred_cells'])]
-    sizes, grid = [tuple(result['size'])], metric.get('grid', 40)
-    return float(pck(*clip, sizes, [0.1], grid)[0])
+    options = {k: metric[k] for k in ('grid', 'box_share') if k in metric}
+    return float(pck(*clip, [tuple(result['size'])], [0.1], **options)[0])
 
 
 _DAVIS = {

@@ -41,6 +41,10 @@ def test_numbers_that_a_config_leaves_at_their_defaults():
     assert 'first_last_excluded=True' in text
     assert 'format_only=False' in text
     assert 'num_workers' not in text
+    cfg = dict(type='LabelPropagator', topk=10, radius=3)
+    text = describe(cfg, MODELS, leave_out=['radius', 'context'])
+    assert 'topk=10' in text
+    assert 'radius' not in text and 'context' not in text
     # A name of another project, as it stands.
     cfg = dict(type='NotHere', a=1, _scope_='x')
     assert describe(cfg, None, defaults=False) == 'NotHere(a=1)'

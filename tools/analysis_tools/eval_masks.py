@@ -18,6 +18,7 @@ from mmengine.config import Config, DictAction
 from mmengine.evaluator import Evaluator
 from rich.progress import track
 
+from hvc_mm.datasets.data_root import read_config
 from hvc_mm.datasets.image_io import read_image_size
 from hvc_mm.registry import DATASETS
 from hvc_mm.utils import register_all_modules
@@ -125,9 +126,7 @@ def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
         Dict[str, float]: The figures by name.
     """
     args = parse_args(argv)
-    cfg = Config.fromfile(args.config)
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     register_all_modules()
     metrics = evaluators(cfg, args)
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': []})

@@ -25,5 +25,7 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_evaluator = dict(type='VOSMetric')
+test_evaluator = dict(
+    type='VOSMetric', first_last_excluded=True, bound_th=0.008
+)
 test_cfg = dict(type='TestLoop')

@@ -24,6 +24,9 @@ test_dataloader = dict(
     ),
 )
 test_evaluator = dict(
-    type='PCKMetric', thresholds=(0.1, 0.2, 0.3, 0.4, 0.5), grid=40
+    type='PCKMetric',
+    thresholds=(0.1, 0.2, 0.3, 0.4, 0.5),
+    grid=40,
+    box_share=0.6,
 )
 test_cfg = dict(type='TestLoop')

@@ -26,6 +26,7 @@ test_dataloader = dict(
 )
 test_evaluator = dict(
     type='YouTubeVOSMetric',
+    bound_th=0.008,
     out_dir='work_dirs/hvc_ytvos18/masks',
     zip_path='work_dirs/hvc_ytvos18/submission.zip',
 )

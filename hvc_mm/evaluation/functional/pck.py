@@ -12,7 +12,7 @@ import numpy as np
 
 NUM_JOINTS = 15
 # A joint is right within `threshold * 0.6 * box diagonal`.
-_BOX_SHARE = 0.6
+BOX_SHARE = 0.6
 
 
 def pck(
@@ -21,6 +21,7 @@ def pck(
     sizes: Sequence[Tuple[int, int]],
     thresholds: Sequence[float],
     grid: int = 40,
+    box_share: float = BOX_SHARE,
 ) -> np.ndarray:
     """Percentage of correct keypoints, the mean over the joints.
 
@@ -29,7 +30,8 @@ def pck(
     Returns:
         np.ndarray: ``(K,)`` float64 in percent.
     """
-    return pck_per_joint(gt, pred_cells, sizes, thresholds, grid).mean(axis=0)
+    options = (sizes, thresholds, grid, box_share)
+    return pck_per_joint(gt, pred_cells, *options).mean(axis=0)
 
 
 def pck_per_joint(
@@ -38,14 +40,15 @@ def pck_per_joint(
     sizes: Sequence[Tuple[int, int]],
     thresholds: Sequence[float],
     grid: int = 40,
+    box_share: float = BOX_SHARE,
 ) -> np.ndarray:
     """Percentage of correct keypoints for every joint.
 
-    The distance between prediction and truth is divided by 0.6 times the
-    diagonal of the box around the true joints that were predicted in the
-    frame; a joint is right when that is at most the threshold. A clip's
-    first frame, which is given to the tracker, is left out, and so is a
-    joint where it was lost. Distances are pooled per joint over all clips.
+    The distance between prediction and truth is divided by ``box_share``
+    times the diagonal of the box around the true joints that were predicted
+    in the frame; a joint is right when that is at most the threshold. A
+    clip's first frame, which is given to the tracker, is left out, and so is
+    a joint where it was lost. Distances are pooled per joint over all clips.
 
     A joint that was lost in every frame has nothing to pool; it counts as
     0 percent, so that losing it for good never helps.
@@ -57,6 +60,7 @@ def pck_per_joint(
         sizes: For every clip its ``(height, width)`` in pixels.
         thresholds: K shares of the normalised distance, e.g. 0.1.
         grid: Cells along either side of the feature grid.
+        box_share: Share of the box's diagonal that a threshold of 1 means.
 
     Returns:
         np.ndarray: ``(J, K)`` float64 in percent.
@@ -72,7 +76,7 @@ def pck_per_joint(
         )
     pooled: List[List[np.ndarray]] = [[] for _ in range(NUM_JOINTS)]
     for i, clip in enumerate(zip(gt, pred_cells, sizes)):
-        distance, found = _normalised_distances(i, *clip, grid=grid)
+        distance, found = _normalised_distances(i, *clip, grid, box_share)
         for joint in range(NUM_JOINTS):
             pooled[joint].append(distance[joint, found[joint]])
     levels = np.asarray(thresholds, dtype=np.float64)
@@ -91,6 +95,7 @@ def _normalised_distances(
     cells: np.ndarray,
     size: Tuple[int, int],
     grid: int,
+    box_share: float,
 ) -> Tuple[np.ndarray, np.ndarray]:
     """Distances and where a joint was found, both ``(J, T - 1)``."""
     gt = np.asarray(gt, dtype=np.float64)
@@ -116,5 +121,5 @@ def _normalised_distances(
     with np.errstate(invalid='ignore', divide='ignore'):
         # A box without extent (one joint found) makes every miss infinite,
         # a frame without any joint gives values that `found` masks out.
-        box = _BOX_SHARE * np.linalg.norm(top - bottom, axis=0)
+        box = box_share * np.linalg.norm(top - bottom, axis=0)
         return apart / box, found

@@ -16,6 +16,7 @@ from ..functional import (
     confusion_matrix,
     region_similarity,
 )
+from ..functional.boundary_accuracy import BOUND_TH
 
 VOID = 255
 
@@ -82,7 +83,10 @@ def object_ids(gt: np.ndarray, binary: bool, merge: bool) -> np.ndarray:
 
 
 def score_objects(
-    frames: Sequence[FrameJob], binary: bool, merge: bool
+    frames: Sequence[FrameJob],
+    binary: bool,
+    merge: bool,
+    bound_th: float = BOUND_TH,
 ) -> List[FrameScores]:
     """J and F of every object in some frames of one video.
 
@@ -90,6 +94,8 @@ def score_objects(
         frames: The frames.
         binary: The video's annotations are 0/255 masks of one object.
         merge: Score all objects as one.
+        bound_th: How far apart boundaries match, as a share of the image
+            diagonal.
 
     Returns:
         List[FrameScores]: One entry per frame.
@@ -111,7 +117,7 @@ def score_objects(
             masks = (gt == i)[None], (pred == i)[None]
             scores[i] = (
                 float(region_similarity(*masks)[0]),
-                float(boundary_accuracy(*masks)[0]),
+                float(boundary_accuracy(*masks, bound_th)[0]),
             )
         results.append(FrameScores(frame.name, gt_ids, pred_ids, scores))
     return results

@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from hvc_mm.registry import METRICS
 
 from ..functional import pck_per_joint
-from ..functional.pck import NUM_JOINTS
+from ..functional.pck import BOX_SHARE, NUM_JOINTS
 from .score_table import render_table
 from .video_metric import OpenVideo, VideoMetric
 
@@ -32,6 +32,8 @@ class PCKMetric(VideoMetric):
     Args:
         thresholds: Shares of the normalised distance.
         grid: Cells along either side of the feature grid.
+        box_share: Share of the diagonal of the joints' box that a threshold
+            of 1 means.
         joint_names: J names for the table; by default the data set's
             ``joints``, else the numbers.
         per_sequence: Also log every clip's own PCK.
@@ -52,6 +54,7 @@ class PCKMetric(VideoMetric):
         self,
         thresholds: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5),
         grid: int = 40,
+        box_share: float = BOX_SHARE,
         joint_names: Optional[Sequence[str]] = None,
         per_sequence: bool = False,
         out_dir: Optional[str] = None,
@@ -70,6 +73,7 @@ class PCKMetric(VideoMetric):
         super().__init__(results_dir, **kwargs)
         self.thresholds = tuple(thresholds)
         self.grid = grid
+        self.box_share = box_share
         self.joint_names = joint_names
         self.per_sequence = per_sequence
         self.out_dir = Path(out_dir) if out_dir else None
@@ -139,6 +143,7 @@ class PCKMetric(VideoMetric):
             [tuple(result['size']) for result in results],
             self.thresholds,
             self.grid,
+            self.box_share,
         )
 
     def _end(self, video: OpenVideo) -> None:

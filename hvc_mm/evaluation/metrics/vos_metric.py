@@ -18,6 +18,7 @@ from ..functional import (
     davis_summary,
     sequence_statistics,
 )
+from ..functional.boundary_accuracy import BOUND_TH
 from .frame_scoring import (
     FrameScores,
     is_binary_style,
@@ -51,6 +52,8 @@ class VOSMetric(MaskMetric):
             (as the data set's option of this name).
         first_last_excluded: Leave out the first and the last frame, as the
             protocol does.
+        bound_th: Distance within which boundaries match, as a share of the
+            image diagonal.
         per_sequence: Also log a row for every video and object.
         kwargs: See `MaskMetric`.
 
@@ -67,6 +70,7 @@ class VOSMetric(MaskMetric):
         merge_ids: bool = False,
         binary_masks: bool = False,
         first_last_excluded: bool = True,
+        bound_th: float = BOUND_TH,
         per_sequence: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -74,6 +78,7 @@ class VOSMetric(MaskMetric):
         self.merge_ids = merge_ids
         self.binary_masks = binary_masks
         self.first_last_excluded = first_last_excluded
+        self.bound_th = bound_th
         self.per_sequence = per_sequence
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
@@ -98,7 +103,8 @@ class VOSMetric(MaskMetric):
 
     def job(self, video: OpenVideo) -> Tuple[Callable[..., list], tuple]:
         """J and F of all objects."""
-        return score_objects, (video.state['binary'], self.merge_ids)
+        options = (video.state['binary'], self.merge_ids, self.bound_th)
+        return score_objects, options
 
     def video_result(self, video: OpenVideo) -> dict:
         """J and F of each object and frame, and their statistics."""

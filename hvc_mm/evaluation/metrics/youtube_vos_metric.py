@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from hvc_mm.registry import METRICS
 
+from ..functional.boundary_accuracy import BOUND_TH
 from .frame_scoring import FrameScores, score_objects
 from .mask_metric import MaskMetric
 from .score_table import render_table
@@ -40,6 +41,8 @@ class YouTubeVOSMetric(MaskMetric):
     Args:
         seen_categories: The categories of the training set; all others are
             unseen. None: all are seen, which is so on a split of ``train``.
+        bound_th: Distance within which boundaries match, as a share of the
+            image diagonal.
         per_sequence: Also log a row for every object.
         zip_root: Folder inside the zip.
         kwargs: See `MaskMetric`.
@@ -50,6 +53,7 @@ class YouTubeVOSMetric(MaskMetric):
     def __init__(
         self,
         seen_categories: Optional[Sequence[str]] = None,
+        bound_th: float = BOUND_TH,
         per_sequence: bool = False,
         zip_root: str = 'Annotations',
         **kwargs: Any,
@@ -58,6 +62,7 @@ class YouTubeVOSMetric(MaskMetric):
         self.seen_categories = (
             None if seen_categories is None else frozenset(seen_categories)
         )
+        self.bound_th = bound_th
         self.per_sequence = per_sequence
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
@@ -73,7 +78,7 @@ class YouTubeVOSMetric(MaskMetric):
 
     def job(self, video: OpenVideo) -> Tuple[Callable[..., list], tuple]:
         """J and F of all objects."""
-        return score_objects, (False, False)
+        return score_objects, (False, False, self.bound_th)
 
     def video_result(self, video: OpenVideo) -> dict:
         """J and F of each object in the frames after its first one.

@@ -65,6 +65,15 @@ def test_the_threshold_is_inclusive_and_the_box_is_of_found_joints():
     assert (exact == 100).all()
 
 
+def test_the_share_of_the_box_is_a_choice():
+    gt = _square_clip(2)
+    pred = gt.copy()
+    pred[0, 2, 1] += 7.5  # a quarter of 0.6 * 50
+    clip = [gt], [pred], [(40, 40)]
+    assert pck(*clip, [0.2]) < 100
+    assert pck(*clip, [0.2], box_share=0.8) == 100
+
+
 def test_distances_are_pooled_over_clips():
     long, short = _square_clip(5), _square_clip(2)
     wrong = short.copy()

@@ -56,6 +56,16 @@ def test_scores_of_every_id(job):
     assert 9 not in first.scores and first.of(9) == (1, 1)
 
 
+def test_boundaries_match_within_the_given_distance(job):
+    gt, pred = np.zeros((2, 40, 60), int)
+    gt[10:30, 10:30] = 1
+    pred[10:30, 13:33] = 1  # three pixels aside
+    near = score_objects([job(gt, pred)], False, False)[0].of(1)[1]
+    wide = score_objects([job(gt, pred)], False, False, 0.04)[0].of(1)[1]
+    assert near < 0.7
+    assert wide == 1
+
+
 def test_binary_predictions_of_any_value_are_the_object(job):
     frames = [job([[0, 255]], [[0, 255]]), job([[0, 255]], [[0, 1]], 'v/1')]
     for scores in score_objects(frames, binary=True, merge=False):

@@ -158,6 +158,12 @@ def test_joints(score, parts_and_joints, tmp_path):
     assert found['jhmdb/PCK@0.1'] == 100
 
 
+def test_data_root_as_an_option(score, sample_dir, davis_masks, tmp_path):
+    options = ('--cfg-options', f'data_root={sample_dir}')
+    found = score('davis17_val', tmp_path / 'elsewhere', davis_masks, *options)
+    assert found['davis/J&F'] == 1
+
+
 def test_a_missing_mask_is_named(score, sample_dir, davis_masks):
     video = sorted(davis_masks.iterdir())[0]
     (video / '00002.png').unlink()

@@ -14,8 +14,7 @@ from torch import Tensor
 from hvc_mm.registry import TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
-# A map's values are exp(-_SHARPNESS d^2), d in cells.
-_SHARPNESS = 2.0
+# What a map covers of its row and column: from p - 1.5 to p + 2.5 cells.
 _REACH_BEFORE, _REACH_AFTER = 1.5, 2.5
 
 
@@ -25,15 +24,17 @@ class JointCodec:
 
     Args:
         topk: How many of a map's largest cells make the joint.
+        sharpness: A map's values are ``exp(-sharpness * d^2)``, d in cells.
 
     Raises:
         ValueError: ``topk`` is less than 1.
     """
 
-    def __init__(self, topk: int = 3) -> None:
+    def __init__(self, topk: int = 3, sharpness: float = 2.0) -> None:
         if topk < 1:
             raise ValueError(f'topk must be at least 1, not {topk}')
         self.topk = topk
+        self.sharpness = sharpness
 
     def reset(self) -> None:
         """Nothing is kept from frame to frame."""
@@ -45,9 +46,9 @@ class JointCodec:
 
         A joint at ``p`` (in cells, pixels times grid over size) covers the
         cells ``int(p - 1.5)`` to ``int(p + 2.5) - 1``, four each way, cut at
-        the border, with ``exp(-2 d^2)`` about the third of them. As in CRW,
-        ``int`` drops the fraction, also of negative numbers. A joint far out
-        of the frame has an empty map.
+        the border, with ``exp(-sharpness * d^2)`` about the third of them.
+        As in CRW, ``int`` drops the fraction, also of negative numbers. A
+        joint far out of the frame has an empty map.
 
         Args:
             sample: May have ``prompt_joints``, ``(2, J)`` in pixels; with
@@ -67,7 +68,8 @@ class JointCodec:
         rows = (cells[1] * grid[0] / height).tolist()
         maps = torch.stack(
             [
-                _profile(row, grid[0])[:, None] * _profile(column, grid[1])
+                self._profile(row, grid[0])[:, None]
+                * self._profile(column, grid[1])
                 for row, column in zip(rows, columns)
             ]
         )
@@ -106,12 +108,12 @@ class JointCodec:
         joints[:, maps.sum(dim=1) == 0] = -1
         sample.pred_joints = joints.cpu()
 
-
-def _profile(position: float, length: int) -> Tensor:
-    """A bump along one axis, ``(length,)``; maps are products of two."""
-    profile = torch.zeros(length)
-    first = int(position - _REACH_BEFORE)
-    end = int(position + _REACH_AFTER)
-    for cell in range(max(first, 0), min(end, length)):
-        profile[cell] = math.exp(-_SHARPNESS * (cell - first - 2) ** 2)
-    return profile
+    def _profile(self, position: float, length: int) -> Tensor:
+        """A bump along one axis, ``(length,)``; maps are products of two."""
+        profile = torch.zeros(length)
+        first = int(position - _REACH_BEFORE)
+        end = int(position + _REACH_AFTER)
+        for cell in range(max(first, 0), min(end, length)):
+            away = cell - first - 2
+            profile[cell] = math.exp(-self.sharpness * away**2)
+        return profile

@@ -45,6 +45,9 @@ def test_a_joint_inside_is_a_4x4_patch_about_its_third_cell():
     assert joint[20, 10] == pytest.approx(math.exp(-2))
     assert joint[18, 9] == pytest.approx(math.exp(-16), rel=1e-5)
     assert torch.equal(planes[0, 0], (joint == 0).float())
+    flat = JointCodec(sharpness=0.5)
+    joint = flat.encode(_sample(_pixels([[10.7], [20.2]])), (40, 40))[0, 1]
+    assert joint[18, 9] == pytest.approx(math.exp(-4), rel=1e-5)
 
 
 @pytest.mark.parametrize('grid', [(40, 40), (5, 9)])
