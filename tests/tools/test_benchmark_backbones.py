@@ -7,9 +7,6 @@ import torch
 
 from hvc_mm.models import HVCResNet
 
-# Whole command lines, several seconds each: `make test-all`.
-pytestmark = pytest.mark.slow
-
 QUICK = ['test_dataloader.num_workers=0', 'test_evaluator.num_workers=0']
 
 
@@ -41,6 +38,7 @@ def board(load_tool, sample_dir, capsys):
     return run
 
 
+@pytest.mark.slow  # and as a process of its own, to compare
 def test_a_report(board, checkpoint, run_tool, root_dir, sample_dir, tmp_path):
     out = tmp_path / 'report'
     status, found, printed = board(
@@ -191,6 +189,7 @@ def test_sizes(load_tool, size, capsys):
     assert args.input_size == (240, 432)
 
 
+@pytest.mark.slow
 def test_help_tells_how_to_name_a_backbone(run_tool):
     out = run_tool('benchmark_backbones.py', '--help')
     assert out.returncode == 0
