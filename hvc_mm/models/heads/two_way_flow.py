@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from hvc_mm.utils.compiling import not_compiled
+
 
 def is_applicable(query: Tensor, norm: nn.Module) -> bool:
     """Whether :func:`two_way_flow` may stand in for the plain layers.
@@ -150,6 +152,7 @@ class _TwoWayFlow(torch.autograd.Function):
         return flows[0], flows[1], mean, variance
 
     @staticmethod
+    @not_compiled
     @once_differentiable
     def backward(ctx, *grads):
         query, key, weight_even, weight_odd, scale, shift, weight2 = (

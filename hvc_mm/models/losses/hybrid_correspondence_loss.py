@@ -21,6 +21,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from hvc_mm.registry import MODELS
+from hvc_mm.utils.compiling import not_compiled
 
 from .dense_hybrid_loss import check_hybrid_inputs
 from .many_pairs import many_pairs_terms
@@ -116,6 +117,8 @@ class HybridCorrespondenceLoss(nn.Module):
         self.static_weight = static_weight
         self.dynamic_weight = dynamic_weight
 
+    # Its shapes are the number of pairs, another one for each batch.
+    @not_compiled
     def forward(
         self,
         p1: Tensor,
@@ -224,6 +227,7 @@ class _PairSum(torch.autograd.Function):
         return total
 
     @staticmethod
+    @not_compiled
     @once_differentiable
     def backward(ctx, grad):
         query, key, sample, at_query, at_key, weight = ctx.saved_tensors

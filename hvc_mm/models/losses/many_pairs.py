@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from hvc_mm.utils.compiling import not_compiled
+
 from .positive_pairs import positive_mask
 
 
@@ -84,6 +86,7 @@ class _ManyPairs(torch.autograd.Function):
         return sums[0], sums[1]
 
     @staticmethod
+    @not_compiled
     @once_differentiable
     def backward(ctx, grad_static, grad_dynamic):
         outer = grad_static, grad_static, grad_dynamic, grad_dynamic

@@ -11,6 +11,7 @@ from mmengine.model import BaseAveragedModel
 from torch import Tensor, nn
 
 from hvc_mm.registry import MODELS
+from hvc_mm.utils.compiling import not_compiled
 
 
 @MODELS.register_module()
@@ -78,6 +79,8 @@ class CosineMomentumTarget(BaseAveragedModel):
         decay = (1 - self.base_momentum) * (math.cos(math.pi * progress) + 1)
         return 1 - decay / 2
 
+    # The momentum is another number with every step.
+    @not_compiled
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
         """Move the parameters towards those of ``model``; count the step.

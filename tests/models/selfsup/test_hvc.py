@@ -10,50 +10,12 @@ from mmengine.registry import DefaultScope
 
 from hvc_mm.models.losses import hybrid_correspondence_loss
 from hvc_mm.registry import MODELS
-from hvc_mm.structures import PairedViewSample
-
-CONFIG = dict(
-    type='hvc_mm.HVC',
-    backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
-    projector=dict(
-        type='ConvProjector',
-        in_channels=128,
-        hidden_channels=16,
-        out_channels=8,
-    ),
-    predictor=dict(
-        type='ConvProjector',
-        in_channels=8,
-        hidden_channels=16,
-        out_channels=8,
-    ),
-    flow_head=dict(type='PseudoFlowHead', in_channels=8, hidden_channels=6),
-    loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
-    target=dict(type='CosineMomentumTarget', total_steps=10),
-    data_preprocessor=dict(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0]),
-)
 
 
 @pytest.fixture
-def model():
+def model(hvc_config):
     torch.manual_seed(0)
-    return MODELS.build(copy.deepcopy(CONFIG)).train()
-
-
-@pytest.fixture
-def batch():
-    torch.manual_seed(1)
-    views = [torch.randn(3, 3, 32, 32) for _ in range(2)]
-    rng = np.random.default_rng(1)
-    samples = []
-    for _ in range(3):
-        low = rng.uniform(0, 0.3, (2, 2))
-        boxes = np.hstack([low, low + rng.uniform(0.3, 0.7, (2, 2))])
-        boxes = boxes.astype(np.float32)
-        samples.append(
-            PairedViewSample(metainfo=dict(box1=boxes[0], box2=boxes[1]))
-        )
-    return views, samples
+    return MODELS.build(hvc_config).train()
 
 
 def test_loss_is_the_sum_over_both_directions(model, batch):
@@ -144,10 +106,10 @@ def test_state_dict_names_and_tensor_mode(model, batch):
 
 
 @pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
-def test_its_own_parts_are_found_in_any_scope(scope):
+def test_its_own_parts_are_found_in_any_scope(scope, hvc_config):
     if scope == 'mmdet':
         pytest.importorskip('mmdet')
-    config = copy.deepcopy(CONFIG)
+    config = hvc_config
     for part in ('backbone', 'projector', 'predictor', 'flow_head', 'loss'):
         config[part]['type'] = f'hvc_mm.{config[part]["type"]}'
     config['target'].pop('type')
@@ -160,9 +122,9 @@ def test_its_own_parts_are_found_in_any_scope(scope):
     ]
 
 
-def test_channels_last_changes_the_memory_format_alone(batch):
+def test_channels_last_changes_the_memory_format_alone(batch, hvc_config):
     def build(channels_last):
-        config = copy.deepcopy(CONFIG)
+        config = copy.deepcopy(hvc_config)
         config['data_preprocessor']['channels_last'] = channels_last
         torch.manual_seed(0)
         return MODELS.build(config).train()
