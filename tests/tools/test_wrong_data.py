@@ -68,6 +68,7 @@ def test(root_dir, data, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('config', ['davis', 'vip', 'jhmdb', 'ytvos18'])
 def test_whole_data_come_to_the_first_frame(test, config):
     with pytest.raises(RanAFrameError):
@@ -98,7 +99,7 @@ def test_jhmdb_with_fourteen_joints(test, data):
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize('frame', [0, 7])
+@pytest.mark.parametrize('frame', [pytest.param(0, marks=pytest.mark.slow), 7])
 def test_vip_with_a_part_25(test, data, frame):
     masks = data / 'VIP/VIP_Fine/Annotations/Category_ids'
     path = sorted(masks.glob('*/*.png'))[frame]
