@@ -4,6 +4,7 @@ from .hooks import (
     EpochSeedHook,
     PairedViewsVisualizationHook,
     ProtocolLogHook,
+    TimeBudgetHook,
     VOSVisualizationHook,
 )
 from .optim_wrappers import BF16OptimWrapper
@@ -18,6 +19,7 @@ __all__ = [
     'EpochSeedHook',
     'PairedViewsVisualizationHook',
     'ProtocolLogHook',
+    'TimeBudgetHook',
     'VOSVisualizationHook',
     'allow_checkpoint_classes',
 ]
