@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any, Dict, Union
 
@@ -79,7 +80,10 @@ def read_checkpoint(path: Union[str, Path]) -> Dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(f'{path}: there is no such file')
     try:
-        content = _load(path)
+        with warnings.catch_warnings():
+            # torch 2.0 warns of its own way to read tensors.
+            warnings.filterwarnings('ignore', 'TypedStorage is deprecated')
+            content = _load(path)
     except pickle.UnpicklingError as error:
         wanted = _WANTED.search(str(error))
         if wanted is None:

@@ -214,7 +214,7 @@ def _not_found(checkpoint: Dict[str, Any], layout: str) -> str:
     expected = (
         'any known layout'
         if layout == 'auto'
-        else f'{LAYOUTS[layout].title}: '
+        else f'the layout of {LAYOUTS[layout].title}: '
         + ' or '.join(
             f'{prefix}{_FIRST_CONVOLUTION[LAYOUTS[layout].style]}'
             + (f' under {holder!r}' if holder else '')
@@ -229,7 +229,7 @@ def _not_found(checkpoint: Dict[str, Any], layout: str) -> str:
             examples = ', '.join(names[:3])
             seen.append(f'{len(names)} tensors{where} ({examples}, ...)')
     return (
-        f'no ResNet in the layout of {expected}. Found '
+        f'no ResNet in {expected}. Found '
         f'{"; ".join(seen) or "no tensors"}'
         + ('' if seen else f', keys {list(checkpoint)[:8]}')
     )

@@ -72,9 +72,7 @@ def test_a_class_of_mmdet():
 
 def test_weights_of_an_ensembles_members_are_hashed(pretrained):
     member = dict(type='HVCResNet', depth=18, out_indices=(1,))
-    init = dict(
-        type='hvc_mm.PretrainedBackbone', checkpoint=str(pretrained)
-    )
+    init = dict(type='hvc_mm.PretrainedBackbone', checkpoint=str(pretrained))
     from hvc_mm.scoreboard.backbone_spec import spec_of
 
     members = [member, dict(member, init_cfg=init)]
@@ -149,7 +147,7 @@ def test_an_unreadable_checkpoint(tmp_path):
 def test_weights_of_another_network(tmp_path, pretrained):
     path = tmp_path / 'vit.pth'
     torch.save({'cls_token': torch.zeros(1)}, path)
-    _refused(f'a={path}', 'backbone a', 'no ResNet in the layout of')
+    _refused(f'a={path}', 'backbone a', 'no ResNet in any known layout')
     _refused(
         f'a=HVCResNet:weights={path}', 'vit.pth lacks', 'tensors of HVCResNet'
     )

@@ -182,7 +182,7 @@ def test_missing_tensors_are_named_and_warned_of(convert, tmp_path):
 @pytest.mark.parametrize(
     'content, options, message',
     [
-        ({'w': torch.ones(2)}, [], 'no ResNet in the layout of any known'),
+        ({'w': torch.ones(2)}, [], 'no ResNet in any known layout'),
         ({'w': torch.ones(2)}, ['--from', 'crw'], 'layout of CRW'),
         ({'x': re.compile('a')}, [], 'refused, because'),
     ],

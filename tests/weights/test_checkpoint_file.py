@@ -1,6 +1,7 @@
 import argparse
 import os
 import pathlib
+import warnings
 
 import pytest
 import torch
@@ -25,7 +26,10 @@ def _save(content, path, is_zip=True):
 @FORMATS
 def test_tensors_and_plain_values(tmp_path, is_zip):
     content = {'state_dict': {'w': torch.arange(6.0).view(2, 3)}, 'epoch': 7}
-    read = read_checkpoint(_save(content, tmp_path / 'a.pth', is_zip))
+    path = _save(content, tmp_path / 'a.pth', is_zip)
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')  # a user could do nothing about it
+        read = read_checkpoint(path)
     assert read['epoch'] == 7
     assert torch.equal(read['state_dict']['w'], content['state_dict']['w'])
 
