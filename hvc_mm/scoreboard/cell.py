@@ -22,9 +22,9 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from hvc_mm.engine.protocol import describe_versions
+from hvc_mm.engine.protocol import describe, describe_versions
 from hvc_mm.evaluation.metrics.video_metric import write_json
-from hvc_mm.registry import DATASETS, METRICS
+from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 from hvc_mm.version import __version__
 
 from .benchmarks import Benchmark
@@ -141,8 +141,8 @@ def run_cell(cell: Cell) -> dict:
 
     Returns:
         dict: ``scores`` (percent, by head), ``sequences`` (the first score
-        by video), ``curves``, ``seconds_per_frame``, counts and setting;
-        also written to the cell's ``result.json``.
+        by video), ``curves``, ``seconds_per_frame``, counts and setting
+        (``protocol`` is text); also written to the cell's ``result.json``.
     """
     earlier = cell.result()
     if earlier is not None:
@@ -207,12 +207,24 @@ def _result(cell: Cell, metrics: Dict[str, float]) -> dict:
         },
         'curves': curves,
         'seconds_per_frame': seconds / frames if frames else None,
+        'protocol': _protocol(cell.cfg),
         'counts': cell.meta.get('counts', {}),
         'whole': cell.meta.get('benchmark', {}),
         'weights': cell.candidate.weights,
         'seed': cell.cfg.randomness.get('seed'),
         'ran_with': describe_versions(torch.device(get_device())),
     }
+
+
+def _protocol(cfg: Config) -> str:
+    """The numbers that all backbones share on a benchmark."""
+    parts = (
+        (cfg.model.propagator, MODELS),
+        (cfg.model.codec, TASK_UTILS),
+        (cfg.test_evaluator, METRICS),
+    )
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        return '; '.join(describe(part, registry) for part, registry in parts)
 
 
 def _set_grid(cfg: Config, candidate: Candidate) -> None:

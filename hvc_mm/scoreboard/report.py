@@ -143,6 +143,7 @@ class Scoreboard:
         parts = [
             f'\n## {benchmark.title}\n',
             f'{counts}{size}; percent.\n',
+            f'{first["protocol"]}.\n',
             _table(heads, rows),
         ]
         names = list(first['sequences'])
@@ -175,7 +176,7 @@ class Scoreboard:
                 ]
             )
         heads = ['name', 'what', 'stride', 'channels', 'parameters', 'weights']
-        return _table(heads, rows)
+        return _table(heads, rows, texts=(0, 1, 5))
 
 
 def _seconds(result: dict) -> str:
@@ -187,8 +188,12 @@ def _number(value: Optional[float]) -> str:
     return _NOTHING if value is None else f'{value:.1f}'
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; all but the first column are right-aligned."""
-    marks = ['---', *['---:'] * (len(heads) - 1)]
+def _table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    texts: Sequence[int] = (0,),
+) -> str:
+    """A Markdown table; columns of figures are right-aligned."""
+    marks = ['---' if i in texts else '---:' for i in range(len(heads))]
     lines = [heads, marks, *rows]
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)

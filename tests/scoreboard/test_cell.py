@@ -62,6 +62,11 @@ def test_the_metric_counts_in_the_backbones_cells(tmp_path, monkeypatch):
     module._set_grid(cfg, coarse)
     assert cfg.test_evaluator.grid == 20
 
+    # Half as many columns as rows: JHMDB's metric knows no such grid.
+    monkeypatch.setattr(module, 'grid_of', lambda *_: (20, 10))
+    with pytest.raises(ValueError, match='backbone HVCResNet: .*20x10; exp'):
+        module._set_grid(cfg, coarse)
+
 
 def test_the_key_changes_with_what_a_score_depends_on(
     candidate, sample_dir, tmp_path
@@ -112,6 +117,8 @@ def test_goes_on_where_it_stopped(
     assert set(whole['sequences']) == set(whole['curves'])
     assert whole['counts']['frames'] == 12
     assert whole['whole']['frames'] == 1999
+    assert 'radius=12, topk=15, temperature=0.1' in whole['protocol']
+    assert 'bound_th=0.008' in whole['protocol']
     assert whole['seconds_per_frame'] > 0
     assert len(next(iter(whole['curves'].values()))) == 4
 

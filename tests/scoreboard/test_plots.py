@@ -9,12 +9,13 @@ from hvc_mm.scoreboard.plots import (
     draw_plots,
     group_sequences,
     j_over_time,
+    looks_of,
     mean_curve,
     score_against_time,
     sequence_bars,
 )
 
-COLOURS = {'a': 'red', 'b': 'blue'}
+LOOKS = looks_of(['a', 'b'])
 
 
 def _result(backbone, benchmark, score, seconds, curves=None):
@@ -27,6 +28,11 @@ def _result(backbone, benchmark, score, seconds, curves=None):
         curves=curves or {},
         seconds_per_frame=seconds,
     )
+
+
+def _legend(figure):
+    (legend,) = figure.legends
+    return [text.get_text() for text in legend.get_texts()]
 
 
 @pytest.fixture
@@ -44,24 +50,29 @@ def test_score_against_time_puts_each_backbone_at_its_place(results):
         (BENCHMARKS['davis'], results[:2]),
         (BENCHMARKS['jhmdb'], results[2:]),
     ]
-    davis, jhmdb = score_against_time(shown, COLOURS).axes
+    figure = score_against_time(shown, LOOKS)
+    davis, jhmdb = figure.axes
     points = [line.get_xydata().tolist() for line in davis.lines]
     assert points == [[[0.5, 70.0]], [[0.1, 40.0]]]
-    assert [text.get_text() for text in davis.texts] == ['a', 'b']
+    assert _legend(figure) == ['a', 'b']
     assert davis.get_ylabel() == 'J&F, percent'
     assert not jhmdb.lines  # its time isn't known
 
 
 def test_bars_per_sequence(results):
-    (panel,) = sequence_bars(BENCHMARKS['davis'], results[:2], COLOURS).axes
+    figure = sequence_bars(BENCHMARKS['davis'], results[:2], LOOKS)
+    (panel,) = figure.axes
     heights = [bar.get_height() for bar in panel.patches]
-    assert heights == [70, 35, 40, 20]
+    # The score itself, then its sequences.
+    assert heights == [70, 70, 35, 40, 40, 20]
     labels = [text.get_text() for text in panel.get_xticklabels()]
-    assert labels == ['x/1', 'y/2']
+    assert labels == ['all', 'x/1', 'y/2']
+    assert _legend(figure) == ['a', 'b']
 
 
 def test_j_over_time_has_a_mean_and_a_panel_a_sequence(results):
-    panels = j_over_time(BENCHMARKS['davis'], results[:2], COLOURS).axes
+    figure = j_over_time(BENCHMARKS['davis'], results[:2], LOOKS)
+    panels = figure.axes
     visible = [p for p in panels if p.get_visible()]
     titles = [panel.get_title() for panel in visible]
     assert titles == ['mean of 2 sequences', 'x/1', 'y/2']
@@ -69,6 +80,23 @@ def test_j_over_time_has_a_mean_and_a_panel_a_sequence(results):
     assert visible[1].lines[1].get_ydata().tolist() == [20, 10, 0]
     mean = visible[0].lines[0].get_ydata()
     assert mean[0] == 65 and mean[-1] == 45
+    assert _legend(figure) == ['a', 'b']
+
+
+def test_a_single_frame_is_seen():
+    result = _result('a', 'davis', 70.0, 0.5, {'x/1': [80.0]})
+    _, panel, *_ = j_over_time(BENCHMARKS['davis'], [result], LOOKS).axes
+    (line,) = panel.lines
+    assert line.get_xydata().tolist() == [[1, 80]]
+    assert line.get_marker() == LOOKS['a'].marker
+    assert panel.get_xlim() == (0, 2)
+
+
+def test_more_backbones_than_colours_differ():
+    looks = looks_of([f'b{i}' for i in range(25)] + ['b0'])
+    assert len(looks) == 25
+    assert len({(look.colour, look.line) for look in looks.values()}) == 25
+    assert len({(look.colour, look.marker) for look in looks.values()}) == 25
 
 
 def test_mean_over_curves_of_differing_length():

@@ -19,6 +19,7 @@ def _result(backbone, benchmark, scores, seconds):
         sequences={f'video{i}': 10.0 + i for i in range(42)},
         curves={},
         seconds_per_frame=seconds,
+        protocol='LabelPropagator(radius=12)',
         counts=dict(videos=4, frames=236),
         whole=dict(videos=30, frames=1999),
         ran_with='torch 9, on cpu',
@@ -64,6 +65,8 @@ def test_markdown(board):
     assert '- jhmdb: skipped, there is no folder JHMDB' in text
     assert '- random on davis: failed, out of memory' in text
     assert '4 of 30 videos, 236 of 1999 frames at 240x432' in text
+    assert 'LabelPropagator(radius=12).' in text
+    assert '| --- | --- | ---: | ---: | ---: | --- |' in text
     assert '| hvc | 61.2 | 60.0 | 62.5 | 0.123 |' in text
     # Forty sequences at most.
     assert '| video39 | 49.0 |' in text and '| video40 |' not in text
