@@ -68,7 +68,7 @@ def test_marks_of_the_shipped_cases():
     assert found[(60, 107), 1280, 50, True, 0] == (10, 0.1)
     assert found[(60, 107), 256, 50, False, 0] == (30, None)
     assert found[(30, 54), 256, 20, True, 0] == (2.7, None)
-    assert found[(30, 54), 256, 20, True, 1] == (6, None)
+    assert found[(30, 54), 256, 20, False, 1] == (6, None)
 
 
 def test_the_spread_of_chunks(monkeypatch):
