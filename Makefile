@@ -12,6 +12,7 @@ TESTS ?=
 PYTEST_ARGS ?=
 DEMO_ARGS ?=
 
+PINS := $(if $(filter minimal,$(COLUMN)),minimal,column_$(COLUMN)).txt
 PY := $(VENV)/bin/python
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
@@ -65,7 +66,7 @@ format: env  ## mend style and format
 docs: env  ## build the documentation into docs/_build/html
 	@$(PY) -c 'import sphinx, myst_parser, furo' 2>/dev/null || \
 		$(PY) -m pip install --disable-pip-version-check -q \
-		-c requirements/column_a.txt furo myst-parser sphinx
+		-c requirements/$(PINS) furo myst-parser sphinx
 	@$(PY) -m sphinx -W -b html docs docs/_build/html
 
 clean:  ## remove what builds and tests leave; the environments stay
