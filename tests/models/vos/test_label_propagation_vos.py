@@ -170,3 +170,38 @@ def test_the_backbone_gets_the_preprocessors_memory_format(channels_last):
     last = batch.is_contiguous(memory_format=torch.channels_last)
     assert last is channels_last
     assert batch.is_contiguous() is not channels_last
+
+
+def test_the_batch_changes_no_mask():
+    """Frames by one or by four, a batch of two videos among them."""
+    torch.manual_seed(0)
+    model = LabelPropagationVOS(
+        backbone=dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(2,)),
+        data_preprocessor=dict(channels_last=True),
+        propagator=dict(context=3),
+    ).eval()
+    picture = torch.randint(0, 256, (3, 96, 144), dtype=torch.uint8)
+
+    def masks(batch_size):
+        frames, samples = [], []
+        for index in range(10):
+            first = index in (0, 6)
+            sample = VOSDataSample(
+                metainfo=dict(starts_video=first, ori_shape=(96, 144))
+            )
+            if first:
+                ids = torch.zeros(96, 144, dtype=torch.uint8)
+                ids[20:60, 30:90], ids[50:80, 100:130] = 1, 2
+                sample.prompt_ids = ids
+            frames.append(picture.roll(4 * index, -1))
+            samples.append(sample)
+        found = []
+        for start in range(0, len(frames), batch_size):
+            part = slice(start, start + batch_size)
+            data = dict(inputs=frames[part], data_samples=samples[part])
+            found += model.test_step(data)
+        return torch.stack([sample.pred_ids for sample in found])
+
+    one = masks(1)
+    assert torch.equal(one, masks(4))
+    assert not torch.equal(one[0], one[5])
