@@ -147,10 +147,11 @@ def fill(board: Scoreboard, args: argparse.Namespace) -> None:
                 size = args.input_size if benchmark.takes_own_size else None
                 cell = make_cell(benchmark, candidate, cfg, args.out, size)
                 board.results[names] = run_cell(cell)
-            except (OSError, ValueError, RuntimeError) as error:
+            except Exception as error:  # whatever a foreign network raises
                 # The other cells may well be fine.
                 traceback.print_exc()
-                board.failures[names] = str(error)
+                kind = type(error).__name__
+                board.failures[names] = f'{kind}: {error}'
             board.write(args.out)
 
 

@@ -33,6 +33,8 @@ from .frame_timer import FrameTimer
 
 # What a score doesn't depend on.
 _EVALUATOR_RUNS = ('num_workers', 'chunk_frames', 'results_dir')
+# Where a metric may write to, which the report needn't tell.
+_OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
 _KEY_LENGTH = 12
 
 
@@ -224,7 +226,10 @@ def _protocol(cfg: Config) -> str:
         (cfg.test_evaluator, METRICS),
     )
     with DefaultScope.overwrite_default_scope('hvc_mm'):
-        return '; '.join(describe(part, registry) for part, registry in parts)
+        return '; '.join(
+            describe(part, registry, leave_out=_OUTPUTS)
+            for part, registry in parts
+        )
 
 
 def _set_grid(cfg: Config, candidate: Candidate) -> None:

@@ -119,6 +119,7 @@ def test_goes_on_where_it_stopped(
     assert whole['whole']['frames'] == 1999
     assert 'radius=12, topk=15, temperature=0.1' in whole['protocol']
     assert 'bound_th=0.008' in whole['protocol']
+    assert 'out_dir' not in whole['protocol']
     assert whole['seconds_per_frame'] > 0
     assert len(next(iter(whole['curves'].values()))) == 4
 

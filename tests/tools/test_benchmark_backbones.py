@@ -94,6 +94,47 @@ def test_a_report(board, checkpoint, run_tool, root_dir, sample_dir, tmp_path):
     assert scores['hvc', 'davis'] == pytest.approx(100 * by_hand, abs=1e-9)
 
 
+@pytest.mark.slow
+def test_parts_and_joints(load_tool, run_tool, tmp_path):
+    made = run_tool(
+        'dataset_converters/make_sample.py',
+        tmp_path / 'data',
+        '--benchmarks',
+        'vip',
+        'jhmdb',
+        '--size=96x160',
+        '--videos=2',
+        '--frames=4',
+    )
+    assert made.returncode == 0, made.stdout
+    out = tmp_path / 'report'
+    # The second one's grid is half as fine: the metric has to know.
+    backbones = ['fine=HVCResNet:stage=1,strides=(2,)']
+    backbones += ['coarse=HVCResNet:stage=2,strides=(2,2)']
+    status = load_tool('benchmark_backbones.py').main(
+        ['--backbones', *backbones, '--out', str(out)]
+        + ['--cfg-options', f'data_root={tmp_path / "data"}', QUICK[0]]
+    )
+    assert status == 0
+    found = json.loads((out / 'scoreboard.json').read_text())
+    results = {(r['backbone'], r['benchmark']): r for r in found['results']}
+    assert len(results) == 4
+    for (_, benchmark), result in results.items():
+        head = {'vip': 'mIoU', 'jhmdb': 'PCK@0.1'}[benchmark]
+        assert 0 < result['scores'][head] < 100
+        assert len(result['sequences']) == 2
+        assert result['seconds_per_frame'] > 0 and not result['curves']
+    assert 'grid=40' in results['fine', 'jhmdb']['protocol']
+    assert 'grid=20' in results['coarse', 'jhmdb']['protocol']
+    # Standing still in cells of the wrong size would lose all joints.
+    assert results['coarse', 'jhmdb']['scores']['PCK@0.5'] > 50
+    assert {p.name for p in out.glob('*.png')} == {
+        'score_against_time.png',
+        'vip_sequences.png',
+        'jhmdb_sequences.png',
+    }
+
+
 def test_goes_on_and_starts_anew(board, tmp_path):
     backbones = ['a=HVCResNet:depth=18,stage=1']
     davis = ('--benchmarks', 'davis')
@@ -117,15 +158,16 @@ def test_goes_on_and_starts_anew(board, tmp_path):
     assert resized['results'][0]['scores'] != first['results'][0]['scores']
 
 
+@pytest.mark.parametrize('failure', [RuntimeError, TypeError])
 def test_a_failure_is_told_and_the_rest_is_scored(
-    board, tmp_path, monkeypatch
+    board, tmp_path, monkeypatch, failure
 ):
     forward = HVCResNet.forward
 
     def broken(self, x):
         # It works when it is tried, on a square, and fails on the data.
         if self.out_indices == (0,) and x.shape[-1] != x.shape[-2]:
-            raise RuntimeError('out of memory')
+            raise failure('out of memory')
         return forward(self, x)
 
     monkeypatch.setattr(HVCResNet, 'forward', broken)
@@ -137,12 +179,12 @@ def test_a_failure_is_told_and_the_rest_is_scored(
         options=['test_dataloader.dataset.max_frames=3', *QUICK],
     )
     assert status == 1
-    (failure,) = found['failures']
-    assert failure['backbone'] == 'bad'
-    assert 'out of memory' in failure['why']
+    (told,) = found['failures']
+    assert told['backbone'] == 'bad'
+    assert told['why'] == f'{failure.__name__}: out of memory'
     assert [r['backbone'] for r in found['results']] == ['good']
     text = (tmp_path / 'scoreboard.md').read_text()
-    assert 'bad on davis: failed, out of memory' in text
+    assert f'bad on davis: failed, {told["why"]}' in text
 
 
 @pytest.mark.parametrize(
