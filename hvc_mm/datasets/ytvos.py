@@ -43,8 +43,8 @@ class YouTubeVOSDataset(VideoDataset):
     Raises:
         FileNotFoundError: A missing folder, ``meta.json`` or mask.
         ValueError: ``valid`` was given for ``valid_all_frames``, ``meta.json``
-            is damaged, a frame that it names isn't there, or a mask doesn't
-            hold what it should.
+            is damaged, a frame that it or ``scored_path`` names isn't there,
+            or a mask doesn't hold what it should.
     """
 
     METAINFO = dict(dataset_type='youtube_vos')
@@ -109,6 +109,13 @@ class YouTubeVOSDataset(VideoDataset):
             num_objects += len(objects_in(prompt.read(shape)))
             prompts[stem] = dict(prompt=prompt.to_dict())
         scored = self._scored(name)
+        lost = sorted(scored - set(stems))
+        if lost and self.max_frames is None:
+            raise ValueError(
+                f'{osp.dirname(frames[0])} lacks frame {lost[0]} ('
+                f'{len(lost)} of the {len(scored)} that the benchmark asks '
+                'for); expected all frames of the video'
+            )
         return VideoRecord(
             name=name,
             frames=frames,

@@ -133,6 +133,7 @@ def test_a_shortened_video_leaves_out_objects_that_come_later(year):
         ('mask', FileNotFoundError, r'no mask .*a/00005\.png.*\[2\] to begin'),
         ('lacks', ValueError, r'a/00000\.png lacks object \[3\]'),
         ('video', FileNotFoundError, 'no folder of frames .*JPEGImages/b'),
+        ('cut', ValueError, r'JPEGImages/a lacks frame 00010 \(1 of the 3'),
         ('root', FileNotFoundError, 'valid_all_frames.*HVC_DATA_ROOT'),
     ],
 )
@@ -158,6 +159,8 @@ def test_bad_data_is_named(year, break_it, error, message):
         _write_meta(valid, {'a': dict(objects={'3': entry})})
     elif break_it == 'video':
         _write_meta(valid, {'b': dict(objects={'1': entry})})
+    elif break_it == 'cut':
+        (year / 'valid_all_frames/JPEGImages/a/00010.jpg').unlink()
     elif break_it == 'root':
         shutil.rmtree(year / 'valid_all_frames')
     with pytest.raises(error, match=message):
