@@ -13,10 +13,12 @@ from .selection import Candidates, best, widen
 __all__ = ['reference_step']
 
 # Cells of a group. A multiple of 16 keeps the rows of the scores aligned
-# (matrix kernels are a quarter slower else); below 64 the members of k groups
-# stay under the 64 k values from which on torch's top-k is slow on a CPU
-# where scores rise steadily, as they do in real frames.
-GROUP = 48
+# (matrix kernels are a quarter slower else). Fewer cells make more groups to
+# choose from but fewer members to search; 32 is the fastest on usual grids.
+# From 64 on the members of k groups are 64 k values, where torch's top-k on
+# a CPU turns to a method that is slow if scores rise steadily, as they do in
+# real frames.
+GROUP = 32
 
 
 def reference_step(
