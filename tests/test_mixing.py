@@ -242,6 +242,13 @@ FOREIGN = {
         out_indices=(1,),
         gap_before_final_norm=False,
     ),
+    # What became of it; it needs column b's mmcv.
+    'mmpretrain.ConvNeXt': dict(
+        type='mmpretrain.ConvNeXt',
+        arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
+        out_indices=(1,),
+        gap_before_final_norm=False,
+    ),
     'torchvision': dict(
         type='hvc_mm.TorchvisionBackbone', model='resnet18', nodes='layer2'
     ),
