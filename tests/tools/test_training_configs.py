@@ -102,6 +102,7 @@ def test_official_folders(train, root_dir, data, name):
     _check(*train(config, data), data / SOURCES[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', RELEASE)
 def test_folders_of_the_release(train, root_dir, data, tmp_path, name):
     root = tmp_path / 'data'
