@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--samples',
         type=int,
-        help='batch size (default: 8, quick 4; on a GPU 128)',
+        help='batch size (default: 8, quick 2; on a GPU 128)',
     )
     parser.add_argument('--size', type=int, default=256, help='view, pixels')
     parser.add_argument(
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> Report:
     """Measure both steps on the same images, from the same weights."""
     on_gpu = torch.device(args.device).type == 'cuda'
-    usual = 128 if on_gpu else 4 if args.quick else 8
+    usual = 128 if on_gpu else 2 if args.quick else 8
     samples = args.samples or usual
     report = Report(f'training step, N={samples}, {args.size}x{args.size}')
     with _settings(None if on_gpu else args.threads):

@@ -66,7 +66,7 @@ def test_report_and_its_figure():
     'options, bound',
     [
         (dict(samples=8, size=256, threads=2), 2.3),
-        (dict(size=256, threads=2), None),  # --quick: 4
+        (dict(size=256, threads=2), None),  # --quick: 2
         (dict(samples=8, size=128, threads=2), None),
         (dict(samples=8, size=256, threads=1), None),
     ],

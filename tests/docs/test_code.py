@@ -157,6 +157,10 @@ def test_configs_of_the_training_page(project, sample_dir, tmp_path):
     read = project('train.md')
     (hook,) = read('my_coco.py').custom_hooks
     assert HOOKS.build(hook).interval == 500
+    minutes = read('my_minutes.py')
+    (clock,) = minutes.custom_hooks
+    assert HOOKS.build(clock).minutes == 7
+    assert set(minutes.train_cfg) == {'type', 'max_iters'}
     dataset = read('my_mix.py', data_root=str(tmp_path)).train_dataloader
     (tmp_path / 'coco').symlink_to(sample_dir / 'coco')
     frames = tmp_path / 'YTB/2018/train_all_frames'

@@ -10,12 +10,18 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 
-from rich.console import Console
+# Threads that wait for each other shall sleep. Where other processes want
+# the cores, spinning would count as time of the work. OpenMP reads this when
+# torch is loaded.
+os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from hvc_mm.benchmarks.measure import environment
+from rich.console import Console  # noqa: E402
+
+from hvc_mm.benchmarks.measure import environment  # noqa: E402
 
 SUBCOMMANDS = {
     'loss': 'the hybrid loss, pair list against dense matrices',
