@@ -47,6 +47,14 @@ def test_the_backbone_stands_in_the_config(candidate, sample_dir, tmp_path):
     assert cell.result() is None and cell.finished_videos() == {}
 
 
+def test_what_else_a_backbone_brings(sample_dir, tmp_path):
+    spec = 'HVCResNet:out_indices=(0,1),map=1,data_preprocessor.mean=(1,2,3)'
+    cell = _cell(make_candidate(parse_backbone(spec)), sample_dir, tmp_path)
+    assert cell.cfg.model.feature_index == 1
+    assert tuple(cell.cfg.model.data_preprocessor.mean) == (1, 2, 3)
+    assert cell.cfg.model.data_preprocessor.bgr_to_rgb is True
+
+
 def test_a_protocols_own_size_stays():
     cfg = read_config(find_config('hvc_vip'))
     resize_frames(cfg, (48, 80))
@@ -120,7 +128,15 @@ def test_goes_on_where_it_stopped(
     assert 'radius=12, topk=15, temperature=0.1' in whole['protocol']
     assert 'bound_th=0.008' in whole['protocol']
     assert 'out_dir' not in whole['protocol']
-    assert whole['seconds_per_frame'] > 0
+    # The first frame of a process isn't timed.
+    timed = [
+        json.loads(path.read_text())
+        for path in (tmp_path / 'whole').glob('**/timing/*.json')
+    ]
+    assert [t['frames'] for t in timed].count(6) == 1
+    assert sum(t['frames'] for t in timed) == 11
+    seconds = sum(t['seconds'] for t in timed)
+    assert whole['seconds_per_frame'] == pytest.approx(seconds / 11)
     assert len(next(iter(whole['curves'].values()))) == 4
 
     seen = []
@@ -146,6 +162,8 @@ def test_goes_on_where_it_stopped(
     cell = _cell(candidate, sample_dir, tmp_path / 'parts')
     assert run_cell(cell) == again
     assert seen == []
+    cell.result_path.write_text(json.dumps({**again, 'seed': 'as written'}))
+    assert run_cell(cell)['seed'] == 'as written'
 
     # Stopped between the last video and the summary.
     cell.result_path.unlink()
