@@ -101,3 +101,20 @@ def test_environment_names_what_matters():
     found = environment()
     assert found['torch'] == torch.__version__
     assert found['device'] and int(found['cores']) > 0
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
+def test_on_a_gpu_the_queue_is_waited_for_and_the_allocator_asked():
+    def work():
+        big = torch.ones(64, 1024, 1024, device='cuda')  # 256 MB
+        for _ in range(20):
+            big = big.sin()
+        return big
+
+    work()
+    held = torch.ones(32, 1024, 1024, device='cuda')
+    peaks, seconds = peaks_and_times({'work': work}, 3, 'cuda')
+    assert 511 <= peaks['work'] <= 530, held.shape
+    # 20 passes that read and write 256 MB: no card does 20 TB/s.
+    assert seconds['work'] > 20 * 2 * 2**28 / 20e12
