@@ -121,11 +121,13 @@ class MaskCodec:
             scale = (high - low).clamp(min=1e-6)
             planes = (planes - low[..., None]) / scale[..., None]
         # Ids in ascending order: a tie goes to the smaller one.
-        ids = torch.tensor(self._ids, device=planes.device)
-        order = ids.argsort()
-        if not torch.equal(order, torch.arange(len(ids), device=ids.device)):
+        order = sorted(range(len(self._ids)), key=self._ids.__getitem__)
+        if order != list(range(len(order))):
             planes = planes[order]
         confidence, channel = planes.max(dim=0)
-        sample.pred_ids = ids[order].to(torch.uint8)[channel].cpu()
+        # The only thing that a GPU has to be waited for.
+        channel = channel.to(torch.uint8).cpu()
+        ids = torch.tensor(sorted(self._ids), dtype=torch.uint8)
+        sample.pred_ids = ids[channel.long()]
         if self.with_confidence:
             sample.pred_confidence = confidence.cpu()
