@@ -1,6 +1,7 @@
 """tools/test.py as a user calls it: score, write, show, two processes."""
 
 import json
+import socket
 
 import cv2
 import numpy as np
@@ -71,6 +72,12 @@ def test_scores_writes_and_shows(one_process, sample_dir):
         assert np.mean(given == first) > 0.9
 
 
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]
+
+
 def test_two_processes_equal_one(
     one_process, run_tool, config, checkpoint, sample_dir, tmp_path
 ):
@@ -86,7 +93,7 @@ def test_two_processes_equal_one(
             '-m',
             'torch.distributed.run',
             '--nproc_per_node=2',
-            '--master_port=29617',
+            f'--master_port={_free_port()}',
         ),
     )
     assert out.returncode == 0, out.stdout
