@@ -123,7 +123,9 @@ def test_amp_works_on_a_cpu(run_tool, folder_config, tmp_path):
 
 
 @pytest.mark.mmdet
-def test_trains_on_coco_through_mmdet(run_tool, sample_dir, root_dir, tmp_path):
+def test_trains_on_coco_through_mmdet(
+    run_tool, sample_dir, root_dir, tmp_path
+):
     out = run_tool(
         'train.py',
         root_dir / 'configs/hvc_coco.py',

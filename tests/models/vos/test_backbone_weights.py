@@ -102,4 +102,5 @@ def test_refuses_to_leave_a_part_at_random(depth):
         # As mmengine loads a checkpoint for a test.
         model.load_state_dict(source, strict=False)
     assert 'layer' in str(error.value)
-    assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+    now = model.state_dict()
+    assert all(torch.equal(value, before[k]) for k, value in now.items())

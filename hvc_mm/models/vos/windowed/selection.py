@@ -65,7 +65,10 @@ def join(
     cells = torch.cat([part.cells for part in parts], dim=1)
     copies = torch.cat(
         [
-            torch.as_tensor(count).to(part.scores).expand_as(part.scores)
+            count.to(part.scores)
+            if isinstance(count, Tensor)
+            # Filled where it lies: a copy to a GPU would wait for its queue.
+            else torch.full_like(part.scores, count)
             for part, count in zip(parts, counts)
         ],
         dim=1,
