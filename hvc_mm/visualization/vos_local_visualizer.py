@@ -18,7 +18,7 @@ from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 
-from .joints import JHMDB_LIMBS, cells_to_pixels, draw_joints
+from .joints import JHMDB_LIMBS, draw_joints
 from .overlay import overlay_ids
 from .panels import side_by_side, stacked
 from .score_curve import draw_score_curve
@@ -36,8 +36,7 @@ class VOSLocalVisualizer(Visualizer):
     Args:
         alpha: Opacity of the colours, 0 to 1.
         draw_curve: Draw J over time where there is a ground truth.
-        stride: Pixels of the network's input per cell of the feature grid,
-            for joints, which are predicted in cells.
+        stride: Not used any more: joints are predicted in pixels.
         **kwargs: mmengine's, e.g. ``name``, ``vis_backends``, ``save_dir``.
     """
 
@@ -100,11 +99,7 @@ class VOSLocalVisualizer(Visualizer):
         if sample is not None and 'pred_ids' in sample:
             ids = sample.pred_ids.cpu().numpy()
         if sample is not None and 'pred_joints' in sample:
-            shape = tuple(sample.ori_shape)
-            seen = sample.get('img_shape') or shape
-            grid = tuple(-(-side // self.stride) for side in seen)
-            cells = sample.pred_joints.cpu().numpy()
-            joints = cells_to_pixels(cells, grid, shape)
+            joints = sample.pred_joints.cpu().numpy()
         return ids, joints
 
     def _layers(
