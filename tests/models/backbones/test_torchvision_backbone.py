@@ -112,4 +112,4 @@ def test_is_found_where_it_was_before_with_a_warning():
         moved = bridges.TorchvisionBackbone
     assert moved is TorchvisionBackbone
     with pytest.raises(AttributeError, match='no_such_name'):
-        bridges.no_such_name
+        _ = bridges.no_such_name
