@@ -12,10 +12,10 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from hvc_mm.checkpoint import adopt_backbone_weights
 from hvc_mm.registry import MODELS, TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
-from .backbone_weights import adopt_backbone_weights
 from .batch_norm_folding import FoldedCopy
 from .features import unit_features
 
