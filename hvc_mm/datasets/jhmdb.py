@@ -14,8 +14,7 @@ from scipy.io import loadmat
 
 from hvc_mm.registry import DATASETS
 
-from .video_dataset import VideoDataset, VideoRecord
-from .video_files import check_folder, stem_of
+from .video_dataset import VideoDataset, VideoRecord, check_folder, stem_of
 
 JOINTS = (
     'neck',

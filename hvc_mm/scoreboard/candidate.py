@@ -22,8 +22,8 @@ from hvc_mm.checkpoint import (
     sha256_of,
 )
 from hvc_mm.engine.protocol import weight_files
+from hvc_mm.models.backbones import unit_features
 from hvc_mm.models.backbones.hvc_resnet import guess_resnet
-from hvc_mm.models.vos.features import unit_features
 from hvc_mm.registry import MODELS
 
 from .backbone_spec import BackboneSpec

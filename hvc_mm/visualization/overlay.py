@@ -10,7 +10,7 @@ from typing import Mapping, Optional, Sequence, Union
 import cv2
 import numpy as np
 
-from hvc_mm.datasets.mask_io import davis_palette
+from hvc_mm.datasets.image_io import davis_palette
 
 from .text import draw_label
 

@@ -7,7 +7,7 @@ from typing import Mapping, Optional
 import cv2
 import numpy as np
 
-from hvc_mm.datasets.mask_io import davis_palette
+from hvc_mm.datasets.image_io import davis_palette
 
 from .text import draw_label
 

@@ -12,8 +12,8 @@ import numpy as np
 from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
 
+from hvc_mm.datasets.image_io import VOID
 from hvc_mm.datasets.jhmdb import JOINTS
-from hvc_mm.datasets.prompts import VOID
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from PIL import Image
 
+from hvc_mm.datasets.image_io import davis_palette, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
-from hvc_mm.datasets.mask_io import davis_palette, write_id_mask
 from hvc_mm.datasets.sample import SampleFolder, SampleSpec, write_layout
 from hvc_mm.datasets.sample.davis import draw_testdev_scene, draw_val_scene
 from hvc_mm.datasets.sample.renderer import Renderer

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 from hvc_mm.models.backbones import HVCResNet
 
 

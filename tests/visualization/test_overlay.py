@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import davis_palette
+from hvc_mm.datasets.image_io import davis_palette
 from hvc_mm.visualization import overlay, overlay_ids
 
 

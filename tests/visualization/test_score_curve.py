@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hvc_mm.datasets.mask_io import davis_palette
+from hvc_mm.datasets.image_io import davis_palette
 from hvc_mm.visualization import draw_score_curve
 
 

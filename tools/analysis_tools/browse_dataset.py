@@ -21,9 +21,7 @@ from hvc_mm.apis.find_config import find_config
 from hvc_mm.apis.picture_writer import PictureWriter
 from hvc_mm.apis.progress import track_frames
 from hvc_mm.datasets.data_root import read_config
-from hvc_mm.datasets.image_io import read_image
-from hvc_mm.datasets.mask_io import read_id_mask
-from hvc_mm.datasets.prompts import without_void
+from hvc_mm.datasets.image_io import read_id_mask, read_image, without_void
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 from hvc_mm.visualization import VOSLocalVisualizer, draw_crops

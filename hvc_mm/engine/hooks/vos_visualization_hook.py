@@ -11,8 +11,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hvc_mm.datasets.mask_io import read_id_mask
-from hvc_mm.datasets.prompts import without_void
+from hvc_mm.datasets.image_io import read_id_mask, without_void
 from hvc_mm.registry import HOOKS
 from hvc_mm.structures import VOSDataSample
 

@@ -56,7 +56,7 @@ def test_davis_videos(moving_video, make_video, seed):
 
 def test_published_videos(published_videos):
     videos, _ = published_videos
-    from hvc_mm.datasets.mask_io import read_id_mask
+    from hvc_mm.datasets.image_io import read_id_mask
 
     for video in videos:
         frames = video[1:-1:6]

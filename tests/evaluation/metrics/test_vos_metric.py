@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 from hvc_mm.evaluation import VOSMetric
 from hvc_mm.evaluation.functional import (
     boundary_accuracy,

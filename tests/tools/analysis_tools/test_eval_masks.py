@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
+from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
 
 TOOL = 'analysis_tools/eval_masks.py'
 

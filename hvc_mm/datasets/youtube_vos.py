@@ -8,10 +8,16 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from hvc_mm.registry import DATASETS
 
-from .image_io import read_image_size
-from .prompts import Prompt, objects_in
-from .video_dataset import VideoDataset, VideoRecord
-from .video_files import check_folder, find_masks, list_frames, stem_of
+from .image_io import objects_in, read_image_size
+from .video_dataset import (
+    Prompt,
+    VideoDataset,
+    VideoRecord,
+    check_folder,
+    find_masks,
+    list_frames,
+    stem_of,
+)
 
 
 @DATASETS.register_module()

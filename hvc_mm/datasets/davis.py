@@ -8,11 +8,11 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
-from .image_io import read_image_size
-from .mask_io import read_id_mask
-from .prompts import Prompt, objects_in, without_void
-from .video_dataset import VideoDataset, VideoRecord
-from .video_files import (
+from .image_io import objects_in, read_id_mask, read_image_size, without_void
+from .video_dataset import (
+    Prompt,
+    VideoDataset,
+    VideoRecord,
     check_folder,
     find_masks,
     read_video_names,

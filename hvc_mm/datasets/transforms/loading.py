@@ -1,8 +1,9 @@
-"""Loading for pre-training: one bad file must not end a run of days."""
+"""Reading what an item names: frames, given masks, training images."""
 
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from typing import Optional
 
 import torch
@@ -12,7 +13,68 @@ from torch.utils.data import get_worker_info
 
 from hvc_mm.registry import TRANSFORMS
 
-from ..image_io import BrokenImageError, read_image
+from ..image_io import BrokenImageError, read_image, read_image_size
+from ..video_dataset import Prompt
+
+# One header a video is enough, however many of its frames are loaded.
+_first_frame_size = lru_cache(maxsize=8)(read_image_size)
+
+
+@TRANSFORMS.register_module()
+class LoadFrame(BaseTransform):
+    """Read a frame and see to it that a video has frames of one size.
+
+    Required keys: ``img_path``; ``first_img_path``, the first frame of the
+    video, where sizes are to be compared. Added keys: ``img`` (``(H, W, 3)``
+    uint8, BGR), ``img_shape`` and ``ori_shape`` (both ``(H, W)``).
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load ``results['img_path']``.
+
+        Raises:
+            BrokenImageError: The file is missing, truncated or no image.
+            ValueError: The frame has another size than the first one.
+        """
+        image = read_image(results['img_path'])
+        first = results.get('first_img_path')
+        if first is not None and first != results['img_path']:
+            height, width = _first_frame_size(str(first))
+            if image.shape[:2] != (height, width):
+                raise ValueError(
+                    f'the frame {results["img_path"]} has '
+                    f'{image.shape[1]}x{image.shape[0]} pixels; expected '
+                    f'{width}x{height} as in the first frame of its video'
+                )
+        results['img'] = image
+        results['img_shape'] = image.shape[:2]
+        results['ori_shape'] = image.shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class LoadPrompt(BaseTransform):
+    """Read the mask of a frame where objects begin; skip other frames.
+
+    Required keys: ``ori_shape``; ``prompt`` (the fields of
+    :class:`~hvc_mm.datasets.Prompt`) where objects begin. Added key
+    there: ``prompt_ids``, ``(H, W)`` uint8 tensor.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Read ``results['prompt']``; see ``Prompt.read`` for errors."""
+        prompt = results.get('prompt')
+        if prompt is not None:
+            ids = Prompt(**prompt).read(results['ori_shape'])
+            results['prompt_ids'] = torch.from_numpy(ids)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
 
 # Loader workers beyond this many share their counters.
 _COUNTERS = 64
