@@ -15,8 +15,8 @@ from mmengine.registry import DefaultScope
 from torch import nn
 
 from hvc_mm.engine.protocol import weight_files
+from hvc_mm.models.backbones import unit_features
 from hvc_mm.models.vos.backbone_weights import find_prefix
-from hvc_mm.models.vos.features import unit_features
 from hvc_mm.registry import MODELS
 from hvc_mm.weights import (
     CheckpointError,
