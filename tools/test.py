@@ -14,7 +14,7 @@ from hvc_mm.engine.cpu_processes import (
     leave_processes,
     prepare_cpu_processes,
 )
-from hvc_mm.evaluation.metrics.video_metric import VideoMetric
+from hvc_mm.evaluation import VideoMetric
 from hvc_mm.registry import METRICS
 from hvc_mm.utils import register_all_modules
 
