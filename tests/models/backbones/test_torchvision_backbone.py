@@ -5,10 +5,10 @@ import torch
 from mmengine.model import BaseAveragedModel
 from torchvision.models import resnet18
 
-from hvc_mm.bridges import TorchvisionBackbone
-from hvc_mm.models import HVCResNet
+from hvc_mm import bridges
+from hvc_mm.checkpoint import PretrainedBackbone
+from hvc_mm.models.backbones import HVCResNet, TorchvisionBackbone
 from hvc_mm.registry import MODELS
-from hvc_mm.weights import PretrainedBackbone
 
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)
 
@@ -105,3 +105,11 @@ def test_unknown_names():
 def test_a_node_without_a_map():
     with pytest.raises(ValueError, match=r"'flatten' gives \(2, 512\)"):
         _build(nodes='flatten')(IMAGES)
+
+
+def test_is_found_where_it_was_before_with_a_warning():
+    with pytest.warns(DeprecationWarning, match='hvc_mm.models.backbones'):
+        moved = bridges.TorchvisionBackbone
+    assert moved is TorchvisionBackbone
+    with pytest.raises(AttributeError, match='no_such_name'):
+        _ = bridges.no_such_name

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from hvc_mm.models.vos.features import unit_features
+from hvc_mm.models.backbones import unit_features
 
 
 def test_normalises_one_map_in_fp32():
