@@ -156,6 +156,7 @@ def pictures(
 def main() -> None:
     args = parse_args()
     np.random.seed(args.seed)
+    torch.manual_seed(args.seed)
     count = 0
     try:
         cfg = read_config(find_config(args.config), args.cfg_options)
