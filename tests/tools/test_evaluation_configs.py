@@ -321,7 +321,7 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
     expected = score_of('hvc_davis', best, *IN_ONE)['davis/J&F']
     assert scores['davis/J&F'] == pytest.approx(expected, abs=0.04)
     assert 'weights=[1.05, 1.0]' in log
-    from hvc_mm.weights import sha256_of
+    from hvc_mm.checkpoint import sha256_of
 
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
     # Loaded, not only named.
