@@ -16,12 +16,15 @@ import mmcv
 import numpy as np
 from mmengine.config import DictAction
 
-from hvc_mm.apis.find_weights import find_weights
-from hvc_mm.apis.frame_source import FrameSource, open_frames
-from hvc_mm.apis.init_model import init_model
-from hvc_mm.apis.picture_writer import PictureWriter
-from hvc_mm.apis.progress import track_frames
-from hvc_mm.apis.video_features import video_features
+from hvc_mm.apis import (
+    FrameSource,
+    PictureWriter,
+    find_weights,
+    init_model,
+    open_frames,
+    track_frames,
+    video_features,
+)
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
