@@ -1,7 +1,11 @@
 """Using a model on one's own videos."""
 
-from .find_config import find_config, list_configs
-from .find_weights import find_weights
+from hvc_mm.engine.run_config import (
+    choose_checkpoint,
+    find_config,
+    list_configs,
+)
+
 from .frame_source import open_frames
 from .init_model import init_model
 from .propagate_in_video import propagate_in_video
@@ -11,8 +15,8 @@ from .vos_inferencer import VOSInferencer
 __all__ = [
     'VOSInferencer',
     'VideoWriter',
+    'choose_checkpoint',
     'find_config',
-    'find_weights',
     'init_model',
     'list_configs',
     'open_frames',

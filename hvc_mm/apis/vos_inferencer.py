@@ -13,12 +13,12 @@ from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
+from hvc_mm.engine.run_config import find_config, list_configs
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import VOSLocalVisualizer
 
-from .find_config import find_config, list_configs
 from .frame_source import Frame, FrameSource, open_frames
 from .init_model import ConfigLike, init_model
 from .progress import track_frames

@@ -94,7 +94,7 @@ def _best_pass(
 def _config() -> Config:
     """The recipe: pipeline and preprocessor of ``configs/hvc_coco.py``."""
     # Imported late: with the configs it is needed here alone.
-    from hvc_mm.apis.find_config import find_config
+    from hvc_mm.engine.run_config import find_config
 
     return Config.fromfile(
         find_config('hvc_coco'), import_custom_modules=False

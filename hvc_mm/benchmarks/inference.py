@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> Report:
 
 def _model(changes: dict) -> torch.nn.Module:
     # Imported late: with the configs it is needed here alone.
-    from hvc_mm.apis.find_config import find_config
+    from hvc_mm.engine.run_config import find_config
 
     config = Config.fromfile(find_config('hvc_davis'))
     config.merge_from_dict(changes)

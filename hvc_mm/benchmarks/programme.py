@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
-from hvc_mm.apis.find_config import find_config
+from hvc_mm.engine.run_config import find_config
 from hvc_mm.utils.run_log import find_log, read_log, series
 
 from .report import Mark

@@ -178,7 +178,7 @@ def _lean_step(device: str) -> tuple:
 def _model(channels_last: bool) -> nn.Module:
     """HVC of ``configs/hvc_coco.py``, freshly initialised."""
     # Imported late: with the configs it is needed here alone.
-    from hvc_mm.apis.find_config import find_config
+    from hvc_mm.engine.run_config import find_config
 
     config = Config.fromfile(
         find_config('hvc_coco'), import_custom_modules=False

@@ -9,7 +9,7 @@ from mmengine.config import DictAction
 
 from hvc_mm.benchmarks import programme
 from hvc_mm.benchmarks.programme import STAGES, Options, build_stages
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 
 
 @pytest.fixture

@@ -26,12 +26,11 @@ from typing import Dict, List, Optional, Sequence
 import torch
 from mmengine.registry import DefaultScope
 
-from hvc_mm.apis.find_config import find_config
 from hvc_mm.benchmarks.measure import environment
 from hvc_mm.benchmarks.programme import STAGES, Options, build_stages
 from hvc_mm.benchmarks.stages import run_stages, verdict
 from hvc_mm.datasets import ImageFolderDataset
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.scoreboard import BackboneError, make_candidate, parse_backbones
 from hvc_mm.utils import register_all_modules
@@ -136,7 +135,7 @@ def read_options(args: argparse.Namespace) -> Options:
 def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
     """Find images and videos, and try the backbone on a frame."""
     len(ImageFolderDataset(sources=os.path.abspath(images), recursive=True))
-    cfg = read_config(find_config('hvc_davis'))
+    cfg = read_config('hvc_davis')
     dataset = {**cfg.test_dataloader.dataset, 'data_root': davis}
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         DATASETS.build({**dataset, 'pipeline': []})

@@ -13,9 +13,8 @@ from typing import Dict, Sequence, Tuple
 import mmcv
 from mmengine.config import DictAction
 
-from hvc_mm.apis.find_weights import find_weights
 from hvc_mm.apis.frame_source import open_frames
-from hvc_mm.apis.init_model import init_model
+from hvc_mm.apis.init_model import init_model, to_config
 from hvc_mm.apis.picture_writer import PictureWriter
 from hvc_mm.apis.progress import track_frames
 from hvc_mm.apis.prompt_masks import PromptMasks
@@ -25,6 +24,7 @@ from hvc_mm.apis.propagate_in_video import (
     video_batches,
 )
 from hvc_mm.datasets.image_io import write_id_mask
+from hvc_mm.engine.run_config import choose_checkpoint
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
@@ -113,8 +113,9 @@ def run(args: argparse.Namespace) -> Tuple[int, PictureWriter]:
         if not Path(mask).is_file():
             raise FileNotFoundError(f'no mask file {mask}')
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
-    checkpoint = find_weights(args.checkpoint)
-    model = init_model(args.config, checkpoint, args.device, args.cfg_options)
+    cfg = to_config(args.config, args.cfg_options)
+    checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
     pipeline = frame_pipeline(model.cfg)
     batches = video_batches(source, prompts, pipeline, args.batch_size)
