@@ -17,9 +17,8 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
-from hvc_mm.apis.picture_writer import PictureWriter
-from hvc_mm.apis.progress import track_frames
-from hvc_mm.datasets.image_io import read_id_mask, read_image, without_void
+from hvc_mm.apis import PictureWriter, track_frames
+from hvc_mm.datasets import read_id_mask, read_image, without_void
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample

@@ -16,12 +16,16 @@ import mmcv
 import numpy as np
 from mmengine.config import DictAction
 
-from hvc_mm.apis.frame_source import FrameSource, open_frames
-from hvc_mm.apis.init_model import init_model, to_config
-from hvc_mm.apis.picture_writer import PictureWriter
-from hvc_mm.apis.progress import track_frames
-from hvc_mm.apis.video_features import video_features
-from hvc_mm.engine.run_config import choose_checkpoint
+from hvc_mm.apis import (
+    FrameSource,
+    PictureWriter,
+    choose_checkpoint,
+    init_model,
+    open_frames,
+    track_frames,
+    video_features,
+)
+from hvc_mm.apis.init_model import to_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
