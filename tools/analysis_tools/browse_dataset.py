@@ -154,6 +154,7 @@ def pictures(
 def main() -> None:
     args = parse_args()
     np.random.seed(args.seed)
+    torch.manual_seed(args.seed)
     count = 0
     try:
         cfg = read_config(args.config, args.cfg_options)

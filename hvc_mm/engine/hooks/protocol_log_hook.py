@@ -58,9 +58,16 @@ class ProtocolLogHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Log it, once the weights are loaded and the data are found.
 
+        A data set that can check its annotations does so now: a wrong one
+        should end the run before its first frame.
+
         Args:
             runner: The run.
         """
+        dataset = runner.test_dataloader.dataset
+        for part in getattr(dataset, 'datasets', [dataset]):
+            if hasattr(part, 'check_annotations'):
+                part.check_annotations()
         found = describe_test(runner)
         width = max(map(len, found))
         lines = [f'{key:{width}}  {text}' for key, text in found.items()]
