@@ -13,8 +13,12 @@ from typing import Any, Mapping, Optional, Sequence, Set, Tuple, Union
 import numpy as np
 import torch
 
-from hvc_mm.datasets.mask_io import read_id_mask
-from hvc_mm.datasets.prompts import VOID, objects_in, without_void
+from hvc_mm.datasets.image_io import (
+    VOID,
+    objects_in,
+    read_id_mask,
+    without_void,
+)
 
 Mask = Union[str, Path, np.ndarray, torch.Tensor, Mapping[int, Any]]
 Masks = Union[Mask, Mapping[int, Mask]]

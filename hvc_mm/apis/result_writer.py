@@ -7,7 +7,7 @@ from typing import Optional, Union
 
 import numpy as np
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 from .frame_source import Frame, FrameSource
 from .picture_writer import PictureWriter

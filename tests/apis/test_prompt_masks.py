@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from hvc_mm.apis.prompt_masks import PromptMasks
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 SHAPE = (4, 6)
 

@@ -8,7 +8,7 @@ from mmengine.dataset import pseudo_collate
 from hvc_mm.apis import propagate_in_video
 from hvc_mm.apis.propagate_in_video import frame_pipeline
 from hvc_mm.datasets import VOSDataset
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from hvc_mm.apis import open_frames
 from hvc_mm.apis.result_writer import ResultWriter
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 
 
 @pytest.fixture

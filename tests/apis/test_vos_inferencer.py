@@ -10,7 +10,7 @@ import pytest
 
 from hvc_mm.apis import VideoWriter, VOSInferencer, propagate_in_video
 from hvc_mm.apis.rle import rle_to_mask
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 from hvc_mm.registry import INFERENCERS
 from hvc_mm.structures import VOSDataSample
 

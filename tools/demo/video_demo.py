@@ -24,7 +24,7 @@ from hvc_mm.apis.propagate_in_video import (
     stream_video,
     video_batches,
 )
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.visualization import VOSLocalVisualizer
 
 

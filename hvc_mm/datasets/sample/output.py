@@ -11,7 +11,7 @@ from typing import Union
 import cv2
 import numpy as np
 
-from ..mask_io import write_id_mask
+from ..image_io import write_id_mask
 
 MANIFEST = 'sample.json'
 

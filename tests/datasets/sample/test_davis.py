@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvc_mm.datasets.mask_io import davis_palette, read_id_mask
+from hvc_mm.datasets.image_io import davis_palette, read_id_mask
 from hvc_mm.datasets.sample.davis import (
     draw_newcomer_scene,
     draw_testdev_scene,
@@ -134,7 +134,7 @@ def test_a_clip_too_short_for_newcomers(tmp_path, spec, write_sample):
 
 @pytest.mark.parametrize('ann_file', ['val.txt', 'newcomer.txt'])
 def test_our_data_set_reads_it(sample, spec, ann_file):
-    from hvc_mm.datasets.vos_dataset import VOSDataset
+    from hvc_mm.datasets.davis import VOSDataset
 
     dataset = VOSDataset(
         data_root=str(sample / 'DAVIS'),

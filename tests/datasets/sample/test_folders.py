@@ -47,7 +47,7 @@ def test_saliency_mask_is_the_union():
 
 
 def test_our_data_set_reads_it(sample, spec):
-    from hvc_mm.datasets.image_folder import ImageFolderDataset
+    from hvc_mm.datasets.pretrain_images import ImageFolderDataset
 
     for folder in PHOTOGRAPHS:
         dataset = ImageFolderDataset(data_root=str(sample / folder))

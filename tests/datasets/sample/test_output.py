@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 from hvc_mm.datasets.sample import SampleFolder, SampleSpec
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 from hvc_mm.datasets.sample.renderer import Renderer
 from hvc_mm.datasets.sample.vip import draw_vip_scene, frame_stem
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 from hvc_mm.datasets.sample.renderer import Renderer
 from hvc_mm.datasets.sample.ytvos import (
     STEP,
@@ -130,14 +130,14 @@ def test_short_videos_have_no_newcomer(tmp_path, spec, write_sample):
 
 @pytest.mark.parametrize('year', [2018, 2019])
 def test_our_data_set_reads_valid(sample, spec, year):
-    from hvc_mm.datasets.ytvos import YouTubeVOSDataset
+    from hvc_mm.datasets.youtube_vos import YouTubeVOSDataset
 
     dataset = YouTubeVOSDataset(data_root=str(sample / f'YTB/{year}'))
     assert len(dataset) == spec.videos * spec.frames
 
 
 def test_our_data_set_reads_train_frames(sample, spec):
-    from hvc_mm.datasets.video_frames import VideoFramesDataset
+    from hvc_mm.datasets.pretrain_images import VideoFramesDataset
 
     dataset = VideoFramesDataset(
         ann_file='ytvos.csv',

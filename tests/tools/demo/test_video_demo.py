@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hvc_mm.apis import VideoWriter
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 
 CONFIG = """
 default_scope = 'hvc_mm'
