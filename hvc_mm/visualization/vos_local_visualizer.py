@@ -57,6 +57,7 @@ class VOSLocalVisualizer(Visualizer):
         self.draw_curve = draw_curve
         self._video: Optional[str] = None
         self._curves: Dict[int, Dict[int, float]] = {}
+        self._drawn: Optional[np.ndarray] = None
 
     def draw(
         self,
@@ -168,8 +169,23 @@ class VOSLocalVisualizer(Visualizer):
             mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
         else:
             self.add_image(name, picture, step)
-        # What mmengine's `get_image` returns.
-        self.set_image(picture)
+        self._drawn = picture
+
+    @master_only
+    def set_image(self, image: np.ndarray) -> None:
+        """Begin a picture with mmengine's own drawing methods.
+
+        Args:
+            image: RGB, uint8 ``(H, W, 3)``.
+        """
+        self._drawn = None
+        super().set_image(image)
+
+    @master_only
+    def get_image(self) -> np.ndarray:
+        """Return the picture drawn last, RGB, uint8 ``(H, W, 3)``."""
+        # Matplotlib's rendering takes long and changes pixels.
+        return super().get_image() if self._drawn is None else self._drawn
 
 
 def frame_image(frame: Optional[Tensor], sample: VOSDataSample) -> np.ndarray:

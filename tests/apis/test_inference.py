@@ -5,10 +5,9 @@ import pytest
 import torch
 from mmengine.dataset import pseudo_collate
 
-from hvc_mm.apis import propagate_in_video
-from hvc_mm.apis.propagate_in_video import frame_pipeline
-from hvc_mm.datasets import VOSDataset
-from hvc_mm.datasets.image_io import write_id_mask
+from hvc_mm.apis import open_frames, propagate_in_video, video_features
+from hvc_mm.apis.inference import frame_pipeline
+from hvc_mm.datasets import VOSDataset, write_id_mask
 
 
 @pytest.fixture
@@ -81,25 +80,14 @@ def test_first_mask_in_the_middle_and_one_added_on_the_way(
     assert seen[5][0] == [1, 5] and seen[7][1][1].any()
 
 
-def test_frames_are_read_as_they_are_needed(tiny_model, moving_square):
+def test_frames_are_read_as_needed_and_memory_stays_flat(
+    tiny_model, moving_square
+):
     images, masks = moving_square
-    read = []
-
-    def frames():
-        for image in images:
-            read.append(0)
-            yield image
-
-    stream = propagate_in_video(tiny_model, frames(), masks[0])
-    next(stream)
-    assert len(read) == 1
-
-
-def test_the_model_holds_no_more_than_its_context(tiny_model, moving_square):
-    images, masks = moving_square
-    sizes = []
-    frames = (images[t % 8] for t in range(24))
-    for _ in propagate_in_video(tiny_model, frames, masks[0]):
+    read, sizes = [], []
+    frames = (read.append(t) or images[t % 8] for t in range(24))
+    for index, _, _ in propagate_in_video(tiny_model, frames, masks[0]):
+        assert len(read) == index + 1
         sizes.append(held_bytes(tiny_model.propagator))
     assert sizes[0] > 0
     assert max(sizes) == max(sizes[:8])
@@ -134,18 +122,35 @@ def test_bad_input_shows_before_the_first_frame(
     tiny_model, moving_square, tmp_path
 ):
     images, masks = moving_square
-    with pytest.raises(FileNotFoundError, match='gone.mp4'):
-        propagate_in_video(tiny_model, tmp_path / 'gone.mp4', masks[0])
-    with pytest.raises(ValueError, match='no mask'):
-        propagate_in_video(tiny_model, images, None)
-    with pytest.raises(ValueError, match=r'frames \[8\]'):
-        next(
-            propagate_in_video(tiny_model, images, {0: masks[0], 8: masks[0]})
-        )
-    with pytest.raises(ValueError, match='expected 64x48'):
-        next(propagate_in_video(tiny_model, images, masks[0][:-1]))
+    first = masks[0]
+    for frames, given, complaint in (
+        (tmp_path / 'gone.mp4', first, 'gone.mp4'),
+        (images, None, 'no mask'),
+        (images, {0: first, 8: first}, r'frames \[8\]'),
+        (images, first[:-1], 'expected 64x48'),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=complaint):
+            next(propagate_in_video(tiny_model, frames, given))
     with pytest.raises(ValueError, match='batch_size'):
-        next(propagate_in_video(tiny_model, images, masks[0], batch_size=0))
+        propagate_in_video(tiny_model, images, first, batch_size=0)
+
+
+def test_a_mask_past_the_end_is_an_error(tiny_model, moving_square, video):
+    """At once for a file, whose length is an estimate; else at the end."""
+    images, masks = moving_square
+    complaint = r'frames \[8\], but \w+ has 8 frames, 0 to 7'
+    with pytest.raises(ValueError, match=complaint):
+        propagate_in_video(tiny_model, video, {8: masks[0]})
+    stream = propagate_in_video(
+        tiny_model, (image for image in images), {8: masks[0]}
+    )
+    assert next(stream)[1] == []
+    with pytest.raises(ValueError, match=complaint):
+        list(stream)
+    # Where other masks were used, the result is good.
+    both = {0: masks[0], 8: masks[0]}
+    frames = propagate_in_video(tiny_model, (i for i in images), both)
+    assert len(list(frames)) == 8
 
 
 def test_objects_that_the_grid_cannot_hold_are_told(tiny_model, moving_square):
@@ -170,3 +175,19 @@ def test_pipeline_keeps_all_but_loading(moving_square):
     assert packed['inputs'].shape == (3, 24, 32)
     assert packed['data_samples'].ori_shape == (48, 64)
     assert frame_pipeline()(dict(item))['inputs'].shape == (3, 48, 64)
+
+
+def test_unit_features_of_chosen_frames(tiny_model, moving_square):
+    source = open_frames(moving_square[0])
+    every = {f.index: m for f, m in video_features(tiny_model, source)}
+    some = {f.index: m for f, m in video_features(tiny_model, source, {2, 5})}
+    assert list(every) == list(range(8)) and list(some) == [2, 5]
+    for index, features in some.items():
+        assert features.shape == (64, 12, 16)
+        assert torch.equal(features, every[index])
+        length = features.norm(dim=0)
+        torch.testing.assert_close(length, torch.ones_like(length))
+    image = torch.from_numpy(moving_square[0][2]).permute(2, 0, 1)
+    batch = tiny_model.data_preprocessor(dict(inputs=[image]))
+    expected = tiny_model.extract_feat(batch['inputs'])[0][0]
+    torch.testing.assert_close(some[2], expected)
