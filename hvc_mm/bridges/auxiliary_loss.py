@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hvc_mm.datasets.transforms.paired_random_resized_crop import (
+from hvc_mm.datasets.transforms.processing import (
     draw_crop,
     normalised_box,
 )

@@ -11,7 +11,7 @@ import torch
 from mmengine.model import BaseModule
 from torch import Tensor
 
-from hvc_mm.models.vos.features import unit_features
+from hvc_mm.models.backbones import unit_features
 from hvc_mm.registry import MODELS, TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 

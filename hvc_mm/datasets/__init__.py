@@ -1,9 +1,25 @@
-"""Data sets, their transforms and samplers."""
+"""Data sets, their transforms and samplers, and the files they read."""
 
-from .image_folder import ImageFolderDataset
-from .jhmdb import JHMDBDataset
+from .davis import VOSDataset
+from .image_io import (
+    IMAGE_SUFFIXES,
+    VOID,
+    BrokenImageError,
+    davis_palette,
+    objects_in,
+    read_id_mask,
+    read_image,
+    read_image_size,
+    without_void,
+    write_id_mask,
+)
+from .jhmdb import JOINTS, JHMDBDataset
+from .pretrain_images import (
+    ImageFolderDataset,
+    VideoFramesDataset,
+    seed_worker,
+)
 from .samplers import VideoSampler
-from .seeding import seed_worker
 from .transforms import (
     LoadFrame,
     LoadPretrainImage,
@@ -13,13 +29,25 @@ from .transforms import (
     PairedRandomResizedCrop,
     ResizeFrame,
 )
-from .video_dataset import VideoDataset
-from .video_frames import VideoFramesDataset
-from .vip import VIPDataset
-from .vos_dataset import VOSDataset
-from .ytvos import YouTubeVOSDataset
+from .video_dataset import (
+    Prompt,
+    VideoDataset,
+    VideoRecord,
+    check_folder,
+    find_masks,
+    list_frames,
+    read_video_names,
+    stem_of,
+)
+from .vip import PARTS, VIPDataset
+from .youtube_vos import YouTubeVOSDataset
 
 __all__ = [
+    'IMAGE_SUFFIXES',
+    'JOINTS',
+    'PARTS',
+    'VOID',
+    'BrokenImageError',
     'ImageFolderDataset',
     'JHMDBDataset',
     'LoadFrame',
@@ -28,12 +56,26 @@ __all__ = [
     'PackPairedViews',
     'PackVOSInputs',
     'PairedRandomResizedCrop',
+    'Prompt',
     'ResizeFrame',
     'VIPDataset',
     'VOSDataset',
     'VideoDataset',
     'VideoFramesDataset',
+    'VideoRecord',
     'VideoSampler',
     'YouTubeVOSDataset',
+    'check_folder',
+    'davis_palette',
+    'find_masks',
+    'list_frames',
+    'objects_in',
+    'read_id_mask',
+    'read_image',
+    'read_image_size',
+    'read_video_names',
     'seed_worker',
+    'stem_of',
+    'without_void',
+    'write_id_mask',
 ]

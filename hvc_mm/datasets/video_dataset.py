@@ -1,16 +1,27 @@
-"""What all video benchmarks share: one item a frame, videos whole."""
+"""Videos of a benchmark: their files, one item a frame, given masks.
+
+H, W: height and width of a frame in pixels.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
+import os.path as osp
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from .video_files import list_frames, stem_of
+from .image_io import (
+    IMAGE_SUFFIXES,
+    objects_in,
+    read_id_mask,
+    without_void,
+)
 
 
 @dataclass
@@ -174,3 +185,180 @@ class VideoDataset(BaseDataset, ABC):
 def _some(names: Sequence[str], most: int = 5) -> str:
     dots = ', ...' if len(names) > most else ''
     return ', '.join(names[:most]) + dots
+
+
+def read_video_names(list_file: str) -> List[str]:
+    """Read the names of videos from a benchmark's list.
+
+    Args:
+        list_file: A text file with one video's name a line. Where a line
+            has paths instead, the first one counts: of a frame (as in
+            DAVIS-2016's lists) it is the folder's name, of a folder its own.
+
+    Returns:
+        list[str]: The names, each once, in the file's order.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It names no video.
+    """
+    if not osp.isfile(list_file):
+        raise FileNotFoundError(
+            f'no list of videos {list_file}; expected a text file with one '
+            'name a line'
+        )
+    names = {}
+    with open(list_file, encoding='utf-8') as file:
+        for line in file:
+            words = line.split()
+            if not words:
+                continue
+            first = words[0]
+            if first.lower().endswith(IMAGE_SUFFIXES):
+                first = osp.dirname(first)
+            names[osp.basename(first.rstrip('/'))] = None
+    if not names:
+        raise ValueError(f'the list {list_file} names no video')
+    return list(names)
+
+
+def list_frames(folder: str) -> List[str]:
+    """List a video's frames in the order of their names.
+
+    Args:
+        folder: The video's folder of images.
+
+    Returns:
+        list[str]: Paths, sorted; never empty.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        ValueError: It holds no image, or two frames of one stem.
+    """
+    if not osp.isdir(folder):
+        raise FileNotFoundError(
+            f'no folder of frames {folder}; expected one image a frame in it'
+        )
+    frames = _files(folder, IMAGE_SUFFIXES)
+    if not frames:
+        raise ValueError(
+            f'no frame in {folder}; expected files that end in '
+            f'{", ".join(IMAGE_SUFFIXES)}'
+        )
+    stems = [stem_of(path) for path in frames]
+    if len(set(stems)) < len(stems):
+        twice = next(a for a, b in zip(stems, stems[1:]) if a == b)
+        raise ValueError(f'{folder} holds two frames named {twice}')
+    return frames
+
+
+def find_masks(folder: str) -> Dict[str, str]:
+    """Find a video's annotation files.
+
+    Args:
+        folder: The video's folder of masks; it may be missing.
+
+    Returns:
+        dict[str, str]: The path of each PNG by its stem.
+    """
+    if not osp.isdir(folder):
+        return {}
+    return {stem_of(path): path for path in _files(folder, ('.png',))}
+
+
+def stem_of(path: str) -> str:
+    """A file's name without its folder and suffix."""
+    return osp.splitext(osp.basename(path))[0]
+
+
+def check_folder(path: str, what: str) -> None:
+    """Complain about a missing folder.
+
+    Args:
+        path: The folder.
+        what: What should be in it.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    if not osp.isdir(path):
+        raise FileNotFoundError(
+            f'no folder {path}; expected {what}. The data root is set by the '
+            'environment variable HVC_DATA_ROOT or by '
+            '--cfg-options data_root=...'
+        )
+
+
+def _files(folder: str, suffixes: Sequence[str]) -> List[str]:
+    return sorted(
+        osp.join(folder, name)
+        for name in os.listdir(folder)
+        # A copy from a Mac brings '._00000.jpg' files, which are no images.
+        if name.lower().endswith(tuple(suffixes)) and not name.startswith('.')
+    )
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Where the objects that begin at a frame are drawn.
+
+    Args:
+        path: An id mask; see :func:`~hvc_mm.datasets.image_io.read_id_mask`.
+        objects: Ids that begin here; None for all that the mask holds.
+        max_objects: The largest id that the run can hold; None for any.
+        binary: Every value but 0 is object 1. None: that holds for a mask
+            of nothing but 0 and 255, as DAVIS-2016 draws them; elsewhere 255
+            is void.
+    """
+
+    path: str
+    objects: Optional[Tuple[int, ...]] = None
+    max_objects: Optional[int] = None
+    binary: Optional[bool] = None
+
+    def to_dict(self) -> dict:
+        """As a plain dictionary, for a data set's list of items."""
+        return asdict(self)
+
+    def read(self, shape: Sequence[int]) -> np.ndarray:
+        """Read the mask and make sure that the run can start from it.
+
+        Args:
+            shape: ``(H, W)`` that the frame has.
+
+        Returns:
+            np.ndarray: ``(H, W)`` uint8, the ids that begin here, else 0.
+
+        Raises:
+            FileNotFoundError: No such mask.
+            ValueError: The mask stores no ids, has another size than the
+                frame, holds no object or not those that should begin here,
+                or an id beyond ``max_objects``.
+        """
+        ids = read_id_mask(self.path)
+        if ids.shape != tuple(shape):
+            raise ValueError(
+                f'the mask {self.path} has {ids.shape[1]}x{ids.shape[0]} '
+                f'pixels; expected {shape[1]}x{shape[0]} as its frame has'
+            )
+        ids = without_void(ids, self.binary)
+        present = set(objects_in(ids))
+        if not present:
+            raise ValueError(
+                f'the mask {self.path} is empty; expected at least one object'
+            )
+        if self.objects is not None:
+            missing = sorted(set(self.objects) - present)
+            if missing:
+                raise ValueError(
+                    f'the mask {self.path} lacks object {missing}, which '
+                    f'should begin there; it holds {sorted(present)}'
+                )
+            ids[~np.isin(ids, self.objects)] = 0
+            present &= set(self.objects)
+        if self.max_objects is not None and max(present) > self.max_objects:
+            raise ValueError(
+                f'the mask {self.path} holds object {max(present)}; expected '
+                f"ids up to {self.max_objects}, the run's max_objects"
+            )
+        return ids

@@ -6,10 +6,9 @@ from typing import Optional
 
 from hvc_mm.registry import DATASETS
 
-from .mask_io import read_id_mask
-from .prompts import VOID, objects_in
+from .davis import VOSDataset
+from .image_io import VOID, objects_in, read_id_mask
 from .video_dataset import VideoRecord
-from .vos_dataset import VOSDataset
 
 PARTS = (
     'background',

@@ -1,7 +1,10 @@
 """Models: backbones, HVC pre-training, label propagation."""
 
-from .backbones import FeatureEnsemble, HVCResNet
-from .data_preprocessors import *  # noqa: F401,F403
+from .backbones import FeatureEnsemble, HVCResNet, TorchvisionBackbone
+from .data_preprocessors import (
+    PairedViewsDataPreprocessor,
+    VOSDataPreprocessor,
+)
 from .heads import PseudoFlowHead
 from .losses import *  # noqa: F401,F403
 from .necks import ConvProjector
@@ -17,10 +20,9 @@ __all__ = [
     'LabelPropagationVOS',
     'LabelPropagator',
     'MaskCodec',
+    'PairedViewsDataPreprocessor',
     'PseudoFlowHead',
+    'TorchvisionBackbone',
+    'VOSDataPreprocessor',
     'propagate',
 ]
-
-# What joins HVC to other projects is registered with the models. At the end:
-# it builds on the above.
-import hvc_mm.bridges  # noqa: E402,F401

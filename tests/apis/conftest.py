@@ -1,8 +1,11 @@
-"""A network of a few layers, and a video of a square on the move."""
+"""A network of a few layers, and a video of a square that moves."""
 
+import mmcv
 import numpy as np
 import pytest
 import torch
+
+from hvc_mm.apis import PictureWriter, init_model
 
 HEIGHT, WIDTH, FRAMES = 48, 64, 8
 
@@ -23,8 +26,6 @@ def tiny_cfg():
 @pytest.fixture
 def tiny_model(tiny_cfg):
     """The network, with weights that are random but always the same."""
-    from hvc_mm.apis import init_model
-
     torch.manual_seed(0)
     with pytest.warns(UserWarning, match='random'):
         return init_model(tiny_cfg, device='cpu')
@@ -47,8 +48,16 @@ def moving_square():
 @pytest.fixture
 def frame_folder(tmp_path, moving_square):
     """The frames as PNGs, without loss."""
-    import mmcv
-
     for index, frame in enumerate(moving_square[0]):
         mmcv.imwrite(frame, str(tmp_path / f'square/{index}.png'))
     return tmp_path / 'square'
+
+
+@pytest.fixture
+def video(tmp_path, moving_square):
+    """The frames as a video file of 12 frames per second."""
+    path = tmp_path / 'square.avi'
+    with PictureWriter(path, fps=12) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame[..., ::-1])
+    return path

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 
 def write_photo(path: Path, height: int = 24, width: int = 32, seed: int = 0):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvc_mm.datasets.mask_io import (
+from hvc_mm.datasets.image_io import (
     davis_palette,
     read_id_mask,
     write_id_mask,

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvc_mm.datasets.mask_io import write_id_mask
-from hvc_mm.datasets.prompts import Prompt, objects_in, without_void
+from hvc_mm.datasets.image_io import objects_in, without_void, write_id_mask
+from hvc_mm.datasets.video_dataset import Prompt
 
 
 @pytest.fixture

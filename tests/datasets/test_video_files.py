@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvc_mm.datasets.video_files import (
+from hvc_mm.datasets.video_dataset import (
     check_folder,
     find_masks,
     list_frames,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hvc_mm.datasets import VideoFramesDataset
-from hvc_mm.datasets.video_frames import read_frame_ranges, split_evenly
+from hvc_mm.datasets.pretrain_images import read_frame_ranges, split_evenly
 
 
 @pytest.fixture

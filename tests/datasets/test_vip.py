@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hvc_mm.datasets import VIPDataset
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.datasets.vip import PARTS
 
 PIPELINE = [

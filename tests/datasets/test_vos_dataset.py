@@ -10,7 +10,7 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from hvc_mm.datasets import VOSDataset
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 
 PIPELINE = [
     dict(type='hvc_mm.LoadFrame'),

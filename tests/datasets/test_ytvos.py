@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hvc_mm.datasets import YouTubeVOSDataset
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 PIPELINE = [
     dict(type='hvc_mm.LoadFrame'),

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from scipy.io import loadmat, savemat
 
+from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 from hvc_mm.datasets.jhmdb import read_test_clips
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
 from hvc_mm.models import LabelPropagationVOS
 
 SPEC = ('--videos=1', '--frames=12', '--size=96x160')

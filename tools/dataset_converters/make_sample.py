@@ -138,7 +138,7 @@ class SampleFolder:
     def write_ids(self, name: str, ids: np.ndarray) -> None:
         """Write ``(H, W)`` uint8 ids as a palette PNG."""
         # Here, so that --help answers at once.
-        from hvc_mm.datasets.mask_io import write_id_mask
+        from hvc_mm.datasets.image_io import write_id_mask
 
         path = self.claim(name)
         write_id_mask(path, ids)

@@ -9,7 +9,7 @@ import numpy as np
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.logging import print_log
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 
 from .bounded_pool import BoundedPool
 from .frame_scoring import FrameJob

@@ -9,7 +9,7 @@ from typing import Deque, Optional, Union
 
 import numpy as np
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 _THREADS = 2
 _QUEUE = 8

@@ -15,7 +15,7 @@ from typing import Dict, NamedTuple, Sequence, Tuple, Union
 import numpy as np
 from PIL import Image
 
-from hvc_mm.datasets.mask_io import davis_palette
+from hvc_mm.datasets.image_io import davis_palette
 
 
 class SubmissionFrame(NamedTuple):

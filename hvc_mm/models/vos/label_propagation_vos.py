@@ -12,12 +12,12 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from hvc_mm.checkpoint import adopt_backbone_weights
+from hvc_mm.models.backbones import unit_features
 from hvc_mm.registry import MODELS, TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
-from .backbone_weights import adopt_backbone_weights
 from .batch_norm_folding import FoldedCopy
-from .features import unit_features
 
 
 @MODELS.register_module()
@@ -153,16 +153,42 @@ class LabelPropagationVOS(BaseModel):
         for features, sample in zip(self.extract_feat(inputs), data_samples):
             if sample.get('starts_video', False):
                 self.reset()
-            grid = tuple(features.shape[-2:])
-            labels = self.codec.encode(sample, grid)
-            if labels is not None:
-                labels = labels.to(features)
-            soft_labels = None
-            if self._started or labels is not None:
-                soft_labels = self.propagator.step(features, labels)
-                self._started = True
-            self.codec.decode(soft_labels, sample)
+            self.propagate(features, sample)
         return data_samples
+
+    @torch.no_grad()
+    def propagate(
+        self, features: Tensor, sample: VOSDataSample
+    ) -> VOSDataSample:
+        """Propagate the labels to one frame, the next of the stream.
+
+        What the frame's prompt brings is encoded, the propagator takes one
+        step, and its soft labels are decoded at the frame's size. Before
+        the first prompt nothing is propagated.
+
+        Args:
+            features: Of the frame, ``(1, C, h, w)``, as
+                :meth:`extract_feat` gives them.
+            sample: The frame's, with ``ori_shape``; it may bring new
+                objects (``prompt_ids`` or ``prompt_joints``).
+
+        Returns:
+            The same sample with the codec's prediction (``pred_ids`` or
+            ``pred_joints``).
+
+        Raises:
+            ValueError: When a prompt holds an object that is known, or the
+                features' grid changes within a video.
+        """
+        labels = self.codec.encode(sample, tuple(features.shape[-2:]))
+        if labels is not None:
+            labels = labels.to(features)
+        soft_labels = None
+        if self._started or labels is not None:
+            soft_labels = self.propagator.step(features, labels)
+            self._started = True
+        self.codec.decode(soft_labels, sample)
+        return sample
 
     def reset(self) -> None:
         """Forget the video: the next frame must bring labels."""

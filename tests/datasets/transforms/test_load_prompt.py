@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.datasets.mask_io import write_id_mask
-from hvc_mm.datasets.prompts import Prompt
+from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.datasets.transforms import LoadPrompt
+from hvc_mm.datasets.video_dataset import Prompt
 
 
 def test_frames_without_a_prompt_pass_through():

@@ -7,8 +7,8 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms import functional as tvf
 
-from hvc_mm.datasets.transforms import paired_random_resized_crop as module
-from hvc_mm.datasets.transforms.paired_random_resized_crop import (
+from hvc_mm.datasets.transforms import processing as module
+from hvc_mm.datasets.transforms.processing import (
     PairedRandomResizedCrop,
     draw_crop,
     normalised_box,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.datasets.transforms.to_chw import to_chw_tensor
+from hvc_mm.datasets.transforms.formatting import to_chw_tensor
 
 
 @pytest.mark.parametrize('channels', [1, 3, 4])

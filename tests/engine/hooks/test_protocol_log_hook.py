@@ -30,9 +30,8 @@ class _Score(BaseMetric):
 
 
 def test_is_found_by_name():
-    assert isinstance(
-        HOOKS.build(dict(type='ProtocolLogHook')), ProtocolLogHook
-    )
+    cfg = dict(type='hvc_mm.ProtocolLogHook')
+    assert isinstance(HOOKS.build(cfg), ProtocolLogHook)
 
 
 def test_logs_before_the_first_frame(tmp_path, monkeypatch):
@@ -66,7 +65,7 @@ def test_logs_before_the_first_frame(tmp_path, monkeypatch):
     )
     images = tmp_path / 'images'
     images.mkdir()
-    from hvc_mm.datasets.mask_io import write_id_mask
+    from hvc_mm.datasets.image_io import write_id_mask
 
     write_id_mask(images / 'a.png', torch.zeros(4, 4).byte().numpy())
     metrics = Runner.from_cfg(cfg).test()

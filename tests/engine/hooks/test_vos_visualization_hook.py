@@ -9,7 +9,7 @@ import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.visualization import Visualizer
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.engine import VOSVisualizationHook
 from hvc_mm.registry import DATASETS, HOOKS, MODELS
 from hvc_mm.visualization import VOSLocalVisualizer, overlay_ids

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import read_id_mask
+from hvc_mm.datasets.image_io import read_id_mask
 
 
 def _stack(folder):

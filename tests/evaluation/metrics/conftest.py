@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 from hvc_mm.structures import VOSDataSample
 
 

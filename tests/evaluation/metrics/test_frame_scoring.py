@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.evaluation.functional import boundary_accuracy, region_similarity
 from hvc_mm.evaluation.metrics.frame_scoring import (
     FrameJob,

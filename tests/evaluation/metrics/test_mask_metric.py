@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.evaluation import VOSMetric
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 from hvc_mm.evaluation.metrics.submission_zip import (
     SubmissionFrame,
     check_submission_zip,

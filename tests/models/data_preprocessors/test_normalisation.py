@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.models.data_preprocessors.normalisation import Normalisation
+from hvc_mm.models.data_preprocessors import Normalisation
 
 MEAN, STD = (100.0, 110.0, 120.0), (50.0, 60.0, 70.0)
 

@@ -7,12 +7,12 @@ import torch
 from mmengine.model import BaseModule
 from torch import nn
 
+from hvc_mm.models.backbones import unit_features
 from hvc_mm.models.vos import LabelPropagationVOS
 from hvc_mm.models.vos.batch_norm_folding import (
     FoldedCopy,
     fold_batch_norm,
 )
-from hvc_mm.models.vos.features import unit_features
 from hvc_mm.registry import MODELS
 
 HVC_R18 = dict(type='HVCResNet', depth=18, out_indices=(2,))

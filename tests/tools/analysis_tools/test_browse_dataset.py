@@ -6,7 +6,7 @@ import mmcv
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.mask_io import write_id_mask
+from hvc_mm.datasets.image_io import write_id_mask
 
 CONFIG = """
 default_scope = 'hvc_mm'

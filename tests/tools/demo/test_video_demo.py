@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvc_mm.apis import VideoWriter
-from hvc_mm.datasets.mask_io import read_id_mask, write_id_mask
+from hvc_mm.apis import PictureWriter
+from hvc_mm.datasets import read_id_mask, write_id_mask
 
 CONFIG = """
 default_scope = 'hvc_mm'
@@ -28,7 +28,7 @@ def demo(tmp_path):
     """A video with a square on the move, masks, a config, a folder."""
     rng = np.random.default_rng(0)
     ground = rng.integers(0, 60, (48, 64, 3), np.uint8)
-    with VideoWriter(tmp_path / 'square.avi', fps=10) as writer:
+    with PictureWriter(tmp_path / 'square.avi', fps=10) as writer:
         for t in range(6):
             frame = ground.copy()
             frame[16:32, 8 + 2 * t : 24 + 2 * t] = 200
@@ -117,6 +117,7 @@ def test_options_reach_the_config(run, demo):
         (dict(video='first.png'), 'single image'),
         (dict(video='tiny.py'), 'cannot read the video .*tiny.py'),
         (dict(mask='gone.png'), 'no mask file .*gone.png'),
+        (dict(mask='6:first.png'), r'frames \[6\], but square has 6 frames'),
         (dict(mask='rgb.png'), "rgb.png has mode 'RGB'"),
         (dict(mask='empty.png'), 'empty.png is empty'),
         (dict(mask='large.png'), 'large.png has 70x50 .*expected 64x48'),

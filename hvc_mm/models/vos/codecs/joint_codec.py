@@ -79,14 +79,16 @@ class JointCodec:
     def decode(
         self, soft_labels: Optional[Tensor], sample: VOSDataSample
     ) -> None:
-        """Write ``pred_joints``, ``(2, J)`` in cells of the grid.
+        """Write ``pred_joints``, ``(2, J)`` float64 in pixels of the frame.
 
         A joint is the mean of its map's largest cells, weighted by their
-        values; -1 where the map is all 0.
+        values, times the frame's size over the grid's; -1 in both
+        coordinates where the map is all 0.
 
         Args:
             soft_labels: ``(1, J + 1, h, w)``.
-            sample: Gets ``pred_joints``.
+            sample: Gets ``pred_joints``; with ``ori_shape``, the frame's
+                ``(H, W)``.
 
         Raises:
             ValueError: No labels: a clip's first frame must give its joints.
@@ -98,13 +100,14 @@ class JointCodec:
                 'expected prompt_joints on the first frame'
             )
         maps = soft_labels[0, 1:].float()
-        width = maps.shape[-1]
+        rows, columns = maps.shape[-2:]
         maps = maps.flatten(1)
         values, cells = maps.topk(min(self.topk, maps.shape[1]), dim=1)
         weights = values / values.sum(dim=1, keepdim=True)
-        x = ((cells % width) * weights).sum(dim=1)
-        y = (cells // width * weights).sum(dim=1)
-        joints = torch.stack([x, y])
+        x = ((cells % columns) * weights).sum(dim=1).double()
+        y = (cells // columns * weights).sum(dim=1).double()
+        height, width = sample.ori_shape[:2]
+        joints = torch.stack([x * width / columns, y * height / rows])
         joints[:, maps.sum(dim=1) == 0] = -1
         sample.pred_joints = joints.cpu()
 

@@ -1,0 +1,169 @@
+"""Video object segmentation data in the folders of DAVIS."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+from typing import Dict, List, Optional, Set, Tuple
+
+from hvc_mm.registry import DATASETS
+
+from .image_io import objects_in, read_id_mask, read_image_size, without_void
+from .video_dataset import (
+    Prompt,
+    VideoDataset,
+    VideoRecord,
+    check_folder,
+    find_masks,
+    read_video_names,
+    stem_of,
+)
+
+_PROMPT_AT = ('first_frame', 'first_annotation', 'new_objects')
+
+
+@DATASETS.register_module()
+class VOSDataset(VideoDataset):
+    """Videos in the layout of DAVIS, one item a frame.
+
+    ``<img_path>/<video>/<frame>.jpg``, ``<ann_path>/<video>/<frame>.png`` and
+    a list of names; see :class:`VideoDataset` for items and options.
+
+    Args:
+        ann_file: The list of videos; without one, every folder of images.
+        data_root: What ``ann_file`` and ``data_prefix`` start from.
+        data_prefix: ``img_path`` and ``ann_path``, folders of folders.
+        prompt_at: Where masks are given to the model: 'first_frame', whose
+            mask must be there (DAVIS); 'first_annotation', on the earliest
+            frame that has a mask; 'new_objects', each object on the
+            earliest frame whose mask holds it (all masks are read to find
+            out).
+        max_objects: The largest id that the run can hold; None for any.
+        binary_masks: Every value of a mask but 0 is object 1. None: that
+            holds for masks of nothing but 0 and 255, as DAVIS-2016 draws
+            them; elsewhere 255 is void.
+        **kwargs: See :class:`VideoDataset` and mmengine's ``BaseDataset``.
+
+    Raises:
+        FileNotFoundError: A missing root, list, folder of frames or first
+            mask; with its name.
+        ValueError: A video without frames; a first mask that is empty, no id
+            mask, of another size than its frame, or with an id that the run
+            can't hold.
+    """
+
+    METAINFO = dict(dataset_type='vos')
+
+    def __init__(
+        self,
+        ann_file: str = 'ImageSets/2017/val.txt',
+        data_root: str = '',
+        data_prefix: Optional[dict] = None,
+        prompt_at: str = 'first_frame',
+        max_objects: Optional[int] = None,
+        binary_masks: Optional[bool] = None,
+        **kwargs,
+    ) -> None:
+        if prompt_at not in _PROMPT_AT:
+            raise ValueError(
+                f'prompt_at must be one of {_PROMPT_AT}, not {prompt_at!r}'
+            )
+        self.prompt_at = prompt_at
+        self.max_objects = max_objects
+        self.binary_masks = binary_masks
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=data_prefix
+            or dict(img_path='JPEGImages/480p', ann_path='Annotations/480p'),
+            **kwargs,
+        )
+
+    def list_videos(self) -> List[str]:
+        """Names from the list file, or of the folders of images."""
+        if self.data_root:
+            check_folder(self.data_root, "the data set's folders")
+        frames = self.data_prefix['img_path']
+        check_folder(frames, 'a folder of frames for each video')
+        if self.ann_file:
+            return read_video_names(self.ann_file)
+        return sorted(e.name for e in os.scandir(frames) if e.is_dir())
+
+    def load_video(self, name: str) -> VideoRecord:
+        """Find one video's frames and masks, and read what is given."""
+        frames = self.frames_in(osp.join(self.data_prefix['img_path'], name))
+        folder = osp.join(self.data_prefix['ann_path'], name)
+        masks = find_masks(folder)
+        stems = [stem_of(path) for path in frames]
+        masks = {stem: masks[stem] for stem in stems if stem in masks}
+        prompts = {}
+        num_objects = 0
+        for stem, objects in self.find_prompts(folder, stems, masks).items():
+            prompt = self.prompt(masks[stem], objects)
+            frame = frames[stems.index(stem)]
+            # Before the run, not when it comes to this video hours later.
+            ids = prompt.read(read_image_size(frame))
+            num_objects += len(objects_in(ids))
+            prompts[stem] = dict(prompt=prompt.to_dict())
+        return VideoRecord(
+            name=name,
+            frames=frames,
+            gt_paths=masks,
+            prompts=prompts,
+            num_objects=num_objects,
+        )
+
+    def prompt(self, path: str, objects: Optional[Tuple[int, ...]]) -> Prompt:
+        """A prompt with this data set's limits."""
+        return Prompt(path, objects, self.max_objects, self.binary_masks)
+
+    def find_prompts(
+        self, folder: str, stems: List[str], masks: Dict[str, str]
+    ) -> Dict[str, Optional[Tuple[int, ...]]]:
+        """At which frames which objects are given to the model.
+
+        Args:
+            folder: The video's folder of masks, for errors.
+            stems: All frames, in order.
+            masks: The masks' paths by frame.
+
+        Returns:
+            dict: The ids that begin, by frame; None for all in the mask.
+
+        Raises:
+            FileNotFoundError: The first mask is missing.
+        """
+        if self.prompt_at == 'first_frame':
+            first = stems[0]
+            if first not in masks:
+                raise FileNotFoundError(
+                    f'no first mask {osp.join(folder, first + ".png")}; '
+                    'expected the ids of the objects to follow'
+                )
+            return {first: None}
+        if not masks:
+            raise FileNotFoundError(
+                f'no mask in {folder}; expected at least one for the frames '
+                f'{stems[0]}..{stems[-1]}'
+            )
+        if self.prompt_at == 'first_annotation':
+            return {next(stem for stem in stems if stem in masks): None}
+        return self._first_appearances(folder, stems, masks)
+
+    def _first_appearances(
+        self, folder: str, stems: List[str], masks: Dict[str, str]
+    ) -> Dict[str, Optional[Tuple[int, ...]]]:
+        known: Set[int] = set()
+        found = {}
+        for stem in sorted(masks, key=stems.index):
+            ids = without_void(read_id_mask(masks[stem]), self.binary_masks)
+            new = sorted(set(objects_in(ids)) - known)
+            if new:
+                found[stem] = tuple(new)
+                known.update(new)
+        if not found:
+            raise ValueError(
+                f'all masks in {folder} are empty; expected at least one '
+                'object'
+            )
+        return found

@@ -1,0 +1,145 @@
+"""Reading what an item names: frames, given masks, training images."""
+
+from __future__ import annotations
+
+import logging
+from functools import lru_cache
+from typing import Optional
+
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+from torch.utils.data import get_worker_info
+
+from hvc_mm.registry import TRANSFORMS
+
+from ..image_io import BrokenImageError, read_image, read_image_size
+from ..video_dataset import Prompt
+
+# One header a video is enough, however many of its frames are loaded.
+_first_frame_size = lru_cache(maxsize=8)(read_image_size)
+
+
+@TRANSFORMS.register_module()
+class LoadFrame(BaseTransform):
+    """Read a frame and see to it that a video has frames of one size.
+
+    Required keys: ``img_path``; ``first_img_path``, the first frame of the
+    video, where sizes are to be compared. Added keys: ``img`` (``(H, W, 3)``
+    uint8, BGR), ``img_shape`` and ``ori_shape`` (both ``(H, W)``).
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Load ``results['img_path']``.
+
+        Raises:
+            BrokenImageError: The file is missing, truncated or no image.
+            ValueError: The frame has another size than the first one.
+        """
+        image = read_image(results['img_path'])
+        first = results.get('first_img_path')
+        if first is not None and first != results['img_path']:
+            height, width = _first_frame_size(str(first))
+            if image.shape[:2] != (height, width):
+                raise ValueError(
+                    f'the frame {results["img_path"]} has '
+                    f'{image.shape[1]}x{image.shape[0]} pixels; expected '
+                    f'{width}x{height} as in the first frame of its video'
+                )
+        results['img'] = image
+        results['img_shape'] = image.shape[:2]
+        results['ori_shape'] = image.shape[:2]
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+@TRANSFORMS.register_module()
+class LoadPrompt(BaseTransform):
+    """Read the mask of a frame where objects begin; skip other frames.
+
+    Required keys: ``ori_shape``; ``prompt`` (the fields of
+    :class:`~hvc_mm.datasets.Prompt`) where objects begin. Added key
+    there: ``prompt_ids``, ``(H, W)`` uint8 tensor.
+    """
+
+    def transform(self, results: dict) -> dict:
+        """Read ``results['prompt']``; see ``Prompt.read`` for errors."""
+        prompt = results.get('prompt')
+        if prompt is not None:
+            ids = Prompt(**prompt).read(results['ori_shape'])
+            results['prompt_ids'] = torch.from_numpy(ids)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'
+
+
+# Loader workers beyond this many share their counters.
+_COUNTERS = 64
+
+
+@TRANSFORMS.register_module()
+class LoadPretrainImage(BaseTransform):
+    """Read an image; give up on a broken one, so that another is drawn.
+
+    A file that is missing, truncated, no image, or less than ``min_side``
+    wide or high makes the transform return None: mmengine's ``BaseDataset``
+    (and so mmdet's ``CocoDataset``) then draws another image at random, and
+    stops with an error after ``max_refetch`` failures in a row. Each file is
+    logged once by every worker process that meets it, and again after
+    workers were started anew; :attr:`num_skipped` counts over all workers.
+
+    Required keys: ``img_path``. Added keys: ``img`` (``(H, W, 3)`` uint8,
+    BGR), ``img_shape`` and ``ori_shape`` (both ``(H, W)``).
+
+    Args:
+        min_side: The least usable width and height in pixels. 2 by default,
+            because a crop's place is measured in units of ``W - 1``.
+    """
+
+    def __init__(self, min_side: int = 2) -> None:
+        self.min_side = min_side
+        self._logged = set()
+        # One slot a worker: shared with them, without locks or races.
+        self._counts = torch.zeros(_COUNTERS, dtype=torch.int64)
+        self._counts.share_memory_()
+
+    @property
+    def num_skipped(self) -> int:
+        """Images skipped so far, by all worker processes together."""
+        return int(self._counts.sum())
+
+    def transform(self, results: dict) -> Optional[dict]:
+        """Load ``results['img_path']``; None where it can't be used."""
+        path = results['img_path']
+        try:
+            image = read_image(path)
+        except BrokenImageError as error:
+            return self._skip(str(path), str(error))
+        if min(image.shape[:2]) < self.min_side:
+            height, width = image.shape[:2]
+            return self._skip(
+                str(path),
+                f'the image {path} has {width}x{height} pixels; expected at '
+                f'least {self.min_side} each way',
+            )
+        results['img'] = image
+        results['img_shape'] = image.shape[:2]
+        results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _skip(self, path: str, reason: str) -> None:
+        worker = get_worker_info()
+        self._counts[worker.id % _COUNTERS if worker else 0] += 1
+        if path not in self._logged:
+            self._logged.add(path)
+            print_log(
+                f'skipped in pre-training: {reason}',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(min_side={self.min_side})'

@@ -1,0 +1,213 @@
+"""YouTube-VOS: frames of one folder, masks where objects begin, meta.json."""
+
+from __future__ import annotations
+
+import json
+import os.path as osp
+from typing import Any, Dict, List, Optional, Tuple
+
+from hvc_mm.registry import DATASETS
+
+from .image_io import objects_in, read_image_size
+from .video_dataset import (
+    Prompt,
+    VideoDataset,
+    VideoRecord,
+    check_folder,
+    find_masks,
+    list_frames,
+    stem_of,
+)
+
+
+@DATASETS.register_module()
+class YouTubeVOSDataset(VideoDataset):
+    """Videos of YouTube-VOS, whose objects may appear late.
+
+    Every object is given to the model once, on the first frame that
+    ``meta.json`` lists for it; where a mask shows older objects again, they
+    are left out. Frames that the benchmark doesn't ask for are passed through
+    with ``is_scored=False``. Items also hold ``object_categories``.
+
+    With the ``data_prefix`` of the official download, which is the default
+    one, ``meta.json`` and the masks are also found where they lie in
+    ``valid_all_frames`` itself.
+
+    Args:
+        ann_file: ``meta.json``: objects, their categories and frames.
+        data_root: The folder of one year's release.
+        data_prefix: ``img_path``, folders of all frames; ``ann_path``,
+            folders of masks; ``scored_path``, folders whose frames are those
+            that the benchmark asks for (the release's ``valid``), or None for
+            the frames that ``meta.json`` lists.
+        all_frames: The protocol propagates through all frames of the video.
+            A folder with every fifth frame only, ``valid`` instead of
+            ``valid_all_frames``, is refused at once.
+        max_objects: The largest id that the run can hold; None for any.
+        **kwargs: See :class:`VideoDataset` and mmengine's ``BaseDataset``.
+
+    Raises:
+        FileNotFoundError: A missing folder, ``meta.json`` or mask.
+        ValueError: ``valid`` was given for ``valid_all_frames``, ``meta.json``
+            is damaged, a frame that it or ``scored_path`` names isn't there,
+            or a mask doesn't hold what it should.
+    """
+
+    METAINFO = dict(dataset_type='youtube_vos')
+
+    def __init__(
+        self,
+        ann_file: str = 'valid/meta.json',
+        data_root: str = '',
+        data_prefix: Optional[dict] = None,
+        all_frames: bool = True,
+        max_objects: Optional[int] = None,
+        **kwargs,
+    ) -> None:
+        official = dict(
+            img_path='valid_all_frames/JPEGImages',
+            ann_path='valid/Annotations',
+            scored_path='valid/JPEGImages',
+        )
+        prefix = dict(data_prefix or official)
+        self._may_move = prefix == official
+        # mmengine joins strings only.
+        prefix = {k: v for k, v in prefix.items() if v is not None}
+        self.all_frames = all_frames
+        self.max_objects = max_objects
+        self._objects: Dict[str, Dict[str, dict]] = {}
+        super().__init__(
+            ann_file=ann_file,
+            data_root=data_root,
+            data_prefix=prefix,
+            **kwargs,
+        )
+
+    def list_videos(self) -> List[str]:
+        """The videos of ``meta.json``."""
+        if self._may_move:
+            self._look_beside_frames()
+        for key, path in self.data_prefix.items():
+            check_folder(path, f'the {key} of YouTube-VOS')
+        self._objects = _read_meta(self.ann_file)
+        return list(self._objects)
+
+    def load_video(self, name: str) -> VideoRecord:
+        """Find one video's frames, masks and objects."""
+        frames = self.frames_in(osp.join(self.data_prefix['img_path'], name))
+        stems = [stem_of(path) for path in frames]
+        if self.all_frames:
+            self._check_step(name, stems)
+        folder = osp.join(self.data_prefix['ann_path'], name)
+        masks = find_masks(folder)
+        objects = self._objects[name]
+        prompts = {}
+        num_objects = 0
+        for stem, ids in self._beginnings(name, stems).items():
+            if stem not in masks:
+                raise FileNotFoundError(
+                    f'no mask {osp.join(folder, stem + ".png")}; expected '
+                    f'object {list(ids)} to begin there, as {self.ann_file} '
+                    'has it'
+                )
+            prompt = Prompt(masks[stem], ids, self.max_objects, binary=False)
+            shape = read_image_size(frames[stems.index(stem)])
+            num_objects += len(objects_in(prompt.read(shape)))
+            prompts[stem] = dict(prompt=prompt.to_dict())
+        scored = self._scored(name)
+        lost = sorted(scored - set(stems))
+        if lost and self.max_frames is None:
+            raise ValueError(
+                f'{osp.dirname(frames[0])} lacks frame {lost[0]} ('
+                f'{len(lost)} of the {len(scored)} that the benchmark asks '
+                'for); expected all frames of the video'
+            )
+        return VideoRecord(
+            name=name,
+            frames=frames,
+            gt_paths={s: masks[s] for s in stems if s in masks},
+            prompts=prompts,
+            num_objects=num_objects,
+            extra=dict(
+                object_categories={
+                    int(i): entry.get('category', 'unknown')
+                    for i, entry in objects.items()
+                }
+            ),
+            frame_extra={s: dict(is_scored=s in scored) for s in stems},
+        )
+
+    def _look_beside_frames(self) -> None:
+        """Take what ``valid`` lacks from ``valid_all_frames``."""
+        beside = osp.dirname(self.data_prefix['img_path'])
+        meta = osp.join(beside, 'meta.json')
+        if not osp.isfile(self.ann_file) and osp.isfile(meta):
+            self.ann_file = meta
+        masks = osp.join(beside, 'Annotations')
+        if not osp.isdir(self.data_prefix['ann_path']) and osp.isdir(masks):
+            self.data_prefix['ann_path'] = masks
+        # Only then: a missing folder of the official layout is an error.
+        if self.ann_file == meta and not osp.isdir(
+            self.data_prefix['scored_path']
+        ):
+            del self.data_prefix['scored_path']
+
+    def _beginnings(
+        self, name: str, stems: List[str]
+    ) -> Dict[str, Tuple[int, ...]]:
+        """Which objects begin at which frame, in the order of frames."""
+        begins: Dict[str, List[int]] = {}
+        for object_id, entry in self._objects[name].items():
+            begins.setdefault(entry['frames'][0], []).append(int(object_id))
+        unknown = sorted(set(begins) - set(stems))
+        if unknown and self.max_frames is None:
+            raise ValueError(
+                f'{self.ann_file}: an object of {name} begins at frame '
+                f'{unknown[0]}, which is not among its {len(stems)} frames '
+                f'{stems[0]}..{stems[-1]}'
+            )
+        return {s: tuple(sorted(begins[s])) for s in stems if s in begins}
+
+    def _scored(self, name: str) -> set:
+        path = self.data_prefix.get('scored_path')
+        if path is not None:
+            return {stem_of(f) for f in list_frames(osp.join(path, name))}
+        entries = self._objects[name].values()
+        return {frame for entry in entries for frame in entry['frames']}
+
+    def _check_step(self, name: str, stems: List[str]) -> None:
+        numbers = [int(stem) for stem in stems if stem.isdigit()]
+        steps = [b - a for a, b in zip(numbers, numbers[1:])]
+        if steps and min(steps) > 1:
+            raise ValueError(
+                f'{osp.join(self.data_prefix["img_path"], name)} holds every '
+                f'{min(steps)}th frame only ({stems[0]}, {stems[1]}, ...), as '
+                'valid does; expected valid_all_frames, with all frames '
+                '(all_frames=False takes what is there)'
+            )
+
+
+def _read_meta(path: str) -> Dict[str, Dict[str, dict]]:
+    """Objects by video and id, each with a list of frames."""
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'no file {path}; expected the meta.json of YouTube-VOS'
+        )
+    try:
+        with open(path, encoding='utf-8') as file:
+            videos: Dict[str, Any] = json.load(file)['videos']
+        found = {name: entry['objects'] for name, entry in videos.items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f'cannot read {path}: {error!r}; expected {{"videos": {{NAME: '
+            '{"objects": {ID: {"category": ..., "frames": [...]}}}}}'
+        ) from error
+    for name, objects in found.items():
+        wrong = [i for i, e in objects.items() if not e.get('frames')]
+        if wrong or not objects:
+            raise ValueError(
+                f'{path}: video {name} has no frames for object {wrong}'
+                if wrong
+                else f'{path}: video {name} has no objects'
+            )
+    return found
