@@ -30,9 +30,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.transforms import RandomResizedCrop
 
-from hvc_mm.apis.find_config import find_config
 from hvc_mm.datasets import ImageFolderDataset
 from hvc_mm.engine.optim_wrappers import BF16OptimWrapper
+from hvc_mm.engine.run_config import find_config
 from hvc_mm.models.heads import PseudoFlowHead
 from hvc_mm.models.losses import (
     HybridCorrespondenceLoss,

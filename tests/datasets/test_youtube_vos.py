@@ -3,11 +3,9 @@
 import json
 import shutil
 
-import numpy as np
 import pytest
 
-from hvc_mm.datasets import YouTubeVOSDataset
-from hvc_mm.datasets.image_io import write_id_mask
+from hvc_mm.datasets import YouTubeVOSDataset, write_id_mask
 
 PIPELINE = [
     dict(type='hvc_mm.LoadFrame'),
@@ -49,35 +47,53 @@ def _dataset(root, **kwargs):
     return YouTubeVOSDataset(data_root=str(root), pipeline=PIPELINE, **kwargs)
 
 
-def test_objects_are_given_once_where_they_begin(year):
-    dataset = _dataset(year)
+OFFICIAL = dict(
+    img_path='valid_all_frames/JPEGImages',
+    ann_path='valid/Annotations',
+    scored_path='valid/JPEGImages',
+)
+
+
+def _scored(dataset):
     samples = [item['data_samples'] for item in dataset]
-    given = {
-        s.frame_name: np.unique(s.prompt_ids.numpy()).tolist()
-        for s in samples
-        if 'prompt_ids' in s
-    }
-    assert given == {'00000': [0, 1], '00005': [0, 2]}
-    assert (samples[5].prompt_ids[TWO[0], TWO[1]] == 2).all()
+    return [s.frame_index for s in samples if s.is_scored]
+
+
+def test_objects_are_given_once_where_they_begin(year, prompts):
+    dataset = _dataset(year)
+    assert prompts(dataset) == {('a', '00000'): [1], ('a', '00005'): [2]}
+    prompt = dataset[5]['data_samples'].prompt_ids
+    assert (prompt[TWO[0], TWO[1]] == 2).all()
     assert dataset.counts == dict(videos=1, frames=11, objects=2)
-    assert samples[0].object_categories == {1: 'bear', 2: 'cat'}
-
-
-def test_all_frames_are_read_and_those_of_valid_count(year):
-    samples = [item['data_samples'] for item in _dataset(year)]
-    assert len(samples) == 11
-    counted = [s.frame_index for s in samples if s.is_scored]
-    assert counted == [0, 5, 10]
-    with_truth = [s.frame_index for s in samples if s.gt_path]
+    categories = dataset[0]['data_samples'].object_categories
+    assert categories == {1: 'bear', 2: 'cat'}
+    with_truth = [i for i in range(11) if dataset[i]['data_samples'].gt_path]
     assert with_truth == [0, 5]
 
 
-def test_valid_instead_of_valid_all_frames_fails_at_once(year):
-    prefix = dict(
-        img_path='valid/JPEGImages',
-        ann_path='valid/Annotations',
-        scored_path='valid/JPEGImages',
+@pytest.mark.parametrize('prefix', [None, OFFICIAL])
+@pytest.mark.parametrize('moved', [False, True])
+def test_frames_of_valid_are_scored(year, prompts, prefix, moved):
+    if moved:  # all of the annotation next to all frames
+        inside = year / 'valid_all_frames'
+        (year / 'valid/Annotations').rename(inside / 'Annotations')
+        (year / 'valid/meta.json').rename(inside / 'meta.json')
+        shutil.rmtree(year / 'valid')
+    dataset = _dataset(year, data_prefix=prefix)
+    assert len(dataset) == 11 and _scored(dataset) == [0, 5, 10]
+    assert len(prompts(dataset)) == 2
+
+
+def test_the_frames_of_meta_count_where_no_folder_says(year):
+    _write_meta(
+        year / 'valid', {'a': dict(objects={'1': dict(frames=['00000'])})}
     )
+    dataset = _dataset(year, data_prefix=dict(OFFICIAL, scored_path=None))
+    assert _scored(dataset) == [0]
+
+
+def test_valid_instead_of_valid_all_frames_fails_at_once(year):
+    prefix = dict(OFFICIAL, img_path='valid/JPEGImages')
     with pytest.raises(
         ValueError, match='valid/JPEGImages/a holds every 5th.*valid_all_fra'
     ):
@@ -89,31 +105,6 @@ def test_valid_instead_of_valid_all_frames_fails_at_once(year):
     with pytest.raises(ValueError, match='holds every 5th frame only'):
         _dataset(year)
     assert len(_dataset(year, all_frames=False)) == 3
-
-
-OFFICIAL = dict(
-    img_path='valid_all_frames/JPEGImages',
-    ann_path='valid/Annotations',
-    scored_path='valid/JPEGImages',
-)
-
-
-@pytest.mark.parametrize('prefix', [None, OFFICIAL])
-def test_masks_and_meta_beside_the_frames(year, prefix):
-    inside = year / 'valid_all_frames'
-    (year / 'valid/Annotations').rename(inside / 'Annotations')
-    (year / 'valid/meta.json').rename(inside / 'meta.json')
-    shutil.rmtree(year / 'valid')
-    dataset = _dataset(year, data_prefix=prefix)
-    samples = [item['data_samples'] for item in dataset]
-    assert [s.frame_index for s in samples if s.is_scored] == [0, 5, 10]
-    assert [s.frame_index for s in samples if 'prompt_ids' in s] == [0, 5]
-
-
-def test_the_frames_of_meta_count_where_no_folder_says(year):
-    prefix = dict(OFFICIAL, scored_path=None)
-    samples = [i['data_samples'] for i in _dataset(year, data_prefix=prefix)]
-    assert [s.frame_index for s in samples if s.is_scored] == [0, 5, 10]
 
 
 def test_a_shortened_video_leaves_out_objects_that_come_later(year):
@@ -180,5 +171,4 @@ def test_a_real_video_of_the_training_set(shared_dir):
     assert dataset.counts == dict(videos=1, frames=15, objects=5)
     samples = [item['data_samples'] for item in dataset]
     assert all(s.gt_path and s.is_scored for s in samples)
-    given = [s.frame_index for s in samples if 'prompt_ids' in s]
-    assert given[0] == 0
+    assert 'prompt_ids' in samples[0]

@@ -9,8 +9,7 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from hvc_mm.datasets import VOSDataset
-from hvc_mm.datasets.image_io import read_id_mask
+from hvc_mm.datasets import VOSDataset, read_id_mask
 
 PIPELINE = [
     dict(type='hvc_mm.LoadFrame'),
@@ -18,95 +17,81 @@ PIPELINE = [
     dict(type='hvc_mm.ResizeFrame', size=None),
     dict(type='hvc_mm.PackVOSInputs'),
 ]
+ONE, TWO = (1, 1, 9, 9), (12, 12, 20, 20)
 
 
-def _dataset(davis, **kwargs):
-    return VOSDataset(data_root=str(davis.root), pipeline=PIPELINE, **kwargs)
+def _dataset(davis, pipeline=PIPELINE, **kwargs):
+    return VOSDataset(data_root=str(davis.root), pipeline=pipeline, **kwargs)
 
 
-def _prompts(dataset):
-    """Ids given, by video and frame."""
-    found = {}
-    for item in dataset:
-        sample = item['data_samples']
-        if 'prompt_ids' in sample:
-            ids = np.unique(sample.prompt_ids.numpy()).tolist()
-            found[sample.video, sample.frame_index] = ids[1:]
-    return found
-
-
-def test_the_first_mask_only_is_given(davis, boxes):
-    davis.add('b', 3).add('a', 2, {0: boxes({2: (1, 1, 9, 9)})})
+def test_the_first_mask_only_is_given(davis, boxes, prompts):
+    davis.add('b', 3).add('a', 2, {0: boxes({2: ONE})}).add('c', 1)
     dataset = _dataset(davis)
-    assert _prompts(dataset) == {('b', 0): [1], ('a', 0): [2]}
+    assert prompts(dataset) == {
+        ('b', '00000'): [1],
+        ('a', '00000'): [2],
+        ('c', '00000'): [1],
+    }
     item = dataset[0]
     sample = item['data_samples']
     assert item['inputs'].shape == (3, 24, 32)
     assert item['inputs'].dtype == torch.uint8
-    np.testing.assert_array_equal(
-        sample.prompt_ids, read_id_mask(davis.mask('b', 0))
-    )
+    mask = read_id_mask(davis.mask('b', 0))
+    np.testing.assert_array_equal(sample.prompt_ids, mask)
     assert sample.gt_path == str(davis.mask('b', 0))
     assert sample.ori_shape == (24, 32) and sample.starts_video
     # 'a' has no second annotation, as DAVIS's test-dev.
     assert dataset[4]['data_samples'].gt_path is None
-    assert dataset.counts == dict(videos=2, frames=5, objects=2)
+    # A video of one frame.
+    assert dataset[5]['data_samples'].video_length == 1
+    assert dataset.counts == dict(videos=3, frames=6, objects=3)
 
 
-def test_a_video_of_one_frame(davis, boxes):
-    davis.add('a', 1, {0: boxes({1: (1, 1, 9, 9)})})
-    dataset = _dataset(davis)
-    assert len(dataset) == 1
-    assert dataset[0]['data_samples'].video_length == 1
-
-
-def test_frames_before_the_first_annotation(davis, boxes):
-    davis.add('a', 4, {2: boxes({1: (1, 1, 9, 9)}), 3: boxes({})})
+def test_frames_before_the_first_annotation(davis, boxes, prompts):
+    davis.add('a', 4, {2: boxes({1: ONE}), 3: boxes({})})
     with pytest.raises(FileNotFoundError, match=r'no first mask .*a/00000'):
         _dataset(davis)
     dataset = _dataset(davis, prompt_at='first_annotation')
-    assert _prompts(dataset) == {('a', 2): [1]}
+    assert prompts(dataset) == {('a', '00002'): [1]}
+    davis.add('b', 2, {})
+    with pytest.raises(FileNotFoundError, match=r'no mask in .*/b;'):
+        _dataset(davis, prompt_at='first_annotation')
 
 
-def test_objects_may_enter_late(davis, boxes):
-    one, two = (1, 1, 9, 9), (12, 12, 20, 20)
+def test_objects_may_enter_late(davis, boxes, prompts):
     masks = {
-        0: boxes({1: one}),
-        1: boxes({1: one, 255: two}),
-        2: boxes({1: one, 2: two}),
-        3: boxes({1: one, 2: two}),
+        0: boxes({1: ONE}),
+        1: boxes({1: ONE, 255: TWO}),
+        2: boxes({1: ONE, 2: TWO}),
+        3: boxes({1: ONE, 2: TWO}),
     }
     davis.add('a', 4, masks)
     dataset = _dataset(davis, prompt_at='new_objects')
-    assert _prompts(dataset) == {('a', 0): [1], ('a', 2): [2]}
+    assert prompts(dataset) == {('a', '00000'): [1], ('a', '00002'): [2]}
     assert dataset.counts['objects'] == 2
     davis.add('b', 2, {0: boxes({}), 1: boxes({})})
     with pytest.raises(ValueError, match='all masks in .*b are empty'):
         _dataset(davis, prompt_at='new_objects')
 
 
-def test_masks_of_0_and_255(davis, boxes):
-    masks = {i: boxes({255: (1, 1, 9, 9)}) for i in range(2)}
-    davis.add('a', 2, masks)
-    assert _prompts(_dataset(davis)) == {('a', 0): [1]}
+def test_masks_of_0_and_255(davis, boxes, prompts):
+    davis.add('a', 2, {i: boxes({255: ONE}) for i in range(2)})
+    assert prompts(_dataset(davis)) == {('a', '00000'): [1]}
     with pytest.raises(ValueError, match='empty'):
         _dataset(davis, binary_masks=False)
 
 
-def test_resized_frames_keep_labels_and_names_of_their_own_size(davis):
-    davis.add('a')
+def test_resized_frames_keep_labels_of_their_own_size(davis):
     pipeline = [dict(step) for step in PIPELINE]
     pipeline[2]['size'] = (12, 20)
-    dataset = VOSDataset(data_root=str(davis.root), pipeline=pipeline)
-    item = dataset[0]
+    item = _dataset(davis.add('a'), pipeline)[0]
     assert item['inputs'].shape == (3, 12, 20)
     assert item['data_samples'].ori_shape == (24, 32)
     assert item['data_samples'].prompt_ids.shape == (24, 32)
 
 
 def test_without_a_list_every_folder_is_a_video(davis):
-    davis.add('b').add('a')
-    dataset = _dataset(davis, ann_file='')
+    dataset = _dataset(davis.add('b').add('a'), ann_file='')
     assert [dataset.get_data_info(i)['video'] for i in (0, 3)] == ['a', 'b']
 
 
@@ -136,6 +121,7 @@ def test_loaders_keep_the_order_whatever_the_workers(davis):
         ('size', ValueError, r'b/00000\.png has 16x10 pixels; expected 32x24'),
         ('id', ValueError, r'b/00000\.png holds object 1; .*up to 0'),
         ('header', OSError, r'b/00000\.jpg'),
+        ('prompt_at', ValueError, 'prompt_at must be one of'),
     ],
 )
 def test_bad_data_is_named_before_the_run(
@@ -165,37 +151,28 @@ def test_bad_data_is_named_before_the_run(
         kwargs = dict(max_objects=0, videos=['b'])
     elif break_it == 'header':
         davis.frame('b', 0).write_bytes(b'nothing')
+    elif break_it == 'prompt_at':
+        kwargs = dict(prompt_at='never')
     with pytest.raises(error, match=message):
         _dataset(davis, **kwargs)
 
 
-def test_a_broken_frame_ends_the_run_with_its_name(davis):
+def test_broken_frames_and_frames_of_another_size_are_named(davis, photo):
     davis.add('a')
     path = davis.frame('a', 1)
     path.write_bytes(path.read_bytes()[:200])
+    photo(davis.frame('a', 2), 24, 30)
     dataset = _dataset(davis)
     dataset[0]
     with pytest.raises(OSError, match=re.escape(str(path))):
         dataset[1]
-
-
-def test_frames_of_differing_size_are_named(davis, photo):
-    davis.add('a')
-    photo(davis.frame('a', 2), 24, 30)
-    dataset = _dataset(davis)
     with pytest.raises(ValueError, match=r'00002\.jpg has 30x24.*32x24'):
         dataset[2]
 
 
-def test_unknown_ways_to_prompt_are_refused(davis):
-    with pytest.raises(ValueError, match='prompt_at must be one of'):
-        _dataset(davis, prompt_at='never')
-
-
 def test_real_davis(shared_dir):
-    dataset = VOSDataset(
-        data_root=str(shared_dir / 'data/DAVIS'), pipeline=PIPELINE
-    )
+    root = shared_dir / 'data/DAVIS'
+    dataset = VOSDataset(data_root=str(root), pipeline=PIPELINE)
     assert dataset.counts == dict(videos=4, frames=236, objects=12)
     last = dataset[235]
     assert last['inputs'].shape[0] == 3
