@@ -47,8 +47,7 @@ from typing import Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_run
 from hvc_mm.scoreboard import (
     BENCHMARKS,
     BackboneError,
@@ -112,9 +111,7 @@ def read_benchmark(benchmark: Benchmark, args: argparse.Namespace) -> Config:
     """Read a benchmark's config as ``tools/test.py`` would."""
     # Each benchmark takes some of the options out.
     options = dict(args.cfg_options or {})
-    cfg = read_config(find_config(benchmark.config), options)
-    cfg.launcher = 'none'
-    return cfg
+    return read_run(benchmark.config, options, str(args.out / 'runs'))
 
 
 def find_data(board: Scoreboard, args: argparse.Namespace) -> None:

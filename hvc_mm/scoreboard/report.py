@@ -8,8 +8,8 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import pandas as pd
 
-from hvc_mm.engine.protocol import beside_whole
-from hvc_mm.utils.whole_files import write_json
+from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
+from hvc_mm.utils.files import write_json
 
 from .backbones import Backbone
 from .plots import draw_plots
@@ -121,7 +121,7 @@ class Scoreboard:
         if not results:
             return []
         first = next(iter(results.values()))
-        counts = beside_whole(first['counts'], first['whole'])
+        counts = counts_of_total(first['counts'], first['whole'])
         if first['input_size']:
             counts += ' at {}x{} (height x width)'.format(*first['input_size'])
         columns = {name: r['sequences'] for name, r in results.items()}

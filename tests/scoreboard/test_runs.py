@@ -9,8 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import HVCResNet, LabelPropagationVOS
 from hvc_mm.registry import METRICS
 from hvc_mm.scoreboard import (
@@ -36,7 +35,7 @@ def backbone():
 
 def prepare(backbone, sample_dir, out, size=None, name='davis', **options):
     cfg = read_config(
-        find_config(BENCHMARKS[name].config),
+        BENCHMARKS[name].config,
         {
             'data_root': str(sample_dir),
             'test_dataloader.num_workers': 0,
@@ -49,7 +48,7 @@ def prepare(backbone, sample_dir, out, size=None, name='davis', **options):
 
 @pytest.mark.parametrize('benchmark', BENCHMARKS.values())
 def test_a_benchmarks_config_has_what_is_shown(benchmark):
-    cfg = read_config(find_config(benchmark.config))
+    cfg = read_config(benchmark.config)
     whole = cfg.test_dataloader.dataset.benchmark
     assert whole.name == benchmark.title
     assert METRICS.get(cfg.test_evaluator.type)
@@ -57,7 +56,7 @@ def test_a_benchmarks_config_has_what_is_shown(benchmark):
 
 
 def test_data_that_are_not_there(tmp_path):
-    cfg = read_config(find_config('hvc_davis'))
+    cfg = read_config('hvc_davis')
     dataset = cfg.test_dataloader.dataset
     root = tmp_path / 'DAVIS'
     dataset.update(data_root=str(root), ann_file='lists/val.txt')
