@@ -144,7 +144,7 @@ def complete(args: argparse.Namespace) -> None:
 def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
     """Find images and videos, and try the backbone on a frame."""
     len(ImageFolderDataset(sources=images, recursive=True))
-    cfg = read_config(find_config('hvc_davis'))
+    cfg = read_config('hvc_davis')
     dataset = {**cfg.test_dataloader.dataset, 'data_root': davis}
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         DATASETS.build({**dataset, 'pipeline': []})
