@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
         '--amp',
         action='store_true',
         help='mixed precision: bfloat16, or float16 with a loss scaler on a '
-        'GPU without bfloat16; works on a CPU too',
+        'GPU without bfloat16; fp32 on a CPU where that is faster',
     )
     parser.add_argument(
         '--auto-scale-lr',
@@ -56,6 +56,7 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.loss_scale = 'dynamic'
     else:
         cfg.optim_wrapper.type = 'BF16OptimWrapper'
+        cfg.optim_wrapper.only_if_faster = True
 
 
 def load_config(args: argparse.Namespace) -> Config:
