@@ -1,7 +1,11 @@
 """Using a model on one's own videos."""
 
-from .find_config import find_config, list_configs
-from .find_weights import find_weights
+from hvc_mm.engine.run_config import (
+    choose_checkpoint,
+    find_config,
+    list_configs,
+)
+
 from .inference import propagate_in_video, video_features
 from .init_model import init_model
 from .prompt_masks import PromptMasks
@@ -13,8 +17,8 @@ __all__ = [
     'PictureWriter',
     'PromptMasks',
     'VOSInferencer',
+    'choose_checkpoint',
     'find_config',
-    'find_weights',
     'init_model',
     'list_configs',
     'open_frames',

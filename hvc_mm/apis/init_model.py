@@ -16,11 +16,9 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 
 from hvc_mm.checkpoint import CheckpointError, read_checkpoint
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import MODELS
-
-from .find_config import find_config
 
 ConfigLike = Union[str, Path, Config, ConfigDict, dict]
 
@@ -38,7 +36,7 @@ def to_config(
         A config of its own.
     """
     if isinstance(config, (str, Path)):
-        return read_config(find_config(config), cfg_options)
+        return read_config(config, cfg_options)
     if isinstance(config, Config):
         cfg = config.copy()
     else:

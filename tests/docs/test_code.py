@@ -10,7 +10,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.optim import OptimWrapper
 
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 

@@ -17,9 +17,9 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
-from hvc_mm.apis import PictureWriter, find_config, track_frames
+from hvc_mm.apis import PictureWriter, track_frames
 from hvc_mm.datasets import read_id_mask, read_image, without_void
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 from hvc_mm.visualization import (
@@ -157,7 +157,7 @@ def main() -> None:
     torch.manual_seed(args.seed)
     count = 0
     try:
-        cfg = read_config(find_config(args.config), args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase)
         total = min(args.number, len(dataset))
         with PictureWriter(args.out, args.fps) as writer:

@@ -16,12 +16,13 @@ from mmengine.config import DictAction
 from hvc_mm.apis import (
     PictureWriter,
     PromptMasks,
-    find_weights,
+    choose_checkpoint,
     init_model,
     open_frames,
     track_frames,
 )
 from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
+from hvc_mm.apis.init_model import to_config
 from hvc_mm.datasets import write_id_mask
 from hvc_mm.visualization import VOSLocalVisualizer
 
@@ -109,8 +110,9 @@ def run(args: argparse.Namespace) -> PictureWriter:
     prompts = PromptMasks(parse_masks(args.mask))
     prompts.check_frames(source)
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
-    checkpoint = find_weights(args.checkpoint)
-    model = init_model(args.config, checkpoint, args.device, args.cfg_options)
+    cfg = to_config(args.config, args.cfg_options)
+    checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
     pipeline = frame_pipeline(model.cfg)
     batches = video_batches(source, prompts, pipeline, args.batch_size)

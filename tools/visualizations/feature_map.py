@@ -19,12 +19,13 @@ from mmengine.config import DictAction
 from hvc_mm.apis import (
     FrameSource,
     PictureWriter,
-    find_weights,
+    choose_checkpoint,
     init_model,
     open_frames,
     track_frames,
     video_features,
 )
+from hvc_mm.apis.init_model import to_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
@@ -170,12 +171,9 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says; return the number of frames."""
     source = open_frames(args.video)
     writer = PictureWriter(args.out, source.fps or 25)
-    model = init_model(
-        args.config,
-        find_weights(args.checkpoint),
-        args.device,
-        args.cfg_options,
-    )
+    cfg = to_config(args.config, args.cfg_options)
+    checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    model = init_model(cfg, checkpoint, args.device)
     if args.kind == 'pca':
         pictures = pca_pictures(model, source, args.fit_frames)
     else:
