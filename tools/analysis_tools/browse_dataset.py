@@ -8,7 +8,7 @@ that are the truth.
 from __future__ import annotations
 
 import argparse
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 import mmcv
 import numpy as np
@@ -33,7 +33,7 @@ from hvc_mm.visualization import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Browse a data set')
     parser.add_argument('config', help='config file, or its name')
     parser.add_argument(
@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
@@ -151,8 +151,8 @@ def pictures(
         drawn += 1
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
     count = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
 import mmcv
 from mmengine.config import DictAction
@@ -27,7 +27,7 @@ from hvc_mm.datasets import write_id_mask
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Propagate masks through a video and draw them over it'
     )
@@ -77,7 +77,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def parse_masks(given: Sequence[str]) -> Dict[int, str]:
@@ -127,8 +127,8 @@ def run(args: argparse.Namespace) -> PictureWriter:
     return writer
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     begun = time.time()
     try:
         writer = run(args)

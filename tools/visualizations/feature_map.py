@@ -9,7 +9,7 @@ affinity.mp4`` shows how alike every place of every frame is to one point.
 from __future__ import annotations
 
 import argparse
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 import cv2
 import mmcv
@@ -36,7 +36,7 @@ from hvc_mm.visualization import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Show what features have learned, over a video'
     )
@@ -83,7 +83,7 @@ def parse_args() -> argparse.Namespace:
             action=DictAction,
             metavar='KEY=VALUE',
         )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def pca_pictures(
@@ -189,8 +189,8 @@ def run(args: argparse.Namespace) -> int:
     return count
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     try:
         count = run(args)
     except (FileNotFoundError, ValueError, OSError) as error:
