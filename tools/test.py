@@ -18,7 +18,7 @@ from hvc_mm.engine.run_config import (
     prepare_cpu_processes,
     read_run,
 )
-from hvc_mm.evaluation.metrics.video_metric import VideoMetric
+from hvc_mm.evaluation import VideoMetric
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils import register_all_modules

@@ -8,8 +8,28 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 
-from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
+from hvc_mm.datasets import read_id_mask, write_id_mask
 from hvc_mm.structures import VOSDataSample
+
+
+@pytest.fixture(scope='session')
+def published(shared_dir):
+    """Two sequences of DAVIS as a published method segmented them.
+
+    By name: ground truth and prediction, ``(T, 480, 854)`` ids, the files of
+    the ground truth, and the scores that were published.
+    """
+    folder = shared_dir / 'golden/published_davis17'
+    truth = shared_dir / 'data/DAVIS/Annotations/480p'
+    videos = {}
+    for name, scores in json.loads(
+        (folder / 'scores.json').read_text()
+    ).items():
+        paths = sorted((truth / name).iterdir())
+        gt = np.stack([read_id_mask(path) for path in paths])
+        pred = [read_id_mask(folder / name / path.name) for path in paths]
+        videos[name] = gt, np.stack(pred), paths, scores
+    return videos
 
 
 @pytest.fixture
@@ -19,23 +39,21 @@ def make_video(tmp_path):
     def make(name, gt, pred, annotated=None, **extra):
         samples = []
         for t, (truth, ids) in enumerate(zip(gt, pred)):
-            path = tmp_path / 'gt' / name / f'{t:05d}.png'
+            path = None
             if annotated is None or t in annotated:
+                path = str(tmp_path / 'gt' / name / f'{t:05d}.png')
                 write_id_mask(path, truth)
-            else:
-                path = None
-            sample = VOSDataSample(
-                metainfo={
-                    'video': name,
-                    'frame_index': t,
-                    'frame_name': f'{t:05d}',
-                    'video_length': len(gt),
-                    'starts_video': t == 0,
-                    'ori_shape': tuple(truth.shape),
-                    'gt_path': path and str(path),
-                    **extra,
-                }
+            meta = dict(
+                video=name,
+                frame_index=t,
+                frame_name=f'{t:05d}',
+                video_length=len(gt),
+                starts_video=t == 0,
+                ori_shape=tuple(truth.shape),
+                gt_path=path,
+                **extra,
             )
+            sample = VOSDataSample(metainfo=meta)
             sample.pred_ids = torch.from_numpy(ids.astype(np.uint8))
             samples.append(sample.to_dict())
         return samples
@@ -64,6 +82,19 @@ def moving_video():
 
 
 @pytest.fixture
+def score():
+    """Give a metric whole videos, in batches that cross them."""
+
+    def run(metric, *videos):
+        samples = [sample for video in videos for sample in video]
+        for start in range(0, len(samples), 3):
+            metric.process(None, samples[start : start + 3])
+        return metric.evaluate(len(samples))
+
+    return run
+
+
+@pytest.fixture
 def logged():
     """The messages that reach the current logger, as a list."""
     messages = []
@@ -73,29 +104,3 @@ def logged():
     logger.addHandler(handler)
     yield messages
     logger.removeHandler(handler)
-
-
-@pytest.fixture
-def published_videos(shared_dir):
-    """Two sequences as a published method segmented them, and its scores."""
-    published = shared_dir / 'golden/published_davis17'
-    truth = shared_dir / 'data/DAVIS/Annotations/480p'
-    scores = json.loads((published / 'scores.json').read_text())
-    videos = []
-    for name in sorted(scores):
-        paths = sorted((published / name).iterdir())
-        videos.append(
-            [
-                {
-                    'video': name,
-                    'frame_index': t,
-                    'frame_name': path.stem,
-                    'video_length': len(paths),
-                    'ori_shape': (480, 854),
-                    'gt_path': str(truth / name / path.name),
-                    'pred_ids': torch.from_numpy(read_id_mask(path)),
-                }
-                for t, path in enumerate(paths)
-            ]
-        )
-    return videos, scores

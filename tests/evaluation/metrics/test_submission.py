@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
-from hvc_mm.evaluation.metrics.submission_zip import (
+from hvc_mm.datasets import read_id_mask, write_id_mask
+from hvc_mm.evaluation.metrics.submission import (
     SubmissionFrame,
     check_submission_zip,
     write_submission_zip,

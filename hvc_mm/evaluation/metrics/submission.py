@@ -1,21 +1,20 @@
 """The zip that a challenge server takes, checked by reading it back.
 
-Layouts: DAVIS ``<video>/<frame>.png``; YouTube-VOS the same below a folder
-``Annotations``.
+Layouts: DAVIS ``<video>/<frame>.png``; YouTube-VOS the same below
+a folder ``Annotations``.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import zipfile
 from pathlib import Path
-from typing import Dict, NamedTuple, Sequence, Tuple, Union
+from typing import NamedTuple, Sequence, Tuple, Union
 
-import numpy as np
 from PIL import Image
 
 from hvc_mm.datasets.image_io import davis_palette
+from hvc_mm.utils.files import whole_file
 
 
 class SubmissionFrame(NamedTuple):
@@ -58,19 +57,13 @@ def write_submission_zip(
         raise FileExistsError(f'{zip_path} exists already')
     if not frames:
         raise ValueError(f'no mask to pack in {zip_path}')
-    zip_path.parent.mkdir(parents=True, exist_ok=True)
-    partial = zip_path.with_name(f'.{zip_path.name}.partial')
-    try:
+    with whole_file(zip_path) as partial:
         # PNGs are compressed already.
         with zipfile.ZipFile(partial, 'w', zipfile.ZIP_STORED) as archive:
             for frame in sorted(frames):
                 source = masks_dir / frame.video / f'{frame.frame_name}.png'
                 archive.write(source, _entry(frame, root))
         check_submission_zip(partial, frames, root)
-        os.replace(partial, zip_path)
-    finally:
-        if partial.exists():
-            partial.unlink()
 
 
 def check_submission_zip(
@@ -78,7 +71,7 @@ def check_submission_zip(
     frames: Sequence[SubmissionFrame],
     root: str = '',
 ) -> None:
-    """Check that a zip holds exactly the given masks, whole and with palette.
+    """Check that a zip holds the given masks and no others, all in order.
 
     Args:
         zip_path: The zip.
@@ -90,12 +83,9 @@ def check_submission_zip(
             palette PNG with DAVIS's palette, has another size, or the zip is
             damaged.
     """
-    wanted: Dict[str, SubmissionFrame] = {
-        _entry(frame, root): frame for frame in frames
-    }
+    wanted = {_entry(frame, root): frame.shape for frame in frames}
     if len(wanted) != len(frames):
         raise ValueError(f'{zip_path}: a frame was given twice')
-    palette = davis_palette()
     with zipfile.ZipFile(zip_path) as archive:
         found = archive.namelist()
         missing = sorted(set(wanted) - set(found))
@@ -108,22 +98,22 @@ def check_submission_zip(
         damaged = archive.testzip()
         if damaged:
             raise ValueError(f'{zip_path}: {damaged} is damaged')
-        for name, frame in wanted.items():
+        for name, shape in wanted.items():
             with Image.open(io.BytesIO(archive.read(name))) as image:
-                colours = image.getpalette() or []
-                height, width = frame.shape
-                if image.mode != 'P' or not np.array_equal(
-                    colours, palette.ravel()
-                ):
-                    raise ValueError(
-                        f"{zip_path}: {name} has no palette, or not DAVIS's "
-                        f'(mode {image.mode})'
-                    )
-                if image.size != (width, height):
-                    raise ValueError(
-                        f'{zip_path}: {name} is {image.size[1]} x '
-                        f'{image.size[0]}, its frame {height} x {width}'
-                    )
+                _check_mask(image, shape, f'{zip_path}: {name}')
+
+
+def _check_mask(image: Image.Image, shape: Tuple[int, int], name: str) -> None:
+    colours = image.getpalette() or []
+    if image.mode != 'P' or colours != davis_palette().ravel().tolist():
+        raise ValueError(
+            f"{name} has no palette, or not DAVIS's (mode {image.mode})"
+        )
+    if image.size != shape[::-1]:
+        raise ValueError(
+            f'{name} is {image.size[1]} x {image.size[0]}, its frame '
+            f'{shape[0]} x {shape[1]}'
+        )
 
 
 def _entry(frame: SubmissionFrame, root: str) -> str:

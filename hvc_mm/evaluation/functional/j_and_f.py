@@ -1,7 +1,7 @@
-"""Boundary accuracy F: how well two outlines agree.
+"""Region similarity J and boundary accuracy F of masks of one object.
 
 Legend: T: frames, H, W: height and width of a frame in pixels, r: how far
-apart two boundary pixels may lie and still match, in pixels.
+apart two boundary pixels may be and still match, in pixels.
 """
 
 from __future__ import annotations
@@ -12,10 +12,33 @@ from typing import Optional, Tuple
 import cv2
 import numpy as np
 
-from ._checks import as_mask_pair
-
 # Share of the image diagonal within which boundaries match (DAVIS).
 BOUND_TH = 0.008
+
+
+def region_similarity(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
+    """J of one object in every frame, as DAVIS-2017 defines it.
+
+    ``J = |gt & pred| / |gt | pred|``, and 1 where both are empty.
+
+    Args:
+        gt: ``(T, H, W)`` bool (or 0 and 1), the annotation.
+        pred: ``(T, H, W)`` bool (or 0 and 1), the prediction.
+
+    Returns:
+        np.ndarray: ``(T,)`` float64 in [0, 1].
+
+    Raises:
+        ValueError: Shapes differ, or a value is neither 0 nor 1.
+    """
+    gt, pred = _as_mask_pair(gt, pred)
+    scores = np.empty(len(gt), dtype=np.float64)
+    for t in range(len(gt)):
+        # |gt | pred| from the counts: one pass over the frame less.
+        both = np.count_nonzero(gt[t] & pred[t])
+        either = np.count_nonzero(gt[t]) + np.count_nonzero(pred[t]) - both
+        scores[t] = both / either if either else 1.0
+    return scores
 
 
 def boundary_accuracy(
@@ -40,7 +63,7 @@ def boundary_accuracy(
     Raises:
         ValueError: Shapes differ, or a value is neither 0 nor 1.
     """
-    gt, pred = as_mask_pair(gt, pred)
+    gt, pred = _as_mask_pair(gt, pred)
     # The norm as the protocol takes it: 0.008 * 125 must not become 1 + eps.
     radius = int(math.ceil(bound_th * np.linalg.norm(gt.shape[1:])))
     scores = np.empty(len(gt), dtype=np.float64)
@@ -50,7 +73,7 @@ def boundary_accuracy(
 
 
 def mask_boundary(mask: np.ndarray) -> np.ndarray:
-    """The 1-pixel boundary of a mask.
+    """Find the 1-pixel boundary of a mask.
 
     A pixel is on it when its right, lower or lower-right neighbour differs
     from it; in the last row only the right one is asked, in the last column
@@ -94,7 +117,7 @@ def _frame_f(gt: np.ndarray, pred: np.ndarray, radius: int) -> float:
 def _window(gt: np.ndarray, pred: np.ndarray) -> Optional[Tuple[slice, slice]]:
     """The part of the image that holds both boundaries, or None.
 
-    One pixel more than the masks on each side: boundary pixels lie up to one
+    One pixel more than the masks on each side: boundary pixels are up to one
     pixel above and left of a mask, and the row and column below and right of
     it must stay, or the last row's own rule would apply to it.
     """
@@ -129,3 +152,46 @@ def _dilate(edge: np.ndarray, radius: int) -> np.ndarray:
         out[: height - dy] |= widened[half][dy:]
         out[dy:] |= widened[half][: height - dy]
     return out.view(bool)
+
+
+def _as_mask_pair(
+    gt: np.ndarray, pred: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Check two stacks of masks of one object and make them bool.
+
+    Integers are taken when they are 0 and 1 only: an id map passed by
+    mistake would otherwise be scored with all its objects as one.
+
+    Args:
+        gt: ``(T, H, W)``, the annotation.
+        pred: ``(T, H, W)``, the prediction.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: Both as bool.
+
+    Raises:
+        ValueError: Shapes differ or aren't ``(T, H, W)``, or the values
+            aren't those of a binary mask.
+    """
+    gt, pred = np.asarray(gt), np.asarray(pred)
+    if gt.ndim != 3 or gt.shape != pred.shape:
+        raise ValueError(
+            'expected gt and pred of one shape (T, H, W), found '
+            f'{gt.shape} and {pred.shape}'
+        )
+    return _as_bool(gt, 'gt'), _as_bool(pred, 'pred')
+
+
+def _as_bool(mask: np.ndarray, name: str) -> np.ndarray:
+    if mask.dtype == bool:
+        return mask
+    if mask.dtype.kind not in 'ui':
+        raise ValueError(
+            f'{name} has type {mask.dtype}; expected bool masks of one object'
+        )
+    if mask.size and (mask.min() < 0 or mask.max() > 1):
+        raise ValueError(
+            f'{name} holds values {mask.min()}..{mask.max()}; expected the '
+            'mask of one object (`ids == object_id`)'
+        )
+    return mask.astype(bool)
