@@ -1,5 +1,6 @@
 """What all tests share: where the reference material is, and skips."""
 
+import importlib
 import importlib.util
 import os
 import subprocess
@@ -78,6 +79,16 @@ def run_tool():
         )
 
     return run
+
+
+@pytest.fixture(scope='session')
+def sample_tool():
+    """The module make_sample; skips where photographs are missing."""
+    pytest.importorskip('skimage')
+    pytest.importorskip('sklearn')
+    sys.path.insert(0, str(ROOT / 'tools/dataset_converters'))
+    yield importlib.import_module('make_sample')
+    sys.path.remove(str(ROOT / 'tools/dataset_converters'))
 
 
 @pytest.fixture(scope='session')
