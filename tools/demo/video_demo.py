@@ -16,14 +16,13 @@ from mmengine.config import DictAction
 from hvc_mm.apis import (
     PictureWriter,
     PromptMasks,
-    choose_checkpoint,
     init_model,
     open_frames,
     track_frames,
 )
 from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
-from hvc_mm.apis.init_model import to_config
 from hvc_mm.datasets import write_id_mask
+from hvc_mm.engine.run_config import choose_checkpoint, read_config
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
@@ -110,7 +109,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
     prompts = PromptMasks(parse_masks(args.mask))
     prompts.check_frames(source)
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
-    cfg = to_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)

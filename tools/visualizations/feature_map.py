@@ -19,13 +19,12 @@ from mmengine.config import DictAction
 from hvc_mm.apis import (
     FrameSource,
     PictureWriter,
-    choose_checkpoint,
     init_model,
     open_frames,
     track_frames,
     video_features,
 )
-from hvc_mm.apis.init_model import to_config
+from hvc_mm.engine.run_config import choose_checkpoint, read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
@@ -171,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says; return the number of frames."""
     source = open_frames(args.video)
     writer = PictureWriter(args.out, source.fps or 25)
-    cfg = to_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device)
     if args.kind == 'pca':
