@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from hvc_mm.utils.whole_files import whole_file
+from hvc_mm.utils.files import whole_file
 
 PathLike = Union[str, Path]
 
