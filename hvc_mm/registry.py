@@ -60,7 +60,7 @@ WEIGHT_INITIALIZERS = Registry(
     'weight initializer',
     parent=root.WEIGHT_INITIALIZERS,
     scope='hvc_mm',
-    locations=['hvc_mm.weights'],
+    locations=['hvc_mm.checkpoint'],
 )
 METRICS = Registry(
     'metric',

@@ -11,9 +11,9 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, DefaultScope, init_default_scope
 from mmengine.runner import Runner
 
+from hvc_mm.checkpoint import CheckpointError
 from hvc_mm.models import HVCResNet
 from hvc_mm.structures import PairedViewSample, VOSDataSample
-from hvc_mm.weights import CheckpointError
 
 MIXED = Path(__file__).parents[1] / 'configs' / 'mixed'
 PROPAGATOR = dict(radius=4, topk=5, context=3)

@@ -8,6 +8,7 @@ from typing import List
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner, find_latest_checkpoint
 
+from hvc_mm.checkpoint import CheckpointError, read_checkpoint
 from hvc_mm.datasets.data_root import read_config
 from hvc_mm.engine.cpu_processes import (
     leave_processes,
@@ -16,7 +17,6 @@ from hvc_mm.engine.cpu_processes import (
 from hvc_mm.evaluation.metrics.video_metric import VideoMetric
 from hvc_mm.registry import METRICS
 from hvc_mm.utils import register_all_modules
-from hvc_mm.weights import CheckpointError, read_checkpoint
 
 PRETRAINING = 'work_dirs/hvc_coco'
 

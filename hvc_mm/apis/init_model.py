@@ -9,17 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator, Optional, Union
 
-import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import load_checkpoint, load_state_dict
+from mmengine.runner import load_checkpoint
 
+from hvc_mm.checkpoint import CheckpointError, read_checkpoint
 from hvc_mm.datasets.data_root import read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import MODELS
-from hvc_mm.weights import read_checkpoint
 
 from .find_config import find_config
 
@@ -112,15 +111,7 @@ def _load_weights(model: LabelPropagationVOS, checkpoint: str) -> None:
     if not osp.isfile(checkpoint):
         raise FileNotFoundError(f'no checkpoint {checkpoint}')
     content = read_checkpoint(checkpoint)
-    # mmengine and MoCo have 'state_dict', the HVC release has 'model'; a
-    # plain file is one itself.
-    for key in ('state_dict', 'model'):
-        if isinstance(content.get(key), dict):
-            content = content[key]
-            break
-    tensors = {
-        name: value
-        for name, value in content.items()
-        if isinstance(value, torch.Tensor)
-    }
-    load_state_dict(model, tensors, strict=False, logger='current')
+    try:
+        model.load_state_dict(content, strict=False)
+    except CheckpointError as error:
+        raise CheckpointError(f'{checkpoint}: {error}') from None

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
-from hvc_mm.evaluation.metrics.video_metric import write_json
+from hvc_mm.utils.whole_files import write_json
 
 from .report import Mark
 

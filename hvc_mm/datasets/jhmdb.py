@@ -33,6 +33,15 @@ JOINTS = (
     'right ankle',
     'left ankle',
 )
+# Limbs as pairs of joints: head and trunk, right arm, left arm, right leg,
+# left leg.
+LIMBS = (
+    *((2, 0), (0, 1)),
+    *((0, 3), (3, 7), (7, 11)),
+    *((0, 4), (4, 8), (8, 12)),
+    *((1, 5), (5, 9), (9, 13)),
+    *((1, 6), (6, 10), (10, 14)),
+)
 
 
 @DATASETS.register_module()
@@ -58,7 +67,7 @@ class JHMDBDataset(VideoDataset):
             joints, or more frames than the clip.
     """
 
-    METAINFO = dict(dataset_type='jhmdb', joints=JOINTS)
+    METAINFO = dict(dataset_type='jhmdb', joints=JOINTS, skeleton_links=LIMBS)
 
     def __init__(
         self,

@@ -1,5 +1,7 @@
 """What a run needs beside models and data."""
 
+from hvc_mm.checkpoint import allow_checkpoint_classes
+
 from .hooks import (
     EpochSeedHook,
     PairedViewsVisualizationHook,
@@ -8,7 +10,6 @@ from .hooks import (
     VOSVisualizationHook,
 )
 from .optim_wrappers import BF16OptimWrapper
-from .safe_globals import allow_checkpoint_classes
 
 # Where a run is built from a config alone this import is the first moment
 # at which hvc_mm takes part; it comes before any checkpoint is read.

@@ -16,6 +16,7 @@ import torch
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from hvc_mm.checkpoint import sha256_of
 from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS, TRANSFORMS
 from hvc_mm.version import __version__
 
@@ -176,9 +177,6 @@ def describe_weights(runner: Runner) -> List[str]:
     Returns:
         One text a file, with its sha256; one that says so if there is none.
     """
-    # Here: hvc_mm.weights itself imports this package.
-    from hvc_mm.weights import sha256_of
-
     paths = [runner.cfg.get('load_from')]
     paths += weight_files(runner.cfg.get('model', {}))
     found = []

@@ -40,7 +40,7 @@ class BackboneSpec:
             it is the ResNet that the file of weights holds.
         weights: A checkpoint; None leaves the backbone as it builds itself.
         layout: How the file looks, a key of
-            :data:`hvc_mm.weights.LAYOUTS`, or ``'auto'``; for a ResNet's
+            :data:`hvc_mm.checkpoint.LAYOUTS`, or ``'auto'``; for a ResNet's
             file alone.
         stage: Take the output of this stage, from 1 on (layer1).
         map: Which of the maps that the backbone returns, from 0 on; several

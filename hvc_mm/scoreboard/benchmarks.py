@@ -24,8 +24,6 @@ class Benchmark:
         title: How the report calls it.
         scores: Heads of columns to the metric's figures; the first one is
             what backbones are ranked by.
-        in_percent: The metric's figures are percentages already; all of the
-            scoreboard's are.
         sequence_score: From the metric's result of one video, and the
             metric's config, to the first score of that video alone, in
             percent.
@@ -39,10 +37,14 @@ class Benchmark:
     config: str
     title: str
     scores: Mapping[str, str]
-    in_percent: bool
     sequence_score: Callable[[dict, Mapping], float]
     curve: Optional[Callable[[dict], List[float]]] = None
     takes_own_size: bool = False
+
+    @property
+    def metric(self) -> str:
+        """Prefix of the metric's figures, and name of its folder."""
+        return self.scores[self.headline].split('/')[0]
 
     @property
     def headline(self) -> str:
@@ -51,24 +53,20 @@ class Benchmark:
 
     def scores_of(self, metrics: Mapping[str, float]) -> Dict[str, float]:
         """Pick the scores, in percent, from what the metric returned."""
-        factor = 1.0 if self.in_percent else 100.0
-        return {
-            head: factor * float(metrics[key])
-            for head, key in self.scores.items()
-        }
+        return {head: float(metrics[k]) for head, k in self.scores.items()}
 
 
 def _mean_over_objects(result: dict, metric: Mapping) -> float:
-    return 100 * float(np.mean([o['J&F'] for o in result['objects'].values()]))
+    return float(np.mean([o['J&F'] for o in result['objects'].values()]))
 
 
 def _j_over_time(result: dict) -> List[float]:
     curves = [entry['J'] for entry in result['objects'].values()]
-    return (100 * np.mean(curves, axis=0)).round(3).tolist()
+    return np.mean(curves, axis=0).round(3).tolist()
 
 
 def _mean_iou(result: dict, metric: Mapping) -> float:
-    return 100 * result['mIoU']
+    return result['mIoU']
 
 
 def _clip_pck(result: dict, metric: Mapping) -> float:
@@ -90,7 +88,6 @@ BENCHMARKS = {
             'hvc_davis',
             'DAVIS-2017 val',
             _DAVIS,
-            False,
             _mean_over_objects,
             _j_over_time,
             takes_own_size=True,
@@ -100,7 +97,6 @@ BENCHMARKS = {
             'hvc_davis16',
             'DAVIS-2016 val',
             _DAVIS,
-            False,
             _mean_over_objects,
             _j_over_time,
             takes_own_size=True,
@@ -110,7 +106,6 @@ BENCHMARKS = {
             'hvc_vip',
             'VIP val',
             {'mIoU': 'vip/mIoU'},
-            False,
             _mean_iou,
         ),
         Benchmark(
@@ -118,7 +113,6 @@ BENCHMARKS = {
             'hvc_jhmdb',
             'JHMDB split 1',
             {f'PCK@0.{i}': f'jhmdb/PCK@0.{i}' for i in range(1, 6)},
-            True,
             _clip_pck,
         ),
     )

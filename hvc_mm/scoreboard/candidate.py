@@ -8,22 +8,23 @@ from __future__ import annotations
 import inspect
 import os.path as osp
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from hvc_mm.engine.protocol import weight_files
-from hvc_mm.models.backbones import unit_features
-from hvc_mm.models.vos.backbone_weights import find_prefix
-from hvc_mm.registry import MODELS
-from hvc_mm.weights import (
+from hvc_mm.checkpoint import (
     CheckpointError,
-    convert_file,
+    find_backbone,
+    match_backbone,
     read_checkpoint,
     sha256_of,
 )
+from hvc_mm.engine.protocol import weight_files
+from hvc_mm.models.backbones import unit_features
+from hvc_mm.models.backbones.hvc_resnet import guess_resnet
+from hvc_mm.registry import MODELS
 
 from .backbone_spec import BackboneSpec
 
@@ -115,16 +116,21 @@ def grid_of(candidate: Candidate, size: Tuple[int, int]) -> Tuple[int, int]:
 
 def _of_resnet_file(spec: BackboneSpec) -> Candidate:
     """The ResNet that a file of any known layout holds."""
-    conversion = convert_file(spec.weights, spec.layout)
+    checkpoint = read_checkpoint(spec.weights)
+    try:
+        found = find_backbone(checkpoint, spec.layout)
+    except CheckpointError as error:
+        raise CheckpointError(f'{spec.weights}: {error}') from None
+    depth, stages = guess_resnet(found.tensors)
     stage = _STAGE if spec.stage is None else spec.stage
-    if not 1 <= stage <= conversion.stages:
+    if not 1 <= stage <= stages:
         raise spec.fail(
             f'stage {stage} is not there: {spec.weights} holds a '
-            f'{conversion.architecture} with stages 1 to {conversion.stages}'
+            f'ResNet-{depth} with stages 1 to {stages}'
         )
     backbone = dict(
         type='HVCResNet',
-        depth=conversion.depth,
+        depth=depth,
         strides=_STRIDES,
         out_indices=(stage - 1,),
         init_cfg=dict(
@@ -133,7 +139,7 @@ def _of_resnet_file(spec: BackboneSpec) -> Candidate:
             layout=spec.layout,
         ),
     )
-    if conversion.layout == 'crw':
+    if found.layout == 'crw':
         backbone['padding_mode'] = 'reflect'
     backbone.update(spec.arguments)
     return Candidate(
@@ -141,7 +147,7 @@ def _of_resnet_file(spec: BackboneSpec) -> Candidate:
         backbone,
         feature_index=spec.map,
         data_preprocessor=dict(spec.data_preprocessor),
-        title=f'{conversion.architecture}, layer{stage}',
+        title=f'ResNet-{depth}, layer{stage}',
     )
 
 
@@ -207,23 +213,12 @@ def _build(spec: BackboneSpec, candidate: Candidate) -> nn.Module:
 
 def _check_weights(spec: BackboneSpec, network: nn.Module, path: str) -> None:
     """Make sure that the run will find all tensors of the backbone."""
-    checkpoint = read_checkpoint(path)
-    state_dict = checkpoint.get('state_dict', checkpoint)
-    wanted = getattr(network, 'primary', network).state_dict()
-    prefix, matched = find_prefix(state_dict, wanted)
-    missing: List[str] = [
-        name
-        for name in wanted
-        if name not in matched and not name.endswith('num_batches_tracked')
-    ]
-    if missing:
-        where = '' if prefix is None else f' under {prefix!r}'
-        raise spec.fail(
-            f'{path} lacks {len(missing)} of the {len(wanted)} tensors of '
-            f'{type(network).__name__}{where}, e.g. '
-            f'{", ".join(missing[:3])}; is it another architecture, '
-            'or does it need tools/model_converters/convert.py?'
-        )
+    target = getattr(network, 'primary', network)
+    try:
+        match_backbone(read_checkpoint(path), target.state_dict())
+    except CheckpointError as error:
+        kind = type(network).__name__
+        raise spec.fail(f'{path} for {kind}: {error}') from None
 
 
 def _probe(

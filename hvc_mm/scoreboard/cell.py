@@ -23,8 +23,8 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from hvc_mm.engine.protocol import describe, describe_versions
-from hvc_mm.evaluation.metrics.video_metric import write_json
 from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
+from hvc_mm.utils.whole_files import write_json
 from hvc_mm.version import __version__
 
 from .benchmarks import Benchmark
@@ -73,7 +73,8 @@ class Cell:
 
     def finished_videos(self) -> Dict[str, dict]:
         """Read what the metric kept of videos that have been scored."""
-        return _read_videos(self.folder / 'scores' / 'videos', self.videos)
+        folder = self.folder / 'scores' / self.benchmark.metric / 'videos'
+        return _read_videos(folder, self.videos)
 
 
 def make_cell(

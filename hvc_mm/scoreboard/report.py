@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from hvc_mm.engine.protocol import beside_whole
-from hvc_mm.evaluation.metrics.video_metric import write_json
+from hvc_mm.utils.whole_files import write_json
 
 from .benchmarks import Benchmark
 from .candidate import Candidate

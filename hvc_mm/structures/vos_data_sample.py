@@ -34,8 +34,8 @@ class VOSDataSample(BaseDataElement):
     - ``pred_ids``: ``(H, W)`` uint8, the predicted ids,
     - ``prompt_joints``: ``(2, J)`` float, on the frame where tracking
       begins: x and y in pixels, from 0,
-    - ``pred_joints``: ``(2, J)`` float, the predicted x and y in cells of
-      the feature grid, -1 for a lost joint.
+    - ``pred_joints``: ``(2, J)`` float, the predicted x and y in pixels of
+      the frame, -1 for a lost joint.
 
     Raises:
         TypeError: A data field of another type.

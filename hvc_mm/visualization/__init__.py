@@ -1,25 +1,31 @@
 """Pictures of what was propagated, and of what the features have learned."""
 
-from .affinity import point_affinity
-from .feature_pca import FeaturePCA
-from .flow_color import flow_to_rgb
-from .heat_map import overlay_heat
-from .joints import draw_joints
-from .overlay import overlay_ids
-from .paired_views import draw_crops, draw_matches, nearest_cells
-from .score_curve import draw_score_curve
-from .vos_local_visualizer import VOSLocalVisualizer
+from .features import FeaturePCA, overlay_heat, point_affinity
+from .panels import as_rgb, caption, side_by_side
+from .pretraining import (
+    draw_crops,
+    draw_positive_pairs,
+    draw_pretraining_sample,
+)
+from .vos_local_visualizer import (
+    VOSLocalVisualizer,
+    draw_joints,
+    frame_image,
+    overlay_ids,
+)
 
 __all__ = [
     'FeaturePCA',
     'VOSLocalVisualizer',
+    'as_rgb',
+    'caption',
     'draw_crops',
     'draw_joints',
-    'draw_matches',
-    'draw_score_curve',
-    'flow_to_rgb',
-    'nearest_cells',
+    'draw_positive_pairs',
+    'draw_pretraining_sample',
+    'frame_image',
     'overlay_heat',
     'overlay_ids',
     'point_affinity',
+    'side_by_side',
 ]

@@ -1,32 +1,56 @@
-"""What HVC pre-training sees in one image: pairs, matches, pseudo-flow.
+"""Pictures of what HVC sees in one image: crops, pairs, matches, pseudo-flow.
 
-C: channels, h w: feature grid of a view, H W: its size in pixels. Boxes are
-``(x1, y1, x2, y2)`` in units of the image's last column and row. Pictures are
-RGB.
+C: channels, h w: feature grid of a view, whose cells are counted row by row;
+H W: size of a view in pixels; P: pairs. Boxes are ``(x1, y1, x2, y2)`` in
+units of the image's last column and row. Pictures are RGB.
 """
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from typing import List, Sequence, Tuple
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.utils import flow_to_image
 
 from hvc_mm.models.losses import find_positive_pairs
 
-from .flow_color import flow_to_rgb
-from .paired_views import (
-    draw_matches,
-    evenly,
-    match_distance,
-    nearest_cells,
-)
-from .panels import caption, side_by_side, stacked
+from .panels import caption, side_by_side
 
-# A match is called right within one diagonal of the larger cell.
+VIEW_COLORS = ((255, 96, 48), (48, 160, 255))
+_RIGHT, _WRONG = (64, 224, 64), (240, 48, 48)
+# A match is right within this many diagonals of the larger cell, the unit of
+# the loss's `pos_radius`.
 _RIGHT_WITHIN = 1.0
+# Pixels along a view's shorter side, so that 24 lines have room on it, and
+# between two views.
 _LEAST_SIDE = 192
+_GAP = 16
+
+
+def draw_crops(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
+    """Draw the views' boxes on their image, the first orange, then blue.
+
+    Args:
+        image: uint8 ``(H, W, 3)``.
+        boxes: Two boxes ``(4,)``.
+
+    Returns:
+        A new image, uint8 ``(H, W, 3)``.
+    """
+    out = image.copy()
+    height, width = image.shape[:2]
+    thick = max(2, min(height, width) // 150)
+    for box, color in zip(boxes, VIEW_COLORS):
+        x1, y1, x2, y2 = (
+            int(round(float(v) * unit))
+            for v, unit in zip(box, (width - 1, height - 1) * 2)
+        )
+        cv2.rectangle(out, (x1, y1), (x2, y2), (0, 0, 0), thick + 2)
+        cv2.rectangle(out, (x1, y1), (x2, y2), color, thick)
+    return out
 
 
 def draw_positive_pairs(
@@ -36,29 +60,32 @@ def draw_positive_pairs(
     pos_radius: float = 0.1,
     most: int = 24,
 ) -> np.ndarray:
-    """Join cells that the loss takes as the same place.
+    """Draw lines between cells that the loss takes as the same place.
 
     Args:
         views: Two, uint8 ``(H, W, 3)``.
         boxes: Theirs, ``(4,)``.
         grid: ``(h, w)``.
         pos_radius: As in the loss.
-        most: Pairs drawn, evenly spread over all; the caption tells how many
+        most: Pairs drawn, evenly spread over all; the caption says how many
             there are.
 
     Returns:
-        The views side by side.
+        The views side by side, uint8 ``(H + caption, 2 W + gap, 3)``.
     """
-    pairs = find_positive_pairs(
-        boxes[0][None], boxes[1][None], grid, pos_radius
+    query, key = _pairs_within(boxes, grid, pos_radius)
+    shown = _evenly(len(query), most)
+    picture = _draw_matches(
+        views,
+        query[shown],
+        key[shown],
+        grid,
+        [_hue(int(cell) / (grid[0] * grid[1])) for cell in query[shown]],
     )
-    total = len(pairs.query)
-    shown = evenly(total, most)
-    picture = draw_matches(
-        *views, pairs.query[shown].tolist(), pairs.key[shown].tolist(), grid
-    )
-    text = f'positive pairs: {total}'
-    return caption(picture, text + (f', {len(shown)} shown' if total else ''))
+    text = f'positive pairs: {len(query)}'
+    if len(query):
+        text += f', {len(shown)} shown'
+    return caption(picture, text)
 
 
 def draw_nearest_cells(
@@ -68,7 +95,7 @@ def draw_nearest_cells(
     key: Tensor,
     most: int = 24,
 ) -> np.ndarray:
-    """Join cells of view 1 with the most similar ones of view 2.
+    """Draw lines from cells of view 1 to the most similar ones of view 2.
 
     Only cells whose place view 2 shows too are tried. A match is green when
     it is within one diagonal of the larger cell, and red otherwise.
@@ -81,17 +108,19 @@ def draw_nearest_cells(
         most: Matches drawn, evenly spread.
 
     Returns:
-        The views side by side.
+        The views side by side, uint8 ``(H + caption, 2 W + gap, 3)``.
     """
     grid = tuple(query.shape[-2:])
-    inside = _cells_inside(boxes[0], boxes[1], grid)
-    cells = inside[evenly(len(inside), most)]
-    matched = nearest_cells(query, key, cells)
-    distance = match_distance(cells, matched, boxes[0], boxes[1], grid)
-    right = (distance < _RIGHT_WITHIN).tolist()
-    picture = draw_matches(
-        *views, cells.tolist(), matched.tolist(), grid, right
-    )
+    allowed = torch.stack(_pairs_within(boxes, grid, _RIGHT_WITHIN), 1)
+    # A place that view 2 shows is within half a diagonal of a cell there.
+    cells = _pairs_within(boxes, grid, 0.5)[0].unique()
+    cells = cells[_evenly(len(cells), most)]
+    rows = query.flatten(1)[:, cells.to(query.device)]
+    found = (rows.T @ key.flatten(1)).argmax(1).cpu()
+    chosen = torch.stack([cells, found], 1)
+    right = (chosen[:, None] == allowed).all(-1).any(1).tolist()
+    colors = [_RIGHT if is_right else _WRONG for is_right in right]
+    picture = _draw_matches(views, cells, found, grid, colors)
     return caption(
         picture, f'nearest features: {sum(right)} of {len(right)} right'
     )
@@ -106,7 +135,7 @@ def draw_pretraining_sample(
     pos_radius: float = 0.1,
     most: int = 24,
 ) -> np.ndarray:
-    """One image: positive pairs, matches, forward and backward field.
+    """Draw one image: positive pairs, matches, forward and backward field.
 
     Args:
         views: Two, uint8 ``(H, W, 3)``.
@@ -119,36 +148,84 @@ def draw_pretraining_sample(
         most: Pairs and matches drawn.
 
     Returns:
-        The picture, three rows.
+        The picture, three rows, uint8 RGB.
     """
-    grid = tuple(query.shape[-2:])
     boxes = [torch.as_tensor(box, dtype=torch.float32) for box in boxes]
-    views = [_legible(view) for view in views]
+    factor = -(-_LEAST_SIDE // min(views[0].shape[:2]))
+    views = [view.repeat(factor, 0).repeat(factor, 1) for view in views]
     size = views[0].shape[:2]
-    pairs = draw_positive_pairs(views, boxes, grid, pos_radius, most)
-    bar = np.full((size[0], pairs.shape[1] - 2 * size[1], 3), 32, np.uint8)
+    grid = tuple(query.shape[-2:])
+    bar = np.full((size[0], _GAP, 3), 32, np.uint8)
+    forward, backward = (flow_to_rgb(flow, size) for flow in flows)
     fields = side_by_side(
-        [flow_to_rgb(flows[0], size), bar, flow_to_rgb(flows[1], size)],
+        [forward, bar, backward],
         ['forward pseudo-flow', '', 'backward pseudo-flow'],
     )
-    matches = draw_nearest_cells(views, boxes, query, key, most)
-    return stacked([pairs, matches, fields])
+    return np.concatenate(
+        [
+            draw_positive_pairs(views, boxes, grid, pos_radius, most),
+            draw_nearest_cells(views, boxes, query, key, most),
+            fields,
+        ]
+    )
 
 
-def _legible(view: np.ndarray) -> np.ndarray:
-    """A small view enlarged, so that 24 lines have room on it."""
-    factor = -(-_LEAST_SIDE // min(view.shape[:2]))
-    return view.repeat(factor, 0).repeat(factor, 1)
+def flow_to_rgb(flow: Tensor, size: Tuple[int, int]) -> np.ndarray:
+    """Show a field: the hue is its direction, the saturation its length.
+
+    Lengths are relative to the longest vector of the field; white is 0.
+    HVC's pseudo-flow has no unit, and its loss sees the direction alone.
+
+    Args:
+        flow: ``(2, h, w)``, x and y.
+        size: ``(H, W)`` of the picture; cells become even squares.
+
+    Returns:
+        uint8 ``(H, W, 3)``.
+    """
+    # torchvision knows single precision only.
+    rgb = flow_to_image(flow.detach().float().cpu()).permute(1, 2, 0).numpy()
+    return cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_NEAREST)
 
 
-def _cells_inside(box: Tensor, other: Tensor, grid: Tuple[int, int]) -> Tensor:
-    """Cells of ``box`` whose centres lie in ``other``, ``(P,)`` int64."""
-    x = _centres(box[0], box[2], grid[1])
-    y = _centres(box[1], box[3], grid[0])
-    in_x = (x >= other[0]) & (x <= other[2])
-    in_y = (y >= other[1]) & (y <= other[3])
-    return (in_y[:, None] & in_x[None]).flatten().nonzero()[:, 0]
+def _pairs_within(
+    boxes: Sequence[Tensor], grid: Tuple[int, int], radius: float
+) -> Tuple[Tensor, Tensor]:
+    """Cells of view 1 and of view 2 nearer than ``radius``, ``(P,)`` each."""
+    pairs = find_positive_pairs(boxes[0][None], boxes[1][None], grid, radius)
+    return pairs.query, pairs.key
 
 
-def _centres(low: Tensor, high: Tensor, count: int) -> Tensor:
-    return low + (torch.arange(count) + 0.5) * (high - low) / count
+def _draw_matches(
+    views: Sequence[np.ndarray],
+    query: Tensor,
+    key: Tensor,
+    grid: Tuple[int, int],
+    colors: Sequence[Tuple[int, int, int]],
+) -> np.ndarray:
+    """Draw lines from cells ``(P,)`` of view 1 to those of view 2."""
+    height, width = views[0].shape[:2]
+    bar = np.full((height, _GAP, 3), 32, np.uint8)
+    out = np.concatenate([views[0], bar, views[1]], axis=1)
+    ends = []
+    for cells, left in ((query, 0), (key, width + _GAP)):
+        x = left + (cells % grid[1] + 0.5) * width / grid[1]
+        y = (cells // grid[1] + 0.5) * height / grid[0]
+        ends.append(torch.stack([x, y], 1).int().tolist())
+    for start, end, color in zip(*ends, colors):
+        cv2.line(out, start, end, color, 1, cv2.LINE_AA)
+        for point in (start, end):
+            cv2.circle(out, point, 4, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(out, point, 3, color, -1, cv2.LINE_AA)
+    return out
+
+
+def _evenly(count: int, most: int) -> List[int]:
+    """Choose at most ``most`` of ``count`` indices, evenly, in order."""
+    at = np.linspace(0, count - 1, min(count, most)).astype(int)
+    return np.unique(at).tolist()
+
+
+def _hue(share: float) -> Tuple[int, int, int]:
+    pixel = np.uint8([[[int(share * 179), 255, 255]]])
+    return tuple(int(c) for c in cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0])

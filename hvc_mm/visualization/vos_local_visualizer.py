@@ -1,43 +1,47 @@
-"""What was propagated, on mmengine's visualizer and all its backends.
+"""Pictures of what was propagated, on mmengine's visualizer.
 
 H, W: height and width of a frame in pixels; J: joints. Pictures are RGB.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Optional
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
+from torch import Tensor
 
-from hvc_mm.datasets.image_io import VOID
-from hvc_mm.datasets.jhmdb import JOINTS
+from hvc_mm.datasets import VOID, davis_palette, objects_in, read_image
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 
-from .joints import JHMDB_LIMBS, cells_to_pixels, draw_joints
-from .overlay import overlay_ids
-from .panels import side_by_side, stacked
-from .score_curve import draw_score_curve
+from .panels import as_rgb, draw_label, draw_score_curve, side_by_side
+
+Names = Union[Sequence[str], Mapping[int, str]]
+
+# A name needs room: it is written on regions that reach this deep, in
+# pixels. A bare id is written on every object.
+_NAME_DEPTH = 4
+_SIDES = {'right': (255, 96, 48), 'left': (48, 160, 255)}
+_MIDDLE = (255, 224, 64)
 
 
 @VISUALIZERS.register_module()
 class VOSLocalVisualizer(Visualizer):
-    """Draw propagated masks, parts or joints, the ground truth beside them.
+    """Draw propagated masks, parts or joints next to the ground truth.
 
     Masks have contours and ids; where the data set's meta information names
-    ``classes`` (parts of the body), these are written instead. Joints are
-    drawn with limbs. With a ground truth, region similarity J over time
-    stands below.
+    ``classes`` (parts of the body), these are written instead. Joints have
+    the names and limbs of its ``joints`` and ``skeleton_links``. With a
+    ground truth, region similarity J over time is drawn below.
 
     Args:
         alpha: Opacity of the colours, 0 to 1.
         draw_curve: Draw J over time where there is a ground truth.
-        stride: Pixels of the network's input per cell of the feature grid,
-            for joints, which are predicted in cells.
         **kwargs: mmengine's, e.g. ``name``, ``vis_backends``, ``save_dir``.
     """
 
@@ -46,16 +50,13 @@ class VOSLocalVisualizer(Visualizer):
         name: str = 'visualizer',
         alpha: float = 0.5,
         draw_curve: bool = True,
-        stride: int = 8,
         **kwargs,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.alpha = alpha
         self.draw_curve = draw_curve
-        self.stride = stride
         self._video: Optional[str] = None
         self._curves: Dict[int, Dict[int, float]] = {}
-        self._drawn: Optional[np.ndarray] = None
 
     def draw(
         self,
@@ -68,7 +69,8 @@ class VOSLocalVisualizer(Visualizer):
 
         Args:
             image: RGB, uint8 ``(H, W, 3)``.
-            data_sample: With ``pred_ids`` or ``pred_joints``.
+            data_sample: With ``pred_ids`` ``(H, W)``, or ``pred_joints``
+                ``(2, J)`` in pixels.
             gt_ids: uint8 ``(H, W)``, drawn left of the prediction; void
                 (255) is not drawn.
             gt_joints: ``(2, J)`` in pixels, likewise.
@@ -77,37 +79,30 @@ class VOSLocalVisualizer(Visualizer):
             The picture, uint8 RGB: one or two frames wide, with the curve
             below where there is one.
         """
-        panels, captions = [], []
-        if gt_ids is not None or gt_joints is not None:
-            panels.append(self._layers(image, gt_ids, gt_joints))
-            captions.append('ground truth')
-        ids, joints = self._predicted(data_sample)
-        if ids is not None or joints is not None:
-            panels.append(self._layers(image, ids, joints))
-            captions.append('prediction')
+        sample = {} if data_sample is None else data_sample
+        ids, joints = (
+            sample.get(key).cpu().numpy() if key in sample else None
+            for key in ('pred_ids', 'pred_joints')
+        )
+        panels = {
+            title: self._draw_labels(image, *labels)
+            for title, labels in (
+                ('ground truth', (gt_ids, gt_joints)),
+                ('prediction', (ids, joints)),
+            )
+            if any(part is not None for part in labels)
+        }
         if len(panels) < 2:
-            return panels[0] if panels else image
-        picture = side_by_side(panels, captions)
+            return next(iter(panels.values()), image)
+        picture = side_by_side(list(panels.values()), list(panels))
         if gt_ids is None or ids is None or not self.draw_curve:
             return picture
-        self._remember_scores(data_sample, gt_ids, ids)
+        self._score(data_sample, gt_ids, ids)
         length = data_sample.get('video_length')
         curve = draw_score_curve(self._curves, picture.shape[1], length)
-        return stacked([picture, curve])
+        return np.concatenate([picture, curve])
 
-    def _predicted(self, sample: Optional[VOSDataSample]):
-        ids = joints = None
-        if sample is not None and 'pred_ids' in sample:
-            ids = sample.pred_ids.cpu().numpy()
-        if sample is not None and 'pred_joints' in sample:
-            shape = tuple(sample.ori_shape)
-            seen = sample.get('img_shape') or shape
-            grid = tuple(-(-side // self.stride) for side in seen)
-            cells = sample.pred_joints.cpu().numpy()
-            joints = cells_to_pixels(cells, grid, shape)
-        return ids, joints
-
-    def _layers(
+    def _draw_labels(
         self,
         image: np.ndarray,
         ids: Optional[np.ndarray],
@@ -121,19 +116,19 @@ class VOSLocalVisualizer(Visualizer):
             image = draw_joints(
                 image,
                 joints,
-                meta.get('skeleton_links', JHMDB_LIMBS),
-                meta.get('joints', JOINTS),
+                meta.get('skeleton_links', ()),
+                meta.get('joints', ()),
             )
         return image
 
-    def _remember_scores(
+    def _score(
         self, sample: VOSDataSample, gt: np.ndarray, ids: np.ndarray
     ) -> None:
+        """Add a frame's J to the curves; another video begins new ones."""
         if sample.video != self._video or sample.frame_index == 0:
             self._video, self._curves = sample.video, {}
-        gt = np.where(gt == VOID, 0, gt)
-        present = set(np.flatnonzero(np.bincount(gt.ravel())).tolist()) - {0}
-        for object_id in sorted(present | set(self._curves)):
+        present = {*objects_in(gt), *self._curves} - {VOID}
+        for object_id in sorted(present):
             score = region_similarity(
                 (gt == object_id)[None], (ids == object_id)[None]
             )
@@ -153,7 +148,7 @@ class VOSLocalVisualizer(Visualizer):
         out_file: Optional[str] = None,
         step: int = 0,
     ) -> None:
-        """Draw one frame; show it, write it, or hand it to the backends.
+        """Draw one frame; show it, write it, or give it to the backends.
 
         Args:
             name: Identifier for the backends, or the window's title.
@@ -167,26 +162,129 @@ class VOSLocalVisualizer(Visualizer):
             step: Global step for the backends.
         """
         picture = self.draw(image, data_sample, gt_ids, gt_joints)
-        self._drawn = picture
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
             mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
         else:
             self.add_image(name, picture, step)
+        # What mmengine's `get_image` returns.
+        self.set_image(picture)
 
-    @master_only
-    def set_image(self, image: np.ndarray) -> None:
-        """Begin a picture with mmengine's own drawing methods.
 
-        Args:
-            image: RGB, uint8 ``(H, W, 3)``.
-        """
-        self._drawn = None
-        super().set_image(image)
+def frame_image(frame: Optional[Tensor], sample: VOSDataSample) -> np.ndarray:
+    """Get a frame at its own size; read it where the network's differs.
 
-    @master_only
-    def get_image(self) -> np.ndarray:
-        """The picture drawn last, RGB."""
-        # Matplotlib need not render what is drawn already.
-        return super().get_image() if self._drawn is None else self._drawn
+    Args:
+        frame: BGR, uint8 ``(3, h, w)``, as the network sees it; None where
+            it isn't at hand.
+        sample: With ``ori_shape`` and ``img_path``.
+
+    Returns:
+        RGB, uint8 ``(H, W, 3)``.
+    """
+    if frame is not None and frame.shape[-2:] == tuple(sample.ori_shape):
+        return as_rgb(frame)
+    return mmcv.bgr2rgb(read_image(sample.img_path))
+
+
+def overlay_ids(
+    image: np.ndarray,
+    ids: np.ndarray,
+    alpha: float = 0.5,
+    names: Optional[Names] = None,
+) -> np.ndarray:
+    """Draw an id map over a frame, with contours and labels.
+
+    Args:
+        image: RGB, uint8 ``(H, W, 3)``.
+        ids: uint8 ``(H, W)``; 0 (background) stays clear.
+        alpha: Opacity of the colours, 0 to 1.
+        names: What to write for an id (parts of the body, say), instead of
+            its number.
+
+    Returns:
+        A new RGB image, uint8 ``(H, W, 3)``.
+
+    Raises:
+        ValueError: When the two differ in size.
+    """
+    if image.shape[:2] != ids.shape:
+        raise ValueError(
+            f'a frame of {image.shape[:2]} and an id map of {ids.shape} do '
+            'not fit together'
+        )
+    palette = davis_palette()
+    colored = cv2.addWeighted(image, 1 - alpha, palette[ids], alpha, 0)
+    out = np.where((ids > 0)[..., None], colored, image)
+    if names is not None and not isinstance(names, Mapping):
+        names = dict(enumerate(names))
+    labels = []
+    for object_id in objects_in(ids):
+        mask = np.pad((ids == object_id).astype(np.uint8), 1)
+        contours, _ = cv2.findContours(
+            mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(-1, -1)
+        )
+        thickness = max(1, round(min(ids.shape) / 240))
+        color = palette[object_id].tolist()
+        cv2.drawContours(out, contours, -1, color, thickness)
+        # The innermost pixel is inside of any shape; a centroid need not be.
+        distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)[1:-1, 1:-1]
+        y, x = np.unravel_index(distance.argmax(), ids.shape)
+        if names is None or distance[y, x] >= _NAME_DEPTH:
+            name = (names or {}).get(object_id, str(object_id))
+            labels.append((name, (x, y)))
+    # After all contours, so that none crosses a word.
+    for name, centre in labels:
+        draw_label(out, name, centre)
+    return out
+
+
+def draw_joints(
+    image: np.ndarray,
+    joints: np.ndarray,
+    limbs: Sequence[Tuple[int, int]] = (),
+    names: Sequence[str] = (),
+) -> np.ndarray:
+    """Draw joints as dots and the limbs between them.
+
+    Limbs and joints are orange on the body's right, blue on its left,
+    yellow in the middle, as the names say.
+
+    Args:
+        image: RGB, uint8 ``(H, W, 3)``.
+        joints: ``(2, J)``, x and y in pixels; negative or not finite where
+            a joint is lost, which then is left out with its limbs.
+        limbs: Pairs of joints, by index.
+        names: A name for each joint.
+
+    Returns:
+        A new RGB image, uint8 ``(H, W, 3)``.
+
+    Raises:
+        ValueError: Another shape of ``joints``, or a limb without its joint.
+    """
+    joints = np.asarray(joints, dtype=np.float64)
+    if joints.ndim != 2 or joints.shape[0] != 2:
+        raise ValueError(f'joints must be (2, J), not {joints.shape}')
+    count = joints.shape[1]
+    if any(not 0 <= i < count for limb in limbs for i in limb):
+        raise ValueError(f'limbs name joints beyond the {count} given')
+    found = (np.isfinite(joints) & (joints >= 0)).all(0)
+    points = {
+        int(i): tuple(joints[:, i].round().astype(int).tolist())
+        for i in np.flatnonzero(found)
+    }
+    sides = [name.split()[0] for name in names] + [''] * count
+    colors = [_SIDES.get(side, _MIDDLE) for side in sides]
+    out = image.copy()
+    size = max(1, round(min(image.shape[:2]) / 160))
+    for a, b in limbs:
+        if a in points and b in points:
+            cv2.line(
+                out, points[a], points[b], colors[b], 2 * size, cv2.LINE_AA
+            )
+    for i, point in points.items():
+        cv2.circle(out, point, 2 * size + 1, (0, 0, 0), -1, cv2.LINE_AA)
+        cv2.circle(out, point, 2 * size, colors[i], -1, cv2.LINE_AA)
+    return out

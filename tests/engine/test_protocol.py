@@ -6,6 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from hvc_mm.checkpoint import sha256_of
 from hvc_mm.engine.protocol import (
     beside_whole,
     defaults_of,
@@ -17,7 +18,6 @@ from hvc_mm.engine.protocol import (
 )
 from hvc_mm.evaluation import VOSMetric
 from hvc_mm.registry import METRICS, MODELS
-from hvc_mm.weights import sha256_of
 
 
 def test_counts_stand_beside_those_of_the_whole():

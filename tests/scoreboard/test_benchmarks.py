@@ -35,12 +35,16 @@ def _video(name, score):
     entry = dict(J=curve, F=curve, J_mean=score, F_mean=score)
     entry.update({f'{m}_{s}': 0.0 for m in 'JF' for s in ('recall', 'decay')})
     entry['J&F'] = score
-    return dict(video=name, objects={'1': dict(entry), '2': dict(entry)})
+    return dict(
+        video=name,
+        unit='percent',
+        objects={'1': dict(entry), '2': dict(entry)},
+    )
 
 
 def test_davis():
     benchmark = BENCHMARKS['davis']
-    results = [_video('a', 0.25), _video('b', 0.75)]
+    results = [_video('a', 25.0), _video('b', 75.0)]
     metric = VOSMetric(num_workers=0)
     metric.results = results
     scores = benchmark.scores_of(metric.evaluate(0))
@@ -53,10 +57,10 @@ def test_davis():
 
 def test_vip():
     hist = np.array([[3, 1], [0, 4]])
-    result = dict(mIoU=float(iou_from_confusion(hist).mean()))
+    result = dict(mIoU=100 * float(iou_from_confusion(hist).mean()))
     score = BENCHMARKS['vip'].sequence_score(result, {})
     assert score == pytest.approx(100 * (3 / 4 + 4 / 5) / 2)
-    assert BENCHMARKS['vip'].scores_of({'vip/mIoU': 0.5}) == {'mIoU': 50.0}
+    assert BENCHMARKS['vip'].scores_of({'vip/mIoU': 50.0}) == {'mIoU': 50.0}
 
 
 def test_jhmdb_counts_in_the_metrics_cells():
@@ -66,6 +70,7 @@ def test_jhmdb_counts_in_the_metrics_cells():
     result = dict(
         video='a/b',
         size=[320, 320],
+        grid=20,
         gt=gt.tolist(),
         pred_cells=(gt / 16 + rng.normal(0, 0.6, gt.shape)).tolist(),
     )

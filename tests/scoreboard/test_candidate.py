@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from hvc_mm.checkpoint import sha256_of
 from hvc_mm.models import HVCResNet
 from hvc_mm.scoreboard.backbone_spec import BackboneError, parse_backbone
 from hvc_mm.scoreboard.candidate import grid_of, make_candidate
-from hvc_mm.weights import sha256_of
 
 
 @pytest.fixture(scope='module')
@@ -149,12 +149,13 @@ def test_weights_of_another_network(tmp_path, pretrained):
     torch.save({'cls_token': torch.zeros(1)}, path)
     _refused(f'a={path}', 'backbone a', 'no ResNet in any known layout')
     _refused(
-        f'a=HVCResNet:weights={path}', 'vit.pth lacks', 'tensors of HVCResNet'
+        f'a=HVCResNet:weights={path}', 'vit.pth for HVCResNet: none of the'
     )
     _refused(
         f'a=HVCResNet:depth=34,weights={pretrained}',
-        "of HVCResNet under 'backbone.'",
-        'is it another architecture',
+        'for HVCResNet: the checkpoint lacks',
+        "under 'state_dict / backbone.'",
+        'Is it another architecture',
     )
 
 

@@ -91,7 +91,7 @@ def test_a_report(board, checkpoint, run_tool, root_dir, sample_dir, tmp_path):
     assert tested.returncode == 0, tested.stdout
     (path,) = (tmp_path / 'work').glob('[0-9]*/*.json')
     by_hand = json.loads(path.read_text())['davis/J&F']
-    assert scores['hvc', 'davis'] == pytest.approx(100 * by_hand, abs=1e-9)
+    assert scores['hvc', 'davis'] == pytest.approx(by_hand, abs=1e-9)
 
 
 @pytest.mark.slow

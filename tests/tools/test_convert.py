@@ -139,6 +139,7 @@ def convert(root_dir, monkeypatch, capsys):
     def run(*arguments):
         argv = [TOOL, *map(str, arguments)]
         monkeypatch.setattr(sys, 'argv', argv)
+        monkeypatch.syspath_prepend(str((root_dir / TOOL).parent))
         runpy.run_path(str(root_dir / TOOL), run_name='__main__')
         return capsys.readouterr().out
 

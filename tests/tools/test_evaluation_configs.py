@@ -281,18 +281,18 @@ def test_davis(sample, run, score_of, tmp_path, year):
     scores, log, work = run(config, *IDS)
     best = write_truth(sample, tmp_path / 'best', names)
     expected = score_of(config, best, *IN_ONE)['davis/J&F']
-    assert scores['davis/J&F'] == pytest.approx(expected, abs=0.03)
+    assert scores['davis/J&F'] == pytest.approx(expected, abs=3)
     if shuffled:
-        assert expected < 0.75
+        assert expected < 75
     else:
-        assert expected > 0.9
+        assert expected > 90
     # What a score depends on stands above it.
     whole = {2017: (30, 1999), 2016: (20, 1376)}[year]
     found = f'DAVIS-{year} val: {len(names)} of {whole[0]} videos'
     assert f'{found}, {6 * len(names)} of {whole[1]} frames' in log
     assert 'radius=12, topk=15, temperature=0.1, context=50' in log
     assert 'no file: initialised at random, seed 42' in log
-    assert (work / f'scores/videos/{names[0]}.json').is_file()
+    assert (work / f'scores/davis/videos/{names[0]}.json').is_file()
 
 
 def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
@@ -319,9 +319,9 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
     names = _names(root, 'DAVIS/ImageSets/2017/val.txt')
     best = write_truth(sample, tmp_path / 'best', names, stride=8)
     expected = score_of('hvc_davis', best, *IN_ONE)['davis/J&F']
-    assert scores['davis/J&F'] == pytest.approx(expected, abs=0.04)
+    assert scores['davis/J&F'] == pytest.approx(expected, abs=4)
     assert 'weights=[1.05, 1.0]' in log
-    from hvc_mm.weights import sha256_of
+    from hvc_mm.checkpoint import sha256_of
 
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
     # Loaded, not only named.
@@ -411,13 +411,13 @@ def test_youtube_vos_scores_a_split_of_train(sample, run, score_of, tmp_path):
     expected = score_of('hvc_ytvos18', best, *IN_ONE, *options)
     if shuffled:
         # A late object's label falls on a frame that shows another time.
-        assert scores['ytvos/overall'] < 0.75
+        assert scores['ytvos/overall'] < 75
         return
     for name in ('J_seen', 'F_seen', 'overall'):
         assert scores[f'ytvos/{name}'] == pytest.approx(
-            expected[f'ytvos/{name}'], abs=0.04
+            expected[f'ytvos/{name}'], abs=4
         )
-    assert expected['ytvos/overall'] > 0.9
+    assert expected['ytvos/overall'] > 90
 
 
 def test_vip(sample, run, score_of, tmp_path):
@@ -428,11 +428,11 @@ def test_vip(sample, run, score_of, tmp_path):
     codec = PartCodec((560, 560))
     best = write_truth(sample, tmp_path / 'best', names, codec)
     expected = score_of('hvc_vip', best, *IN_ONE)['vip/mIoU']
-    assert scores['vip/mIoU'] == pytest.approx(expected, abs=0.04)
+    assert scores['vip/mIoU'] == pytest.approx(expected, abs=4)
     if shuffled:
-        assert expected < 0.7
+        assert expected < 70
     else:
-        assert expected > 0.85
+        assert expected > 85
     assert 'VIP val: 1 of 50 videos, 5 of 2445 frames' in log
     assert 'radius=12, topk=10, temperature=0.05, context=4' in log
 

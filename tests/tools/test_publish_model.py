@@ -10,8 +10,8 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from hvc_mm.checkpoint import sha256_of
 from hvc_mm.models import HVCResNet
-from hvc_mm.weights import sha256_of
 
 TOOL = 'tools/model_converters/publish_model.py'
 
@@ -59,6 +59,7 @@ def publish(root_dir, monkeypatch, capsys):
 
     def run(*arguments):
         monkeypatch.setattr(sys, 'argv', [TOOL, *map(str, arguments)])
+        monkeypatch.syspath_prepend(str((root_dir / TOOL).parent))
         runpy.run_path(str(root_dir / TOOL), run_name='__main__')
         return capsys.readouterr().out
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hvc_mm.datasets.image_io import read_id_mask
+from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models.backbones import HVCResNet
 
 
@@ -60,16 +61,27 @@ def test_scores_writes_and_shows(one_process, sample_dir):
     davis = sample_dir / 'DAVIS'
     videos = (davis / 'ImageSets/2017/val.txt').read_text().split()
     assert len(videos) == 2
+    overlaps = []
     for video in (davis / 'Annotations/480p' / name for name in videos):
         for path in video.glob('*.png'):
             mask = read_id_mask(folder / 'masks' / video.name / path.name)
             assert mask.shape == (96, 160)
             picture = folder / 'show' / video.name / f'{path.stem}.jpg'
             assert cv2.imread(str(picture)) is not None
+        truth, found = (
+            np.stack([read_id_mask(path) for path in sorted(f.glob('*.png'))])
+            for f in (video, folder / 'masks' / video.name)
+        )
+        for i in range(1, truth[0].max() + 1):
+            both = (truth == i)[1:-1], (found == i)[1:-1]
+            overlaps.append(region_similarity(*both).mean())
         # The first frame's own output is its labels, shrunk and enlarged.
         given = read_id_mask(video / '00000.png')
         first = read_id_mask(folder / 'masks' / video.name / '00000.png')
         assert np.mean(given == first) > 0.9
+    # Percent: the masks that were written tell the scale.
+    j_mean = 100 * np.mean(overlaps)
+    assert scores['davis/J_mean'] == pytest.approx(j_mean, abs=1e-6)
 
 
 def _free_port():

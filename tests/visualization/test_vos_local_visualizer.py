@@ -5,17 +5,42 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.datasets.vip import PARTS
+from hvc_mm.datasets import JOINTS, PARTS, JHMDBDataset, davis_palette
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
-from hvc_mm.visualization import VOSLocalVisualizer, overlay, overlay_ids
+from hvc_mm.visualization import (
+    VOSLocalVisualizer,
+    draw_joints,
+    overlay_ids,
+    vos_local_visualizer,
+)
 
 H, W = 60, 80
+LIMBS = JHMDBDataset.METAINFO['skeleton_links']
 
 
 @pytest.fixture
 def frame():
     return np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
+
+
+@pytest.fixture
+def ids():
+    ids = np.zeros((H, W), np.uint8)
+    ids[20:40, 20:60] = 1
+    return ids
+
+
+@pytest.fixture
+def labels(monkeypatch):
+    """Texts and places of the labels that would be drawn."""
+    said = []
+    monkeypatch.setattr(
+        vos_local_visualizer,
+        'draw_label',
+        lambda image, text, at: said.append((text, at)),
+    )
+    return said
 
 
 def sample_of(ids=None, index=0, video='bear', **meta):
@@ -34,20 +59,92 @@ def sample_of(ids=None, index=0, video='bear', **meta):
     return sample
 
 
-@pytest.fixture
-def ids():
+def test_colours_are_mixed_contours_pure_and_the_rest_is_the_frame(frame):
+    before = frame.copy()
     ids = np.zeros((H, W), np.uint8)
-    ids[20:40, 20:60] = 1
-    return ids
+    ids[10:50, 5:40], ids[5:35, 48:78] = 1, 9
+    out = overlay_ids(frame, ids, alpha=0.25)
+    for object_id, inside, edge in (
+        (1, (14, 9), (30, 5)),
+        (9, (8, 51), (5, 60)),
+    ):
+        color = davis_palette()[object_id].astype(float)
+        mixed = 0.75 * frame[inside] + 0.25 * color
+        assert np.abs(out[inside] - mixed).max() <= 1
+        np.testing.assert_array_equal(out[edge], color)
+    # Contours are a pixel wide, labels are inside the objects.
+    away = np.ones(ids.shape, bool)
+    away[8:52, 3:42] = away[3:37, 46:80] = False
+    np.testing.assert_array_equal(out[away], frame[away])
+    np.testing.assert_array_equal(frame, before)
+    with pytest.raises(ValueError, match=r'\(60, 80\).*\(60, 79\)'):
+        overlay_ids(frame, ids[:, :-1])
 
 
-def test_prediction_alone_is_the_overlay(frame, ids):
-    drawn = VOSLocalVisualizer(alpha=0.3).draw(frame, sample_of(ids))
+def test_labels_are_ids_or_names_inside_their_objects(frame, ids, labels):
+    y, x = np.mgrid[:H, :W]
+    radius = np.hypot(y - 30, x - 40)
+    ring = ((radius > 15) & (radius < 25)).astype(np.uint8)
+    ring[2:12, 2:12], ring[0, 79] = 9, 3  # 3 is a single pixel
+    overlay_ids(frame, ring)
+    assert {text for text, _ in labels} == {'1', '3', '9'}
+    for text, (x, y) in labels:
+        assert ring[y, x] == int(text)
+    for names in ({1: 'hat', 3: 'sock'}, ('background', 'hat')):
+        labels.clear()
+        overlay_ids(frame, ring, names=names)
+        # No room for the sock; 9 has no name.
+        assert {text for text, _ in labels} == {'hat', '9'}
+
+
+def test_limbs_connect_joints_of_one_side():
+    names = [(JOINTS[a], JOINTS[b]) for a, b in LIMBS]
+    assert ('right elbow', 'right wrist') in names
+    assert ('left knee', 'left ankle') in names
+    for pair in names:
+        assert len({n.split()[0] for n in pair} & {'left', 'right'}) < 2
+    # A tree: every joint hangs on the body once.
+    assert len(names) == 14 and {n for pair in names for n in pair} == set(
+        JOINTS
+    )
+
+
+def test_dots_lines_and_gaps():
+    frame = np.full((100, 120, 3), 128, np.uint8)
+    joints = np.array([[20, 60, 100], [50, 50, 50.0]])
+    limbs = [(0, 1), (1, 2)]
+    both = draw_joints(frame, joints, limbs)
+    assert (both[50, 20] != 128).any() and (both[50, 80] != 128).any()
+    joints[:, 2] = -1
+    lost = draw_joints(frame, joints, limbs)
+    assert (lost[50, 40] != 128).any() and (lost[:, 70:] == 128).all()
+    joints[0, 1] = np.nan
+    alone = draw_joints(frame, joints, limbs)
+    assert (alone[50, 20] != 128).any() and (alone[:, 30:] == 128).all()
+    assert (frame == 128).all()
+    colors = {
+        tuple(draw_joints(frame, joints[:, :1], [], [name])[50, 20])
+        for name in ('left knee', 'right knee', 'neck')
+    }
+    assert len(colors) == 3
+    with pytest.raises(ValueError, match=r'\(15, 2\)'):
+        draw_joints(frame, np.zeros((15, 2)))
+    with pytest.raises(ValueError, match='beyond the 3'):
+        draw_joints(frame, np.zeros((2, 3)), LIMBS)
+
+
+def test_prediction_alone_is_the_overlay(frame, ids, labels):
+    visualizer = VOSLocalVisualizer(alpha=0.3)
+    drawn = visualizer.draw(frame, sample_of(ids))
     np.testing.assert_array_equal(drawn, overlay_ids(frame, ids, 0.3))
-    np.testing.assert_array_equal(VOSLocalVisualizer().draw(frame), frame)
+    np.testing.assert_array_equal(visualizer.draw(frame), frame)
+    labels.clear()
+    visualizer.dataset_meta = dict(classes=PARTS)
+    visualizer.draw(frame, sample_of(ids * 13))
+    assert [text for text, _ in labels] == ['face']
 
 
-def test_truth_stands_left_and_j_below(frame, ids):
+def test_truth_is_left_and_j_below(frame, ids):
     visualizer = VOSLocalVisualizer()
     gt = np.zeros_like(ids)
     gt[20:40, 20:40] = 1
@@ -55,13 +152,10 @@ def test_truth_stands_left_and_j_below(frame, ids):
     drawn = visualizer.draw(frame, sample_of(ids), gt_ids=gt)
     assert drawn.shape[1] == 2 * W and drawn.shape[0] > H + 80
     bar = drawn.shape[0] - H - 80
+    panels = drawn[bar : bar + H]
     clean = np.where(gt == 255, 0, gt)
-    np.testing.assert_array_equal(
-        drawn[bar : bar + H, :W], overlay_ids(frame, clean)
-    )
-    np.testing.assert_array_equal(
-        drawn[bar : bar + H, W:], overlay_ids(frame, ids)
-    )
+    np.testing.assert_array_equal(panels[:, :W], overlay_ids(frame, clean))
+    np.testing.assert_array_equal(panels[:, W:], overlay_ids(frame, ids))
     assert visualizer._curves == {1: {0: 0.5}}
     plain = VOSLocalVisualizer(draw_curve=False)
     assert plain.draw(frame, sample_of(ids), gt_ids=gt).shape[0] == H + bar
@@ -69,40 +163,32 @@ def test_truth_stands_left_and_j_below(frame, ids):
 
 def test_scores_of_a_video_are_kept_until_the_next(frame, ids):
     visualizer = VOSLocalVisualizer()
-    gt, late = ids.copy(), ids.copy()
+    late = ids.copy()
     late[:10] = 2
-    for index, truth in enumerate((gt, late, late)):
+    for index, truth in enumerate((ids, late, late)):
         visualizer.draw(frame, sample_of(ids, index), gt_ids=truth)
     assert visualizer._curves == {
         1: {0: 1.0, 1: 1.0, 2: 1.0},
         2: {1: 0.0, 2: 0.0},
     }
-    visualizer.draw(frame, sample_of(ids, video='cow'), gt_ids=gt)
+    visualizer.draw(frame, sample_of(ids, video='cow'), gt_ids=ids)
     assert visualizer._curves == {1: {0: 1.0}}
 
 
-def test_parts_have_names(frame, ids, monkeypatch):
-    said = []
-    monkeypatch.setattr(
-        overlay, 'draw_label', lambda image, text, at: said.append(text)
-    )
-    visualizer = VOSLocalVisualizer()
-    visualizer.dataset_meta = dict(classes=PARTS)
-    visualizer.draw(frame, sample_of(ids * 13))
-    assert said == ['face']
-
-
-def test_joints_come_from_cells(frame):
-    # Seen at 320x320, so 40 cells each way: cell 20, 10 is pixel 40, 15.
-    sample = sample_of(img_shape=(320, 320))
+@pytest.mark.parametrize('seen', [(320, 320), (H, W), (48, 64)])
+def test_joints_are_drawn_at_their_pixels(frame, seen):
+    """Whatever the network's input and stride are."""
+    sample = sample_of(img_shape=seen)
     joints = torch.full((2, 15), -1.0)
-    joints[:, 0] = torch.tensor([20.0, 10.0])
+    joints[:, 0] = torch.tensor([40.0, 15.0])
     sample.pred_joints = joints
-    drawn = VOSLocalVisualizer().draw(frame, sample)
+    visualizer = VOSLocalVisualizer()
+    visualizer.dataset_meta = JHMDBDataset.METAINFO
+    drawn = visualizer.draw(frame, sample)
     y, x = np.nonzero((drawn != frame).any(-1))
     assert abs(x.mean() - 40) < 1 and abs(y.mean() - 15) < 1
     truth = np.full((2, 15), -1.0)
-    both = VOSLocalVisualizer().draw(frame, sample, gt_joints=truth)
+    both = visualizer.draw(frame, sample, gt_joints=truth)
     assert both.shape[1] == 2 * W
 
 
@@ -123,25 +209,20 @@ def test_where_pictures_go(frame, ids, tmp_path, monkeypatch):
     np.testing.assert_array_equal(read, drawn)
     np.testing.assert_array_equal(visualizer.get_image(), drawn)
 
-    out_file = tmp_path / 'new/0.png'
-    visualizer.add_datasample('cow', frame, sample, out_file=str(out_file))
-    read = mmcv.imread(str(out_file), channel_order='rgb')
-    np.testing.assert_array_equal(read, drawn)
-    assert not list(tmp_path.glob('**/cow_*'))
-
+    out_file = str(tmp_path / 'new/0.png')
     shown = []
     monkeypatch.setattr(
-        visualizer, 'show', lambda image, **kw: shown.append((image, kw))
+        visualizer, 'show', lambda image, **kw: shown.append(kw)
     )
     visualizer.add_datasample(
-        'bear', frame, sample, show=True, wait_time=2, out_file=str(out_file)
+        'cow', frame, sample, show=True, wait_time=2, out_file=out_file
     )
-    assert shown[0][1] == dict(win_name='bear', wait_time=2)
+    read = mmcv.imread(out_file, channel_order='rgb')
+    np.testing.assert_array_equal(read, drawn)
+    assert not list(tmp_path.glob('**/cow_*'))
+    assert shown == [dict(win_name='cow', wait_time=2)]
 
-
-def test_mmengines_own_drawing_still_works(frame):
-    visualizer = VOSLocalVisualizer()
+    # mmengine's own drawing still works.
     visualizer.set_image(frame)
     visualizer.draw_bboxes(np.array([10, 10, 40, 40]))
-    drawn = visualizer.get_image()
-    assert drawn.shape == frame.shape and (drawn != frame).any()
+    assert (visualizer.get_image() != frame).any()

@@ -24,9 +24,15 @@ from hvc_mm.datasets.data_root import read_config
 from hvc_mm.datasets.image_io import read_id_mask, read_image, without_void
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
-from hvc_mm.visualization import VOSLocalVisualizer, draw_crops
-from hvc_mm.visualization.panels import caption, side_by_side
-from hvc_mm.visualization.pretraining import draw_positive_pairs
+from hvc_mm.visualization import (
+    VOSLocalVisualizer,
+    as_rgb,
+    caption,
+    draw_crops,
+    draw_positive_pairs,
+    frame_image,
+    side_by_side,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -73,11 +79,6 @@ def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
         return DATASETS.build(cfg[f'{phase}_dataloader'].dataset)
 
 
-def as_rgb(image: torch.Tensor) -> np.ndarray:
-    """``(3, H, W)`` BGR -> ``(H, W, 3)`` RGB, uint8."""
-    return np.ascontiguousarray(image.flip(0).permute(1, 2, 0).numpy())
-
-
 def draw_pair(item: dict, grid: Tuple[int, int]) -> np.ndarray:
     """An image with its crops, and the crops with positive pairs."""
     sample: PairedViewSample = item['data_samples']
@@ -98,9 +99,7 @@ def draw_pair(item: dict, grid: Tuple[int, int]) -> np.ndarray:
 def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
     """A frame with what is known about it."""
     sample: VOSDataSample = item['data_samples']
-    image = as_rgb(item['inputs'])
-    if image.shape[:2] != tuple(sample.ori_shape):
-        image = mmcv.imread(sample.img_path, channel_order='rgb')
+    image = frame_image(item['inputs'], sample)
     joints, ids, what = sample.get('gt_joints'), None, 'not annotated'
     if joints is not None:
         what = 'joints'

@@ -87,12 +87,13 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
     return metrics
 
 
-def frames(dataset, pred: Path) -> Iterator[dict]:
+def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
     """What a model would have returned for each frame of a data set.
 
     Args:
         dataset: One item per frame, videos whole and in order.
         pred: The folder of masks (or of joints).
+        grid: Cells along a frame's sides, the unit of joints in files.
 
     Yields:
         dict: The item with ``ori_shape`` and its prediction.
@@ -109,7 +110,10 @@ def frames(dataset, pred: Path) -> Iterator[dict]:
             path = pred / f'{video}.npy'
             joints = {video: np.load(path)} if path.is_file() else {}
         if video in joints:
-            sample['pred_joints'] = joints[video][:, :, index]
+            cells = joints[video][:, :, index]
+            height, width = sample['ori_shape']
+            # Lost joints are -1 and stay negative.
+            sample['pred_joints'] = cells * [[width / grid], [height / grid]]
         else:
             name = f'{sample["frame_name"]}.png'
             sample['pred_path'] = str(pred / video / name)
@@ -130,10 +134,11 @@ def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
     register_all_modules()
     metrics = evaluators(cfg, args)
     dataset = DATASETS.build({**cfg.test_dataloader.dataset, 'pipeline': []})
+    grid = next((m['grid'] for m in metrics if 'grid' in m), 40)
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = dataset.metainfo
     for sample in track(
-        frames(dataset, args.pred), 'Scoring', total=len(dataset)
+        frames(dataset, args.pred, grid), 'Scoring', total=len(dataset)
     ):
         evaluator.process([sample])
     return evaluator.evaluate(len(dataset))

@@ -160,7 +160,7 @@ def main() -> None:
     for metric in METRICS:
         table.add_column(metric, justify='right')
     for name, values in scores.items():
-        table.add_row(name, *(f'{values[m]:.2f}' for m in METRICS))
+        table.add_row(name, *(f'{values[m]:.1f}' for m in METRICS))
     demo.say('done')
     demo.console.print(table)
     for what, path in (

@@ -6,11 +6,12 @@
 import argparse
 import os.path as osp
 
-from hvc_mm.weights import (
+from conversion import Conversion, convert_checkpoint
+
+from hvc_mm.checkpoint import (
     LAYOUTS,
     CheckpointError,
-    Conversion,
-    convert_file,
+    read_checkpoint,
     sha256_of,
 )
 
@@ -68,9 +69,13 @@ def main() -> None:
     if osp.abspath(args.input) == osp.abspath(args.output):
         raise SystemExit(f'{args.output}: IN and OUT are the same file')
     try:
-        conversion = convert_file(args.input, args.layout)
+        checkpoint = read_checkpoint(args.input)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
+    try:
+        conversion = convert_checkpoint(checkpoint, args.input, args.layout)
+    except CheckpointError as error:
+        raise SystemExit(f'{args.input}: {error}') from None
     print(report(conversion))
     conversion.save(args.output)
     print(f'wrote {args.output} (sha256 {sha256_of(args.output)})')

@@ -6,8 +6,14 @@
 import argparse
 import os
 import os.path as osp
+from typing import Any, Dict
 
-from hvc_mm.weights import CheckpointError, publish, sha256_of
+from conversion import Conversion, convert_checkpoint, source_of
+from torch import Tensor
+
+from hvc_mm.checkpoint import CheckpointError, read_checkpoint, sha256_of
+
+_PREFIX = 'backbone.'
 
 
 def parse_args() -> argparse.Namespace:
@@ -25,6 +31,64 @@ def parse_args() -> argparse.Namespace:
         'OpenMMLab does',
     )
     return parser.parse_args()
+
+
+def publish(path: str) -> Conversion:
+    """Get the backbone of a checkpoint that mmengine wrote.
+
+    A ResNet comes with torchvision's names, whatever wraps it. Another
+    architecture comes with its own names, less the ``backbone.`` before
+    them.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        conversion = convert_checkpoint(checkpoint, path, 'mm')
+    except CheckpointError:
+        conversion = _any_backbone(checkpoint, path)
+    if not conversion.state_dict:
+        raise CheckpointError(
+            f'{path}: no tensor under {_PREFIX!r}, expected a checkpoint of '
+            'pre-training; for weights made elsewhere use convert.py'
+        )
+    if conversion.missing:
+        raise CheckpointError(
+            f'{path}: {len(conversion.missing)} tensors of '
+            f'{conversion.architecture} are not there, e.g. '
+            f'{", ".join(conversion.missing[:4])}'
+        )
+    conversion.source.update(_run(checkpoint.get('meta')))
+    return conversion
+
+
+def _any_backbone(checkpoint: Dict[str, Any], path: str) -> Conversion:
+    tensors = {
+        name: value
+        for name, value in checkpoint.get('state_dict', checkpoint).items()
+        if isinstance(value, Tensor)
+    }
+    return Conversion(
+        {
+            name[len(_PREFIX) :]: tensor
+            for name, tensor in tensors.items()
+            if name.startswith(_PREFIX)
+        },
+        layout='mm',
+        place=f'state_dict / {_PREFIX}',
+        left_over=[n for n in tensors if not n.startswith(_PREFIX)],
+        source=source_of(path),
+    )
+
+
+def _run(meta: Any) -> Dict[str, Any]:
+    """Select what mmengine noted about the run and json can hold."""
+    if not isinstance(meta, dict):
+        return {}
+    wanted = ('experiment_name', 'epoch', 'iter', 'seed', 'time')
+    return {
+        key: meta[key]
+        for key in wanted
+        if isinstance(meta.get(key), (str, int))
+    }
 
 
 def main() -> None:

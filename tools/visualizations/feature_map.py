@@ -23,9 +23,13 @@ from hvc_mm.apis.picture_writer import PictureWriter
 from hvc_mm.apis.progress import track_frames
 from hvc_mm.apis.video_features import video_features
 from hvc_mm.models import LabelPropagationVOS
-from hvc_mm.visualization import FeaturePCA, overlay_heat, point_affinity
-from hvc_mm.visualization.affinity import cell_at
-from hvc_mm.visualization.panels import caption, side_by_side
+from hvc_mm.visualization import (
+    FeaturePCA,
+    caption,
+    overlay_heat,
+    point_affinity,
+    side_by_side,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -81,7 +85,7 @@ def parse_args() -> argparse.Namespace:
 def pca_pictures(
     model: LabelPropagationVOS, source: FrameSource, fit_frames: int
 ) -> Iterator[Tuple[str, np.ndarray]]:
-    """Each frame beside its features' main directions.
+    """Draw each frame next to its features' main directions.
 
     Args:
         model: From ``init_model``.
@@ -93,13 +97,12 @@ def pca_pictures(
     """
     step = max(1, (source.length or 1) // max(1, fit_frames))
     chosen = range(0, source.length or 1 << 31, step)
-    basis = FeaturePCA()
-    for _, features in track_frames(
+    fitted = track_frames(
         video_features(model, source, chosen),
         source.length and len(chosen),
         'basis',
-    ):
-        basis.add(features)
+    )
+    basis = FeaturePCA(features for _, features in fitted)
     for frame, features in track_frames(
         video_features(model, source), source.length, source.name
     ):
@@ -119,7 +122,7 @@ def affinity_pictures(
     frame_index: int,
     temperature: float,
 ) -> Iterator[Tuple[str, np.ndarray]]:
-    """Each frame under its affinity to a point.
+    """Draw each frame under its affinity to a point.
 
     Args:
         model: From ``init_model``.
@@ -132,16 +135,21 @@ def affinity_pictures(
         The frame's name and the picture, RGB.
 
     Raises:
-        ValueError: The video has no such frame, or it no such point.
+        ValueError: The video has no such frame, or the frame no such point.
     """
     found = next(video_features(model, source, {frame_index}), None)
     if found is None:
         raise ValueError(f'{source.name} has no frame {frame_index}')
     frame, features = found
-    row, column = cell_at(
-        point, frame.image.shape[:2], tuple(features.shape[1:])
-    )
-    query = features[:, row, column]
+    height, width = frame.image.shape[:2]
+    x, y = point
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(
+            f'the point ({x:g}, {y:g}) is outside of the frame of '
+            f'{width}x{height} pixels'
+        )
+    rows, columns = features.shape[1:]
+    query = features[:, int(y * rows / height), int(x * columns / width)]
     for frame, features in track_frames(
         video_features(model, source), source.length, source.name
     ):
@@ -151,7 +159,7 @@ def affinity_pictures(
             heat.cpu().numpy(),
             point=point if frame.index == frame_index else None,
         )
-        text = f'frame {frame.index}: best cosine {cosine:.3f}'
+        text = f'frame {frame.index}: largest cosine {cosine:.3f}'
         yield frame.name, caption(picture, text)
 
 

@@ -5,30 +5,26 @@ from __future__ import annotations
 import os.path as osp
 from typing import Optional, Sequence
 
-import mmcv
-import numpy as np
 import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hvc_mm.datasets.image_io import read_id_mask, without_void
+from hvc_mm.datasets import read_id_mask, without_void
 from hvc_mm.registry import HOOKS
 from hvc_mm.structures import VOSDataSample
+from hvc_mm.visualization import frame_image
 
 
 @HOOKS.register_module()
 class VOSVisualizationHook(Hook):
-    """Hand frames with their predictions to the run's visualizer.
-
-    Frames come out of the batch; only where the network sees them at another
-    size they are read again.
+    """Draw frames with their predictions on the run's visualizer.
 
     Args:
-        out_dir: Write ``<out_dir>/<video>/<frame>.jpg``; None hands the
+        out_dir: Write ``<out_dir>/<video>/<frame>.jpg``; None gives the
             pictures to the visualizer's backends.
         interval: Draw every n-th frame of a video.
-        draw_gt: Draw the ground truth beside, and J over time below, where
-            there is one.
+        draw_gt: Draw the ground truth on the left, and J over time below,
+            where there is one.
         show: Open a window.
         wait_time: Seconds that the window shows a frame; 0 waits for a key.
 
@@ -115,7 +111,7 @@ class VOSVisualizationHook(Hook):
             out_file = osp.join(self.out_dir, sample.video, name)
         runner.visualizer.add_datasample(
             sample.video,
-            _image_of(frame, sample),
+            frame_image(frame, sample),
             sample,
             gt_ids=gt_ids,
             gt_joints=gt_joints,
@@ -124,14 +120,3 @@ class VOSVisualizationHook(Hook):
             out_file=out_file,
             step=sample.frame_index,
         )
-
-
-def _image_of(
-    frame: Optional[torch.Tensor], sample: VOSDataSample
-) -> np.ndarray:
-    """The frame at its own size, RGB."""
-    shape = tuple(sample.ori_shape)
-    if frame is not None and tuple(frame.shape[-2:]) == shape:
-        image = frame.flip(0).permute(1, 2, 0).cpu().numpy()
-        return np.ascontiguousarray(image)
-    return mmcv.imread(sample.img_path, channel_order='rgb')

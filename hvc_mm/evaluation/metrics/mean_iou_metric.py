@@ -25,7 +25,8 @@ class MeanIoUMetric(MaskMetric):
 
     All frames count, the first one too. Void (255) in the ground truth is
     ignored, any other id beyond the classes is an error. The mean leaves out
-    classes that are neither annotated nor predicted.
+    classes that are neither annotated nor predicted. All figures are in
+    percent.
 
     Args:
         num_classes: C; the ids are ``0 .. C - 1``.
@@ -39,6 +40,7 @@ class MeanIoUMetric(MaskMetric):
     """
 
     default_prefix = 'vip'
+    unit = 'percent'
 
     def __init__(
         self,
@@ -76,7 +78,7 @@ class MeanIoUMetric(MaskMetric):
         hist = sum(video.outcomes)
         return {
             'video': video.name,
-            'mIoU': float(np.nanmean(iou_from_confusion(hist))),
+            'mIoU': float(100 * np.nanmean(iou_from_confusion(hist))),
             'confusion': hist.tolist(),
         }
 
@@ -89,14 +91,15 @@ class MeanIoUMetric(MaskMetric):
         if not results:
             raise ValueError('no video came; there is no IoU to compute')
         hist = np.array([r['confusion'] for r in results]).sum(axis=0)
-        iou = iou_from_confusion(hist)
+        iou = 100 * iou_from_confusion(hist)
         annotated = hist.sum(axis=1)
         accuracy = np.full(len(hist), np.nan)
-        np.divide(np.diag(hist), annotated, out=accuracy, where=annotated > 0)
+        hit = 100 * np.diag(hist)
+        np.divide(hit, annotated, out=accuracy, where=annotated > 0)
         overall = {
             'mIoU': float(np.nanmean(iou)),
             'mean_accuracy': float(np.nanmean(accuracy)),
-            'overall_accuracy': float(np.diag(hist).sum() / hist.sum()),
+            'overall_accuracy': float(hit.sum() / hist.sum()),
         }
         columns = ('part', 'IoU', 'accuracy')
         rows = [

@@ -6,7 +6,7 @@ Legend: J: joints (15), T: frames of a clip.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -23,15 +23,17 @@ from .video_metric import OpenVideo, VideoMetric
 class PCKMetric(VideoMetric):
     """PCK at several thresholds, pooled per joint over all clips.
 
-    Samples hold, beside the usual, ``pred_joints`` ``(2, J)`` in grid cells
-    (-1: lost), ``gt_joints`` ``(2, J)`` in pixels counted from 0 (None or
-    absent where a frame isn't annotated: then it doesn't count) and
-    ``ori_shape``. The first frame, which the tracker is given, must be
-    annotated and is not scored.
+    Samples hold, next to the usual, ``pred_joints`` ``(2, J)`` in pixels of
+    the frame (negative: lost), ``gt_joints`` ``(2, J)`` in pixels counted
+    from 0 (None or absent where a frame isn't annotated: then it doesn't
+    count) and ``ori_shape``. Predictions are scored and written in cells of
+    a grid that divides the frame, whatever the network's own grid is. The
+    first frame, which the tracker is given, must be annotated and is not
+    scored.
 
     Args:
         thresholds: Shares of the normalised distance.
-        grid: Cells along either side of the feature grid.
+        grid: Cells along either side of the frame.
         box_share: Share of the diagonal of the joints' box that a threshold
             of 1 means.
         joint_names: J names for the table; by default the data set's
@@ -84,8 +86,8 @@ class PCKMetric(VideoMetric):
         name = f'{video.name}/{sample["frame_name"]}'
         if sample.get('pred_joints') is None:
             raise ValueError(f'{name}: the model gave no pred_joints')
-        cells = _joints(sample['pred_joints'], f'{name}: pred_joints')
-        frame = {'cells': cells, 'gt': None}
+        pixels = _joints(sample['pred_joints'], f'{name}: pred_joints')
+        frame = {'gt': None}
         if sample.get('gt_joints') is not None:
             frame['gt'] = _joints(sample['gt_joints'], f'{name}: gt_joints')
         elif video.seen == 1 and not self.format_only:
@@ -98,6 +100,7 @@ class PCKMetric(VideoMetric):
                 f'{name} has {size} pixels, the frames before it '
                 f'{video.state["size"]}'
             )
+        frame['cells'] = self._cells(pixels, size)
         video.outcomes.append(frame)
         if video.is_complete:
             self._end(video)
@@ -137,6 +140,13 @@ class PCKMetric(VideoMetric):
 
     def _percent(self, results: List[dict]) -> np.ndarray:
         """PCK ``(J, thresholds)`` of some clips."""
+        for result in results:
+            if result.get('grid') != self.grid:
+                raise ValueError(
+                    f'clip {result["video"]}: its joints are in cells of a '
+                    f'grid of {result.get("grid", "unknown size")}, expected '
+                    f'{self.grid}; remove that result and score it again'
+                )
         return pck_per_joint(
             [np.array(result['gt']) for result in results],
             [np.array(result['pred_cells']) for result in results],
@@ -145,6 +155,12 @@ class PCKMetric(VideoMetric):
             self.grid,
             self.box_share,
         )
+
+    def _cells(self, pixels: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+        """Turn joints ``(2, J)`` in pixels into cells; -1 where lost."""
+        height, width = size
+        cells = pixels * self.grid / np.array([[width], [height]])
+        return np.where((pixels < 0).any(axis=0), -1.0, cells)
 
     def _end(self, video: OpenVideo) -> None:
         frames = video.outcomes
@@ -168,6 +184,7 @@ class PCKMetric(VideoMetric):
             {
                 'video': video.name,
                 'size': list(video.state['size']),
+                'grid': self.grid,
                 'gt': gt.tolist(),
                 'pred_cells': cells[:, :, counted].tolist(),
             }

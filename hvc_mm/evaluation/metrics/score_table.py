@@ -24,7 +24,7 @@ def render_table(
     Args:
         title: What the table shows.
         columns: Heads; the first column is text, the others are numbers.
-        rows: Cells; floats are shown with three decimals.
+        rows: Cells; floats are shown with one decimal.
 
     Returns:
         str: The table, beginning with a line break so that it stands below
@@ -62,4 +62,4 @@ def write_csv(
 
 
 def _text(cell: Cell) -> str:
-    return f'{cell:.3f}' if isinstance(cell, float) else str(cell)
+    return f'{cell:.1f}' if isinstance(cell, float) else str(cell)

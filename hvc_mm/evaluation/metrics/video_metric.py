@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,8 @@ from mmengine.dist import (
 )
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
+
+from hvc_mm.utils.whole_files import write_json
 
 from .score_table import Cell, write_csv
 
@@ -50,9 +51,11 @@ class VideoMetric(BaseMetric):
     distributed run gives the very numbers of a run of one process.
 
     With ``results_dir``, the result of each video is written to
-    ``<results_dir>/videos/<video>.json`` as soon as the video has been
-    scored: a crash in the middle of a run loses none of them. The summary of
-    a run that came to its end is ``<results_dir>/results.json``.
+    ``<results_dir>/<prefix>/videos/<video>.json`` as soon as the video has
+    been scored: a crash in the middle of a run loses none of them. The
+    summary of a run that came to its end is
+    ``<results_dir>/<prefix>/results.json``. So several metrics of one run
+    can share a ``results_dir``.
 
     A metric implements `process_frame`, `summarise` and, where work goes on
     in the background, `finish`.
@@ -60,13 +63,23 @@ class VideoMetric(BaseMetric):
     Args:
         results_dir: Folder for results, or None.
         kwargs: See mmengine's ``BaseMetric`` (``prefix`` and so on).
+
+    Attributes:
+        unit: Of the scores in a video's result, or None where a result holds
+            no scores. It is written to the files, and results that were
+            written in another unit are refused.
     """
+
+    unit: Optional[str] = None
 
     def __init__(
         self, results_dir: Optional[str] = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.results_dir = Path(results_dir) if results_dir else None
+        self.results_dir = None
+        if results_dir:
+            own_name = self.prefix or type(self).__name__
+            self.results_dir = Path(results_dir) / own_name
         self._current: Optional[OpenVideo] = None
         self._begun: set = set()
         self._frames = 0
@@ -114,7 +127,8 @@ class VideoMetric(BaseMetric):
             Dict[str, float]: The figures by name.
 
         Raises:
-            ValueError: Two ranks had the same video.
+            ValueError: Two ranks had the same video, or a result is in
+                another unit than the metric's.
         """
         results = sorted(results, key=lambda result: result['video'])
         for one, two in zip(results, results[1:]):
@@ -122,6 +136,14 @@ class VideoMetric(BaseMetric):
                 raise ValueError(
                     f'video {one["video"]} was scored on two ranks; the '
                     'sampler must give each video to one'
+                )
+        for result in results:
+            if result.get('unit') != self.unit:
+                raise ValueError(
+                    f'the result of video {result["video"]} has scores in '
+                    f'{result.get("unit", "an unknown unit")}, expected '
+                    f'{self.unit}: hvc_mm 0.1 wrote fractions; remove that '
+                    'result and score the video again'
                 )
         return self.summarise(results)
 
@@ -175,6 +197,8 @@ class VideoMetric(BaseMetric):
         Args:
             result: With ``'video'``, and only what JSON can hold.
         """
+        if self.unit is not None:
+            result = {'video': result['video'], 'unit': self.unit, **result}
         self.results.append(result)
         if self.results_dir is not None:
             path = self.results_dir / 'videos' / f'{result["video"]}.json'
@@ -195,6 +219,8 @@ class VideoMetric(BaseMetric):
         """
         if self.results_dir is None:
             return
+        if self.unit is not None:
+            summary = {'unit': self.unit, **summary}
         write_json(self.results_dir / 'results.json', summary)
         write_csv(self.results_dir / 'results.csv', columns, rows)
         print_log(f'scores are in {self.results_dir}', 'current')
@@ -236,19 +262,6 @@ class VideoMetric(BaseMetric):
         self._begun.clear()
         self._current = None
         self._frames = 0
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file that is either whole or not there.
-
-    Args:
-        path: Where to; folders are made.
-        content: What to write.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.partial')
-    partial.write_text(json.dumps(content, indent=1) + '\n', encoding='utf-8')
-    partial.replace(path)
 
 
 def _raise_on_all_ranks(

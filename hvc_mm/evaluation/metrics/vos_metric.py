@@ -44,7 +44,8 @@ class VOSMetric(MaskMetric):
     annotated too. Void (255) counts as background; if a first annotation
     holds 0 and 255 only, the video's masks are read as one object, as
     DAVIS-2016 stores them. Overall figures are means over the objects of all
-    videos, not over videos.
+    videos, not over videos. All figures
+    are in percent.
 
     Args:
         merge_ids: Score all ids above 0 as one object (DAVIS-2016).
@@ -64,6 +65,7 @@ class VOSMetric(MaskMetric):
     """
 
     default_prefix = 'davis'
+    unit = 'percent'
 
     def __init__(
         self,
@@ -173,15 +175,23 @@ class VOSMetric(MaskMetric):
 
 
 def _object_result(region: np.ndarray, boundary: np.ndarray) -> dict:
-    """Statistics and frame scores ``(T,)`` of one object, for JSON."""
+    """Statistics and frame scores of one object, in percent.
+
+    Args:
+        region: J of the frames, ``(T,)`` in [0, 1].
+        boundary: F, likewise.
+
+    Returns:
+        dict: What JSON can hold.
+    """
     statistics = (
         [sequence_statistics(region)],
         [sequence_statistics(boundary)],
     )
     return {
-        **davis_summary(*statistics),
-        'J': region.tolist(),
-        'F': boundary.tolist(),
+        **{k: 100 * v for k, v in davis_summary(*statistics).items()},
+        'J': (100 * region).tolist(),
+        'F': (100 * boundary).tolist(),
     }
 
 

@@ -28,7 +28,7 @@ class YouTubeVOSMetric(MaskMetric):
     score is the mean over its frames, a group's the mean over its objects,
     and ``overall`` the mean of J and F over the seen and over the unseen.
     Where a group has no object, ``overall`` is the mean of what is there,
-    and the log says so.
+    and the log says so. All figures are in percent.
 
     The published validation sets annotate only where objects begin. A video
     of that kind can't be scored; when all are, the masks are written and
@@ -49,6 +49,7 @@ class YouTubeVOSMetric(MaskMetric):
     """
 
     default_prefix = 'ytvos'
+    unit = 'percent'
 
     def __init__(
         self,
@@ -167,12 +168,13 @@ class YouTubeVOSMetric(MaskMetric):
 
 
 def _object_result(frames: List[FrameScores], i: int) -> Optional[dict]:
-    """Scores of an object after its first frame; None without such frames."""
+    """Percent of an object after its first frame; None without such frames."""
     first = next(t for t, frame in enumerate(frames) if i in frame.gt_ids)
     counted = frames[first + 1 :]
     if not counted:
         return None
-    region, boundary = np.array([frame.of(i) for frame in counted]).T
+    percent = 100 * np.array([frame.of(i) for frame in counted])
+    region, boundary = percent.T
     return {
         'J_mean': float(region.mean()),
         'F_mean': float(boundary.mean()),

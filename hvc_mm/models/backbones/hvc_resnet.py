@@ -5,13 +5,16 @@ Shapes: N batch, H W image, h w feature grid, C channels of a stage.
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple, Union
+from functools import lru_cache
+from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
 
+import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torchvision.models.resnet import BasicBlock, Bottleneck, conv1x1
 
+from hvc_mm.checkpoint import compare
 from hvc_mm.registry import MODELS
 
 ARCHITECTURES = {
@@ -195,3 +198,42 @@ def _check_arguments(depth, strides, out_indices, frozen_stages, style):
         raise ValueError(
             f"HVCResNet: style {style!r}, expected 'pytorch' or 'caffe'"
         )
+
+
+def guess_resnet(tensors: Mapping[str, Tensor]) -> Tuple[int, int]:
+    """Guess which ResNet a state dict is from.
+
+    Args:
+        tensors: By torchvision's names; some may be missing.
+
+    Returns:
+        The depth, and the number of stages, 1 to 4, that there are. Of two
+        depths that fit equally well it is the smaller one.
+    """
+    stages = sum(
+        any(name.startswith(f'layer{stage}.') for name in tensors)
+        for stage in (1, 2, 3, 4)
+    )
+    return max(ARCHITECTURES, key=lambda d: _fit(tensors, d, stages)), stages
+
+
+def _fit(tensors: Mapping[str, Tensor], depth: int, stages: int) -> int:
+    """Count the tensors that are there less those that are missing."""
+    expected = resnet_shapes(depth, stages)
+    matching, _ = compare(tensors, expected)
+    return 2 * len(matching) - len(expected)
+
+
+@lru_cache(maxsize=None)
+def resnet_shapes(depth: int, stages: int) -> Dict[str, Tensor]:
+    """Get the state dict of a ResNet without memory behind its tensors.
+
+    Args:
+        depth: 18, 34, 50 or 101.
+        stages: How many are built, 1 to 4.
+
+    Returns:
+        Tensors on the device ``meta``, by name.
+    """
+    with torch.device('meta'):
+        return HVCResNet(depth, out_indices=(stages - 1,)).state_dict()

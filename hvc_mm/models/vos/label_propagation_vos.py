@@ -12,11 +12,11 @@ import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
+from hvc_mm.checkpoint import adopt_backbone_weights
 from hvc_mm.models.backbones import unit_features
 from hvc_mm.registry import MODELS, TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
-from .backbone_weights import adopt_backbone_weights
 from .batch_norm_folding import FoldedCopy
 
 

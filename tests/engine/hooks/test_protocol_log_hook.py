@@ -30,9 +30,8 @@ class _Score(BaseMetric):
 
 
 def test_is_found_by_name():
-    assert isinstance(
-        HOOKS.build(dict(type='ProtocolLogHook')), ProtocolLogHook
-    )
+    cfg = dict(type='hvc_mm.ProtocolLogHook')
+    assert isinstance(HOOKS.build(cfg), ProtocolLogHook)
 
 
 def test_logs_before_the_first_frame(tmp_path, monkeypatch):

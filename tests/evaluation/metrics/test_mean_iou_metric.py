@@ -40,17 +40,17 @@ def test_reference(golden_dir, make_video, tmp_path, workers):
         'vip/overall_accuracy',
     ]
     for key, value in found.items():
-        assert value == pytest.approx(data[key[4:]], abs=1e-9)
-    saved = json.loads((tmp_path / 'scores/results.json').read_text())
+        assert value == pytest.approx(100 * data[key[4:]], abs=1e-9)
+    saved = json.loads((tmp_path / 'scores/vip/results.json').read_text())
     iou = [np.nan if v is None else v for v in saved['IoU'].values()]
-    np.testing.assert_allclose(iou, data['iou'], atol=1e-9, rtol=0)
+    np.testing.assert_allclose(iou, 100 * data['iou'], atol=1e-9, rtol=0)
 
 
 def test_void_is_ignored_and_other_ids_are_an_error(make_video):
     gt = np.array([[[0, 1], [2, 255]]], np.uint8)
     pred = np.array([[[0, 1], [1, 1]]], np.uint8)
     found = _score(MeanIoUMetric(3, num_workers=0), make_video('v', gt, pred))
-    assert found['vip/mIoU'] == pytest.approx((1 + 0.5 + 0) / 3)
+    assert found['vip/mIoU'] == pytest.approx(50)
     gt[0, 0, 0] = 25
     video = make_video('w', gt, pred)
     with pytest.raises(ValueError, match=r'w/00000\.png holds the id 25'):
@@ -69,9 +69,9 @@ def test_table_with_names(make_video, tmp_path, logged):
     _score(metric, make_video('v', gt, gt))
     assert any('coat' in message and 'nan' in message for message in logged)
     (videos,) = [m for m in logged if 'Videos' in m]
-    assert '1.000' in videos
+    assert '100.0' in videos
     assert (tmp_path / 'masks/v/00000.png').is_file()
-    with open(tmp_path / 'masks_scores/results.csv') as file:
+    with open(tmp_path / 'masks_scores/vip/results.csv') as file:
         rows = list(csv.reader(file))
     assert rows[0] == ['part', 'IoU', 'accuracy']
     assert [row[0] for row in rows[1:]] == [

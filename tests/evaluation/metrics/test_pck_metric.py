@@ -8,13 +8,18 @@ import pytest
 import torch
 
 from hvc_mm.evaluation import PCKMetric
+from hvc_mm.models.vos.codecs import JointCodec
 from hvc_mm.registry import METRICS
 from hvc_mm.structures import VOSDataSample
+
+GRID = 40
 
 
 def _clip(name, gt, cells, size, annotated=None):
     samples = []
     length = cells.shape[2]
+    scale = np.array(size[::-1]).reshape(2, 1, 1) / GRID
+    pixels = np.where(cells < 0, -1, cells * scale)
     for t in range(length):
         known = annotated is None or t in annotated
         sample = VOSDataSample(
@@ -27,7 +32,7 @@ def _clip(name, gt, cells, size, annotated=None):
                 'gt_joints': gt[:, :, t] if known else None,
             }
         )
-        sample.pred_joints = torch.from_numpy(cells[:, :, t])
+        sample.pred_joints = torch.from_numpy(pixels[:, :, t])
         samples.append(sample.to_dict())
     return samples
 
@@ -70,11 +75,40 @@ def test_reference(golden_dir, tmp_path):
         list(found.values()), data['pck'], atol=1e-9, rtol=0
     )
     written = np.load(tmp_path / 'j/class/clip1.npy')
-    np.testing.assert_array_equal(written, data['pred_feature_1'])
+    np.testing.assert_allclose(written, data['pred_feature_1'], rtol=1e-12)
     saved = json.loads(
-        (tmp_path / 'j_scores/videos/class/clip2.json').read_text()
+        (tmp_path / 'j_scores/jhmdb/videos/class/clip2.json').read_text()
     )
     np.testing.assert_array_equal(saved['gt'], data['gt_2'])
+
+
+@pytest.mark.parametrize('stride', [4, 8, 16])
+def test_any_stride_of_the_network(stride):
+    """A perfect tracker is right whatever the network's own grid is."""
+    rng = np.random.default_rng(0)
+    gt = rng.uniform(60, 260, (2, 15, 5))
+    clip = _clip('clip', gt, gt / 8, (320, 320))
+    codec = JointCodec()
+    for t, frame in enumerate(clip):
+        sample = VOSDataSample(metainfo={'ori_shape': (320, 320)})
+        sample.prompt_joints = torch.from_numpy(gt[:, :, t])
+        maps = codec.encode(sample, (320 // stride, 320 // stride))
+        codec.decode(maps, sample)
+        frame['pred_joints'] = sample.pred_joints
+    assert _score(PCKMetric(), clip)['jhmdb/PCK@0.2'] == 100
+
+
+def test_joints_of_another_grid_are_refused():
+    metric = PCKMetric(grid=20)
+    clip = _random_clip()
+    metric.process(None, clip)
+    (result,) = metric.results
+    for grid in ({'grid': 40}, {}):
+        metric = PCKMetric(grid=20)
+        old = {k: v for k, v in result.items() if k != 'grid'}
+        metric.results = [{**old, **grid}]
+        with pytest.raises(ValueError, match='clip0.*grid of.*expected 20'):
+            metric.evaluate(0)
 
 
 def test_frames_without_ground_truth_do_not_count():
@@ -94,8 +128,8 @@ def test_table_per_joint(tmp_path, logged):
     found = _score(metric, _random_clip(1))
     assert any('joint14' in message for message in logged)
     (clips,) = [m for m in logged if 'Clips' in m]
-    assert f'{found["jhmdb/PCK@0.1"]:.3f}' in clips
-    with open(tmp_path / 'results.csv') as file:
+    assert f'{found["jhmdb/PCK@0.1"]:.1f}' in clips
+    with open(tmp_path / 'jhmdb/results.csv') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 16 and rows[-1]['joint'] == 'mean'
     values = [float(row['PCK@0.1']) for row in rows]

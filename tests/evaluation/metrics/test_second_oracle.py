@@ -50,8 +50,8 @@ def test_davis_videos(moving_video, make_video, seed):
     assert sorted(region) == seen
     for i in seen:
         entry = found[str(i)]
-        assert entry['J_mean'] * 100 == pytest.approx(region[i], abs=1e-9)
-        assert entry['F_mean'] * 100 == pytest.approx(boundary[i], abs=1e-9)
+        assert entry['J_mean'] == pytest.approx(region[i], abs=1e-9)
+        assert entry['F_mean'] == pytest.approx(boundary[i], abs=1e-9)
 
 
 def test_published_videos(published_videos):
@@ -64,7 +64,7 @@ def test_published_videos(published_videos):
         pred = [frame['pred_ids'].numpy() for frame in frames]
         region, boundary = _theirs(gt, pred)
         found = _ours(VOSMetric(num_workers=2), video)['1']
-        ours = {key: np.mean(found[key][::6]) * 100 for key in 'JF'}
+        ours = {key: np.mean(found[key][::6]) for key in 'JF'}
         assert ours['J'] == pytest.approx(region[1], abs=1e-9)
         assert ours['F'] == pytest.approx(boundary[1], abs=1e-9)
 
@@ -85,4 +85,4 @@ def test_newcomers(moving_video, make_video):
             (found[str(i)]['F_mean'], boundary[i], on_first[1][i]),
         ):
             later = (theirs * count - given) / (count - 1)
-            assert ours * 100 == pytest.approx(later, abs=1e-9)
+            assert ours == pytest.approx(later, abs=1e-9)

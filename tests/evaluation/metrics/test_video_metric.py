@@ -8,8 +8,9 @@ import sys
 
 import pytest
 import torch
+from mmengine.evaluator import Evaluator
 
-from hvc_mm.evaluation import VOSMetric
+from hvc_mm.evaluation import VOSMetric, YouTubeVOSMetric
 from hvc_mm.evaluation.metrics.submission_zip import (
     SubmissionFrame,
     check_submission_zip,
@@ -17,7 +18,6 @@ from hvc_mm.evaluation.metrics.submission_zip import (
 from hvc_mm.evaluation.metrics.video_metric import (
     OpenVideo,
     VideoMetric,
-    write_json,
 )
 
 
@@ -60,7 +60,7 @@ def test_results_are_ordered_by_name(tmp_path):
         ('count/b', '0,1'),
         ('count/class/a', '0'),
     ]
-    saved = json.loads((tmp_path / 'videos/class/a.json').read_text())
+    saved = json.loads((tmp_path / 'count/videos/class/a.json').read_text())
     assert saved == {'video': 'class/a', 'frames': '0'}
     # The next evaluation starts from nothing.
     metric.process(None, _video('b', 1))
@@ -73,6 +73,56 @@ def test_a_result_is_on_the_disk_when_its_video_ends(tmp_path):
     assert not list(tmp_path.rglob('*.json'))
     metric.process(None, _video('a', 2)[1:])
     assert [p.name for p in tmp_path.rglob('*.json')] == ['a.json']
+
+
+def test_two_metrics_share_a_folder(moving_video, make_video, tmp_path):
+    """Neither writes over the other's files."""
+    video = make_video('v', *moving_video())
+    evaluator = Evaluator(
+        [
+            VOSMetric(num_workers=0, results_dir=str(tmp_path)),
+            YouTubeVOSMetric(num_workers=0, results_dir=str(tmp_path)),
+            VOSMetric(
+                num_workers=0,
+                prefix='merged',
+                merge_ids=True,
+                results_dir=str(tmp_path),
+            ),
+        ]
+    )
+    for sample in video:
+        evaluator.process([sample])
+    found = evaluator.evaluate(len(video))
+    for name in ('davis', 'ytvos', 'merged'):
+        saved = json.loads((tmp_path / name / 'results.json').read_text())
+        assert saved['unit'] == 'percent'
+        assert (
+            saved['overall'].items()
+            <= {
+                key[len(name) + 1 :]: value
+                for key, value in found.items()
+                if key.startswith(f'{name}/')
+            }.items()
+        )
+        assert (tmp_path / name / 'results.csv').is_file()
+        assert (tmp_path / name / 'videos/v.json').is_file()
+
+
+@pytest.mark.parametrize('unit', [{}, {'unit': 'fraction'}])
+def test_fractions_of_earlier_versions_are_refused(
+    moving_video, make_video, unit
+):
+    metric = VOSMetric(num_workers=0)
+    metric.process(None, make_video('old', *moving_video()))
+    metric.finish()
+    (result,) = metric.results
+    assert result['unit'] == 'percent'
+    metric.results.append({**result, 'video': 'new'})
+    assert metric.compute_metrics(metric.results)['J&F'] > 1
+    del result['unit']
+    result.update(unit)
+    with pytest.raises(ValueError, match='video old.*expected percent'):
+        metric.compute_metrics(metric.results)
 
 
 @pytest.mark.parametrize(
@@ -120,20 +170,13 @@ def test_open_video():
     assert video.is_complete
 
 
-def test_json_files_are_whole_or_absent(tmp_path):
-    path = tmp_path / 'new' / 'x.json'
-    write_json(path, {'a': 1})
-    with pytest.raises(TypeError):
-        write_json(path, {'a': object()})
-    assert json.loads(path.read_text()) == {'a': 1}
-    assert [p.name for p in path.parent.iterdir()] == ['x.json']
-
-
 _RANK = """
 import json, os, sys
 import torch
 from torch.distributed import barrier, get_rank, init_process_group
-from hvc_mm.evaluation import VOSMetric
+from mmengine.evaluator import Evaluator
+
+from hvc_mm.evaluation import VOSMetric, YouTubeVOSMetric
 
 if __name__ == '__main__':
     init_process_group('gloo')

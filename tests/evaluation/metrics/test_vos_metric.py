@@ -53,19 +53,23 @@ def test_reference(golden_dir, make_video, tmp_path):
     )
     found = _score(metric, video)
     assert list(found) == KEYS
-    assert found['davis/J&F'] == pytest.approx(data['J_and_F_mean'], abs=1e-9)
+    expected = 100 * data['J_and_F_mean']
+    assert found['davis/J&F'] == pytest.approx(expected, abs=1e-9)
     np.testing.assert_allclose(
         list(found.values())[1:],
-        data['per_object'].mean(axis=0),
+        100 * data['per_object'].mean(axis=0),
         atol=1e-9,
         rtol=0,
     )
-    written = json.loads((tmp_path / 'scores/results.json').read_text())
+    written = json.loads((tmp_path / 'scores/davis/results.json').read_text())
     objects = written['videos'][0]['objects']
     for i, key in enumerate(('1', '2', '3')):
         for measure in 'JF':
             np.testing.assert_allclose(
-                objects[key][measure], data[measure][i], atol=1e-9, rtol=0
+                objects[key][measure],
+                100 * data[measure][i],
+                atol=1e-9,
+                rtol=0,
             )
     assert written['videos'][0]['frames'] == [f'{t:05d}' for t in range(1, 9)]
     assert written['overall'] == {k[6:]: v for k, v in found.items()}
@@ -76,7 +80,9 @@ def test_published_results(published_videos):
     found = _score(VOSMetric(num_workers=0), *videos)
     for measure in 'JF':
         for field in ('mean', 'recall', 'decay'):
-            expected = np.mean([s[measure][field][0] for s in scores.values()])
+            expected = 100 * np.mean(
+                [s[measure][field][0] for s in scores.values()]
+            )
             key = f'davis/{measure}_{field}'
             assert found[key] == pytest.approx(expected, abs=1e-9)
 
@@ -100,7 +106,7 @@ def test_overall_is_over_objects_not_videos(moving_video, make_video):
         for (gt, pred), count in ((few, 1), (many, 3))
         for i in range(1, count + 1)
     ]
-    assert found['davis/J_mean'] == pytest.approx(np.mean(scores), abs=1e-12)
+    assert found['davis/J_mean'] == pytest.approx(100 * np.mean(scores))
 
 
 def test_absent_objects(make_video):
@@ -112,8 +118,8 @@ def test_absent_objects(make_video):
     pred[1] = 0  # 1 lost
     pred[2, 12:18, 12:18] = 2  # 2 where it isn't
     found = _score(VOSMetric(num_workers=0), make_video('v', gt, pred))
-    assert found['davis/J_mean'] == pytest.approx((2 / 3 + 2 / 3) / 2)
-    assert found['davis/F_mean'] == pytest.approx((2 / 3 + 2 / 3) / 2)
+    assert found['davis/J_mean'] == pytest.approx(200 / 3)
+    assert found['davis/F_mean'] == pytest.approx(200 / 3)
 
 
 def test_an_id_that_is_skipped_is_an_object(make_video):
@@ -123,7 +129,7 @@ def test_an_id_that_is_skipped_is_an_object(make_video):
     found = _score(
         VOSMetric(num_workers=0), make_video('v', gt, np.zeros_like(gt))
     )
-    assert found['davis/J_mean'] == pytest.approx(0.5)
+    assert found['davis/J_mean'] == pytest.approx(50)
 
 
 def test_void_counts_as_background(make_video):
@@ -132,7 +138,7 @@ def test_void_counts_as_background(make_video):
     gt[:, 8:10, 2:8] = 255
     pred = (gt > 0).astype(np.uint8)
     found = _score(VOSMetric(num_workers=0), make_video('v', gt, pred))
-    assert found['davis/J_mean'] == pytest.approx(36 / 48)
+    assert found['davis/J_mean'] == pytest.approx(75)
 
 
 def test_merged_ids(moving_video, make_video):
@@ -141,10 +147,10 @@ def test_merged_ids(moving_video, make_video):
         VOSMetric(num_workers=0, merge_ids=True), make_video('v', gt, pred)
     )
     expected = sequence_statistics(region_similarity(gt > 0, pred > 0)[1:-1])
-    assert found['davis/J_mean'] == pytest.approx(expected.mean, abs=1e-12)
-    assert found['davis/J_decay'] == pytest.approx(expected.decay, abs=1e-12)
+    assert found['davis/J_mean'] == pytest.approx(100 * expected.mean)
+    assert found['davis/J_decay'] == pytest.approx(100 * expected.decay)
     expected = boundary_accuracy(gt > 0, pred > 0)[1:-1].mean()
-    assert found['davis/F_mean'] == pytest.approx(expected, abs=1e-12)
+    assert found['davis/F_mean'] == pytest.approx(100 * expected)
 
 
 @pytest.mark.parametrize('merge', [True, False])
@@ -153,7 +159,7 @@ def test_davis16_masks_of_0_and_255(moving_video, make_video, merge):
     video = make_video('v', gt * 255, pred)
     found = _score(VOSMetric(num_workers=0, merge_ids=merge), video)
     expected = region_similarity(gt > 0, pred > 0)[1:-1].mean()
-    assert found['davis/J_mean'] == pytest.approx(expected, abs=1e-12)
+    assert found['davis/J_mean'] == pytest.approx(100 * expected)
 
 
 def test_binary_masks_of_any_values(moving_video, make_video):
@@ -164,7 +170,7 @@ def test_binary_masks_of_any_values(moving_video, make_video):
     metric = VOSMetric(num_workers=0, binary_masks=True)
     found = _score(metric, make_video('v', values, pred))
     expected = region_similarity(gt > 0, pred > 0)[1:-1].mean()
-    assert found['davis/J_mean'] == pytest.approx(expected, abs=1e-12)
+    assert found['davis/J_mean'] == pytest.approx(100 * expected)
 
 
 def test_all_frames_on_request(moving_video, make_video):
@@ -174,7 +180,7 @@ def test_all_frames_on_request(moving_video, make_video):
     expected = np.mean(
         [region_similarity(gt == i, pred == i).mean() for i in (1, 2)]
     )
-    assert found['davis/J_mean'] == pytest.approx(expected, abs=1e-12)
+    assert found['davis/J_mean'] == pytest.approx(100 * expected)
 
 
 def test_masks_are_written(moving_video, make_video, tmp_path):
@@ -187,11 +193,11 @@ def test_masks_are_written(moving_video, make_video, tmp_path):
     for t, name in enumerate(names):
         assert Image.open(folder / name).mode == 'P'
         np.testing.assert_array_equal(read_id_mask(folder / name), pred[t])
-    with open(tmp_path / 'masks_scores/results.csv') as file:
+    with open(tmp_path / 'masks_scores/davis/results.csv') as file:
         rows = list(csv.DictReader(file))
     assert [row['object'] for row in rows] == ['1', '2', 'all']
     scores = region_similarity(gt == 1, pred == 1)[1:-1]
-    assert float(rows[0]['J_mean']) == pytest.approx(scores.mean())
+    assert float(rows[0]['J_mean']) == pytest.approx(100 * scores.mean())
 
 
 def test_format_only(moving_video, make_video, tmp_path):
@@ -208,10 +214,10 @@ def test_finished_videos_survive_a_crash(moving_video, make_video, tmp_path):
     metric = VOSMetric(num_workers=0, results_dir=str(tmp_path / 'scores'))
     metric.process(None, videos[0] + videos[1][:3])  # and then it dies
     whole = _score(VOSMetric(num_workers=0), videos[0])
-    saved = json.loads((tmp_path / 'scores/videos/v0.json').read_text())
+    saved = json.loads((tmp_path / 'scores/davis/videos/v0.json').read_text())
     means = [entry['J_mean'] for entry in saved['objects'].values()]
     assert np.mean(means) == pytest.approx(whole['davis/J_mean'])
-    assert not (tmp_path / 'scores/videos/v1.json').exists()
+    assert not (tmp_path / 'scores/davis/videos/v1.json').exists()
 
 
 def test_tables_are_logged(moving_video, make_video, logged):
@@ -221,7 +227,7 @@ def test_tables_are_logged(moving_video, make_video, logged):
     out = '\n'.join(logged)
     assert 'Objects' in out and 'Sequences' in out
     assert '1 sequences, 2 objects' in out
-    assert f'{found["davis/J&F"]:.3f}' in out
+    assert f'{found["davis/J&F"]:.1f}' in out
 
 
 @pytest.mark.parametrize('workers', [0, 1])

@@ -4,10 +4,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from hvc_mm.checkpoint import CheckpointError
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.models.backbones import FeatureEnsemble
 from hvc_mm.registry import MODELS
-from hvc_mm.weights import CheckpointError
 
 R18 = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(1,))
 R50 = dict(type='hvc_mm.HVCResNet', depth=50, out_indices=(0, 1))

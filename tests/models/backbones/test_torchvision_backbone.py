@@ -6,9 +6,9 @@ from mmengine.model import BaseAveragedModel
 from torchvision.models import resnet18
 
 from hvc_mm import bridges
+from hvc_mm.checkpoint import PretrainedBackbone
 from hvc_mm.models.backbones import HVCResNet, TorchvisionBackbone
 from hvc_mm.registry import MODELS
-from hvc_mm.weights import PretrainedBackbone
 
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 64 * 64).view(2, 3, 64, 64)
 

@@ -69,11 +69,11 @@ def test_the_annotation_itself_is_perfect(
         f'--results-dir={tmp_path / "scores"}',
         '--per-sequence',
     )
-    assert found['davis/J&F'] == found['davis/J_mean'] == 1
-    summary = json.loads((tmp_path / 'scores/results.json').read_text())
-    assert summary['overall']['J&F'] == 1
-    with open(tmp_path / 'scores/results.csv') as file:
-        assert {row['J_mean'] for row in csv.DictReader(file)} == {'1.0'}
+    assert found['davis/J&F'] == found['davis/J_mean'] == 100
+    summary = json.loads((tmp_path / 'scores/davis/results.json').read_text())
+    assert summary['overall']['J&F'] == 100
+    with open(tmp_path / 'scores/davis/results.csv') as file:
+        assert {row['J_mean'] for row in csv.DictReader(file)} == {'100.0'}
 
 
 def test_a_shifted_mask_is_not(score, sample_dir, davis_masks, tmp_path):
@@ -88,7 +88,7 @@ def test_a_shifted_mask_is_not(score, sample_dir, davis_masks, tmp_path):
         'test_evaluator.format_only=True',
         f'test_evaluator.out_dir={tmp_path / "out"}',
     )
-    assert 0.1 < found['davis/J_mean'] < 0.9
+    assert 10 < found['davis/J_mean'] < 90
     assert not (tmp_path / 'out').exists()
     merged = score('davis16_val', sample_dir, davis_masks)
     assert merged['davis/J_mean'] > found['davis/J_mean']
@@ -105,7 +105,9 @@ def test_published_masks(score, shared_dir):
         'test_dataloader.dataset.videos=[blackswan,car-shadow]',
     )
     means = {
-        measure: np.mean([v[measure]['mean'][0] for v in scores.values()])
+        measure: np.mean(
+            [100 * v[measure]['mean'][0] for v in scores.values()]
+        )
         for measure in 'JF'
     }
     assert found['davis/J_mean'] == pytest.approx(means['J'], abs=1e-9)
@@ -133,13 +135,13 @@ test_dataloader = dict(
     )
     masks = folder / 'Annotations'
     found = score(str(config), shared_dir / 'data', masks)
-    assert found['ytvos/overall'] == found['ytvos/J_seen'] == 1
+    assert found['ytvos/overall'] == found['ytvos/J_seen'] == 100
 
 
 def test_parts(score, parts_and_joints):
     masks = parts_and_joints / 'VIP/VIP_Fine/Annotations/Category_ids'
     found = score('vip_val', parts_and_joints, masks)
-    assert found['vip/mIoU'] == found['vip/overall_accuracy'] == 1
+    assert found['vip/mIoU'] == found['vip/overall_accuracy'] == 100
 
 
 def test_joints(score, parts_and_joints, tmp_path):
@@ -161,7 +163,7 @@ def test_joints(score, parts_and_joints, tmp_path):
 def test_data_root_as_an_option(score, sample_dir, davis_masks, tmp_path):
     options = ('--cfg-options', f'data_root={sample_dir}')
     found = score('davis17_val', tmp_path / 'elsewhere', davis_masks, *options)
-    assert found['davis/J&F'] == 1
+    assert found['davis/J&F'] == 100
 
 
 def test_a_missing_mask_is_named(score, sample_dir, davis_masks):
@@ -187,4 +189,4 @@ def test_as_a_user_calls_it(run_tool, root_dir, sample_dir, davis_masks):
         data_root=sample_dir,
     )
     assert done.returncode == 0, done.stdout
-    assert 'J&F' in done.stdout and '1.000' in done.stdout
+    assert 'J&F' in done.stdout and '100.0' in done.stdout

@@ -77,7 +77,9 @@ def test_decoding_is_the_weighted_mean_of_three_cells():
     maps[0, 2, 4, 7] = 0.2
     sample = VOSDataSample(metainfo=dict(ori_shape=(80, 160)))
     JointCodec().decode(maps, sample)
-    expected = [[3.3, 7.0, -1.0], [2.3, 4.0, -1.0]]
+    assert sample.pred_joints.dtype == torch.float64
+    # A cell is 20 pixels wide and 13 1/3 high.
+    expected = [[66.0, 140.0, -1.0], [2.3 * 80 / 6, 4 * 80 / 6, -1.0]]
     np.testing.assert_allclose(sample.pred_joints, expected, rtol=1e-6)
 
 
@@ -87,7 +89,8 @@ def test_a_joint_comes_back_within_its_cell():
     codec = JointCodec()
     codec.decode(codec.encode(sample, (40, 40)), sample)
     assert sample.pred_joints.shape == (2, 15)
-    assert np.abs(sample.pred_joints.numpy() - cells).max() < 1.1
+    away = sample.pred_joints.numpy() - _pixels(cells)
+    assert np.abs(away / [[4], [2]]).max() < 1.1
     codec.reset()
 
 
