@@ -50,6 +50,12 @@ def parse_args() -> argparse.Namespace:
         '--show-dir', metavar='DIR', help='write frames with masks over them'
     )
     parser.add_argument(
+        '--fuse-conv-bn',
+        action='store_true',
+        help='fuse batch norms into the convolutions before them: faster, '
+        'the same features but for rounding',
+    )
+    parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
@@ -143,6 +149,11 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.custom_hooks = [
             *cfg.get('custom_hooks', []),
             dict(type='VOSVisualizationHook', out_dir=args.show_dir),
+        ]
+    if args.fuse_conv_bn:
+        cfg.custom_hooks = [
+            *cfg.get('custom_hooks', []),
+            dict(type='FuseConvBNHook'),
         ]
     return cfg
 
