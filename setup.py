@@ -25,6 +25,7 @@ INSTALL_REQUIRES = [
     # No mmcv of today was built with numpy 2 in mind.
     'numpy>=1.21,<2',
     'packaging',
+    'pandas',
     'pillow',
     'rich',
     'scipy',
@@ -40,7 +41,6 @@ EXTRAS_REQUIRE = {
         'matplotlib',
         'modelindex',
         'motmetrics',
-        'pandas',
         'pycocotools',
         'scikit-learn',
         'seaborn',

@@ -2,16 +2,16 @@
 
     python tools/analysis_tools/benchmark.py loss --quick
 
-prints a table, then one line of ratios, and exits 1 where a mark is missed.
+prints a table, then one line of ratios, and exits 1 where a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 # Threads that wait for each other shall sleep. Where other processes want
@@ -19,16 +19,51 @@ from pathlib import Path
 # torch is loaded.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
-from rich.console import Console  # noqa: E402
+import benchmark_propagation as propagation  # noqa: E402
+import benchmark_training as training  # noqa: E402
+import pandas as pd  # noqa: E402
+import torch  # noqa: E402
+from measuring import environment, is_gpu  # noqa: E402
 
-from hvc_mm.benchmarks.measure import environment  # noqa: E402
-
-SUBCOMMANDS = {
-    'loss': 'the hybrid loss, pair list against dense matrices',
-    'propagation': 'one step of label propagation, windowed against dense',
-    'train_step': 'one training step, lean against plain',
-    'inference': 'seconds per frame of a whole test run',
-    'data': 'images per second and core of the data pipeline',
+COMMANDS = {
+    'loss': training.measure_loss,
+    'propagation': propagation.measure_propagation,
+    'train_step': training.measure_train_step,
+    'inference': propagation.measure_inference,
+    'data': training.measure_data,
+}
+COMMON = {
+    '--device': dict(default='cpu', help='cpu or cuda:0 ..'),
+    '--quick': dict(action='store_true', help='less than a minute'),
+    '--repeats': dict(type=int, default=3, help='best of how many runs'),
+    '--json': dict(type=Path, help='write the figures to this file too'),
+}
+SEED = {'--seed': dict(type=int, default=0)}
+CASES = [case.name for case in propagation.CASES]
+OPTIONS = {
+    'loss': {
+        '--samples': dict(type=int, nargs='+', help='of the pair term'),
+        '--whole-samples': dict(type=int, default=32, help='batch size'),
+        '--radius': dict(type=float, default=training.RADIUS),
+        **SEED,
+    },
+    'propagation': {
+        '--cases': dict(nargs='+', choices=CASES, metavar='NAME'),
+        '--chunks': dict(type=int, default=3, help='of dense, on a CPU'),
+        '--compute-dtype': dict(help='of LabelPropagator; no targets then'),
+        **SEED,
+    },
+    'train_step': {
+        '--samples': dict(type=int, help='batch size'),
+        '--size': dict(type=int, default=256, help='view, pixels'),
+        '--threads': dict(type=int, default=2, help='of a CPU'),
+        **SEED,
+    },
+    'inference': {'--frames': dict(type=int, help='timed frames')},
+    'data': {
+        '--images': dict(required=True, help='folder, or a glob pattern'),
+        '--number': dict(type=int, help='of images'),
+    },
 }
 
 
@@ -37,45 +72,37 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     commands = parser.add_subparsers(dest='what', required=True)
-    for name, about in SUBCOMMANDS.items():
-        where = f'hvc_mm.benchmarks.{name}'
-        if importlib.util.find_spec(where) is None:
-            continue
-        command = commands.add_parser(name, help=about, description=about)
-        command.add_argument(
-            '--device', default='cpu', help='cpu (one thread), cuda:0 ..'
-        )
-        command.add_argument(
-            '--quick', action='store_true', help='less than a minute'
-        )
-        command.add_argument(
-            '--repeats', type=int, default=3, help='best of how many runs'
-        )
-        command.add_argument(
-            '--json', type=Path, help='write the figures to this file too'
-        )
-        module = importlib.import_module(where)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+    for name, measure in COMMANDS.items():
+        about = measure.__doc__.strip()
+        first = about.splitlines()[0]
+        command = commands.add_parser(name, help=first, description=about)
+        for option, settings in {**COMMON, **OPTIONS[name]}.items():
+            command.add_argument(option, **settings)
     return parser.parse_args()
 
 
 def main() -> int:
     args = parse_args()
     before = environment(args.device)
-    report = args.run(args)
-    # A table cut to a pipe's 80 columns could not be read.
-    console = Console()
-    console.width = max(console.width, 150)
-    console.print(report.table())
-    for note in report.notes:
-        console.print(note)
-    console.print(', '.join(f'{key} {value}' for key, value in before.items()))
+    if not is_gpu(args.device):
+        torch.set_num_threads(getattr(args, 'threads', 1))
+    report = COMMANDS[args.what](args)
+    shown = [
+        {key: 'n/a' if v is None else v for key, v in row.items()}
+        for row in report.rows
+    ]
+    table = pd.DataFrame(shown).to_string(
+        index=False, na_rep='n/a', float_format='{:.3g}'.format
+    )
+    print(report.title, table, *report.notes, sep='\n')
+    print(', '.join(f'{key} {value}' for key, value in before.items()))
     if args.json:
-        figures = {**report.to_dict(), 'environment': before}
+        figures = {**asdict(report), 'environment': before}
+        # The file's format has called the targets so from the beginning.
+        figures['marks'] = figures.pop('targets')
         args.json.write_text(json.dumps(figures, indent=2))
-    print(report.verdict())
-    return int(report.missed)
+    print('; '.join(map(str, report.targets)) or 'no targets')
+    return int(any(target.missed for target in report.targets))
 
 
 if __name__ == '__main__':

@@ -6,98 +6,109 @@
 
 On a GPU: label propagation at 60x107 with 1280 channels and a training step
 at N=128 against their dense forms, then HVC trained for some minutes, then
-J&F of its backbone beside a random one and a ResNet-50. Without a GPU: the
+J&F of its backbone next to a random one and a ResNet-50. Without a GPU: the
 benchmarks' --quick settings, and training and scores of a small size.
 
-Stages are commands of their own, shown as they run; the file holds each
-one's result as soon as it is there, and keeps those of stages that ran
-earlier on the same machine. Exits 1 where a mark is missed or a stage failed.
+Each is a command of its own, shown as it runs; one that fails, or is killed
+for memory, takes no other with it. The file holds each one's result as soon
+as it is there, and keeps those of earlier runs on the same machine. Exits 1
+where a target is missed or a command failed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
 import os
 import shlex
+import subprocess
 import sys
+import time
+from collections import deque
+from dataclasses import asdict
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
+from measuring import Target, environment
 from mmengine.registry import DefaultScope
 
 from hvc_mm.apis.find_config import find_config
-from hvc_mm.benchmarks.measure import environment
-from hvc_mm.benchmarks.programme import STAGES, Options, build_stages
-from hvc_mm.benchmarks.stages import run_stages, verdict
 from hvc_mm.datasets import ImageFolderDataset
 from hvc_mm.datasets.data_root import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.scoreboard import BackboneError, make_candidate, parse_backbones
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.run_log import find_log, read_log, series
+from hvc_mm.utils.whole_files import write_json
 
 TOOLS = Path(__file__).resolve().parents[1]
+NAMES = (
+    *('propagation', 'propagation_bf16', 'train_step', 'training', 'scores'),
+    *('loss', 'inference', 'data'),
+)
 MOST_MINUTES = 7.0
+# The case whose targets a GPU is held to: seconds a frame, and over dense.
+GPU_CASE, GPU_SECONDS, GPU_GAIN = '60x107 C=1280', 0.008, 10
+# Lines of a failed command's output that the file keeps.
+TAIL = 25
+Outcome = Tuple[Any, List[Target]]
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """Read the options; stops with what is wrong before hours are spent."""
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        '--images', required=True, help='folder or glob pattern of photographs'
-    )
-    parser.add_argument(
-        '--davis', required=True, help='folder with ImageSets, JPEGImages, ..'
-    )
-    parser.add_argument(
+    option = parser.add_argument
+    option('--images', required=True, help='folder or pattern of photographs')
+    option('--davis', required=True, help='folder with ImageSets, ..')
+    option(
         '--resnet50',
         metavar='SPEC',
         help='a backbone to compare with, as benchmark_backbones.py takes it: '
         'FILE, or FILE:style=caffe',
     )
-    parser.add_argument(
-        '--out', type=Path, required=True, help='the JSON file'
-    )
-    parser.add_argument(
+    option('--out', type=Path, required=True, help='the JSON file')
+    option(
         '--work-dir',
         type=Path,
         help='for logs, checkpoints and scores (default: OUT without .json)',
     )
-    parser.add_argument(
+    option(
         '--minutes',
         type=float,
         default=MOST_MINUTES,
         help=f'of training, at most {MOST_MINUTES:g}',
     )
-    parser.add_argument(
-        '--device',
-        choices=['cpu', 'cuda'],
-        help='default: cuda where there is a GPU',
-    )
-    parser.add_argument('--stages', nargs='+', choices=STAGES, default=STAGES)
-    parser.add_argument(
+    option('--device', choices=['cpu', 'cuda'], help='default: cuda, if any')
+    option('--stages', nargs='+', choices=NAMES, default=NAMES)
+    option(
         '--extra',
         action='append',
         default=[],
         metavar='STAGE=ARGUMENTS',
-        help="more arguments of a stage's command, in one word: "
-        "'train_step=--samples 64'; of training and scores entries of the "
-        "config: 'training=train_dataloader.batch_size=64'",
+        help="more arguments of a command, in one word: 'train_step=--samples "
+        "64'; of training and scores entries of the config: "
+        "'training=train_dataloader.batch_size=64'",
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    try:
+        complete(args)
+        check_data(args.images, args.davis, args.resnet50)
+    except (BackboneError, OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    return args
 
 
-def read_options(args: argparse.Namespace) -> Options:
-    """Check everything before hours are spent.
-
-    Raises:
-        ValueError, OSError: With what is wrong.
-    """
+def complete(args: argparse.Namespace) -> None:
+    """Check the options and fill in what depends on others, in place."""
     gpu = torch.cuda.is_available()
     if args.device == 'cuda' and not gpu:
         raise ValueError('--device cuda: torch sees no GPU')
+    args.device = args.device or ('cuda' if gpu else 'cpu')
     if not 0 < args.minutes <= MOST_MINUTES:
         raise ValueError(
             f'--minutes is {args.minutes:g}, expected more than 0 and at '
@@ -106,36 +117,27 @@ def read_options(args: argparse.Namespace) -> Options:
     for path in (args.images, args.davis, args.resnet50 or ''):
         if set(path) & set(' ,\'"'):
             raise ValueError(
-                f'{path!r}: a path with blanks, commas or quotes cannot be '
-                'handed on by --cfg-options'
+                f'{path!r}: --cfg-options takes no path with blanks, commas '
+                'or quotes'
             )
-    extra: Dict[str, List[str]] = {}
+    extra: Dict[str, List[str]] = {name: [] for name in NAMES}
     for text in args.extra:
         name, sign, words = text.partition('=')
-        if not sign or name not in STAGES:
+        if not sign or name not in NAMES:
             raise ValueError(
                 f'--extra {text!r}: expected STAGE=ARGUMENTS with a stage of '
-                + ', '.join(STAGES)
+                + ', '.join(NAMES)
             )
-        extra.setdefault(name, []).extend(shlex.split(words))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    check_data(args.images, args.davis, args.resnet50)
-    return Options(
-        images=args.images,
-        davis=os.path.abspath(args.davis),
-        tools=TOOLS,
-        work_dir=(args.work_dir or args.out.with_suffix('')).resolve(),
-        device=args.device or ('cuda' if gpu else 'cpu'),
-        minutes=args.minutes,
-        resnet50=args.resnet50,
-        stages=args.stages,
-        extra=extra,
-    )
+        extra[name] += shlex.split(words)
+    args.extra = extra
+    args.images = os.path.abspath(args.images)
+    args.davis = os.path.abspath(args.davis)
+    args.work_dir = (args.work_dir or args.out.with_suffix('')).resolve()
 
 
 def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
     """Find images and videos, and try the backbone on a frame."""
-    len(ImageFolderDataset(sources=os.path.abspath(images), recursive=True))
+    len(ImageFolderDataset(sources=images, recursive=True))
     cfg = read_config(find_config('hvc_davis'))
     dataset = {**cfg.test_dataloader.dataset, 'data_root': davis}
     with DefaultScope.overwrite_default_scope('hvc_mm'):
@@ -145,27 +147,231 @@ def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
             make_candidate(spec)
 
 
+def commands(args: argparse.Namespace) -> Dict[str, List[str]]:
+    """Give all commands in their order, without the Python that runs them.
+
+    The scores are those of the training's latest checkpoint, if there is one
+    already. Products in bfloat16 are measured on a GPU alone.
+    """
+    quick = ['--quick'] if args.device == 'cpu' else []
+    case = quick or ['--cases', GPU_CASE]
+    bf16 = ['--compute-dtype', 'bfloat16']
+    found = {
+        'propagation': ['propagation', *case],
+        'propagation_bf16': ['propagation', *case, *bf16],
+        'train_step': ['train_step', *quick],
+        'training': ['train.py', str(find_config('hvc_folder')), '--amp'],
+        'scores': ['benchmark_backbones.py', '--benchmarks=davis'],
+        'loss': ['loss', *quick],
+        'inference': ['inference', *quick],
+        'data': ['data', '--images', args.images, *quick],
+    }
+    found['training'] += training_options(args)
+    found['scores'] += scores_options(args)
+    for name, words in found.items():
+        if name not in ('training', 'scores'):
+            words.insert(0, 'analysis_tools/benchmark.py')
+            words.append(f'--device={args.device}')
+            words.append(f'--json={output_of(name, args)}')
+        words += args.extra[name]
+    if args.device == 'cpu':
+        del found['propagation_bf16']
+    return {name: found[name] for name in found if name in args.stages}
+
+
+def training_options(args: argparse.Namespace) -> List[str]:
+    """HVC on the images, by the recipe but for its length."""
+    interval = 1 if args.device == 'cpu' else 10
+    settings = {
+        'train_dataloader.dataset.sources': args.images,
+        'train_dataloader.num_workers': min(16, os.cpu_count() or 1),
+        'train_dataloader.sampler._delete_': True,
+        'train_dataloader.sampler.type': 'InfiniteSampler',
+        'train_cfg._delete_': True,
+        'train_cfg.type': 'IterBasedTrainLoop',
+        'train_cfg.max_iters': 10**7,
+        'default_hooks.time_budget.type': 'TimeBudgetHook',
+        'default_hooks.time_budget.minutes': args.minutes,
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': 500,
+        'default_hooks.logger.interval': interval,
+        'log_processor.by_epoch': False,
+        'log_processor.window_size': interval,
+    }
+    if args.device == 'cpu':
+        settings['train_dataloader.batch_size'] = 8
+    options = [f'{key}={value}' for key, value in settings.items()]
+    folder = output_of('training', args).parent
+    return [f'--work-dir={folder}', '--cfg-options', *options]
+
+
+def scores_options(args: argparse.Namespace) -> List[str]:
+    """The trained backbone next to a random one and a ResNet-50."""
+    backbones = ['random=HVCResNet:depth=18,stage=3']
+    latest = output_of('training', args)
+    if latest.is_file():
+        backbones.insert(0, f'hvc={latest.read_text(encoding="utf-8")}')
+    if args.resnet50:
+        backbones.append(f'resnet50={args.resnet50}')
+    size = 'test_dataloader.batch_size=8'
+    if args.device == 'cpu':
+        size = 'test_dataloader.dataset.max_frames=20'
+    return [
+        *('--backbones', *backbones),
+        f'--out={output_of("scores", args).parent}',
+        *('--cfg-options', size),
+        f'test_dataloader.dataset.data_root={args.davis}',
+    ]
+
+
+def output_of(name: str, args: argparse.Namespace) -> Path:
+    """Tell which file a command writes."""
+    names = {
+        'training': 'training/last_checkpoint',
+        'scores': 'scores/scoreboard.json',
+    }
+    return args.work_dir / names.get(name, f'{name}.json')
+
+
+def read_output(name: str, args: argparse.Namespace) -> Outcome:
+    """Read what a command wrote: what the file keeps, and the targets."""
+    path = output_of(name, args)
+    if name == 'training':
+        return read_training(path.parent)
+    found = json.loads(path.read_text(encoding='utf-8'))
+    if name == 'scores':
+        return read_scores(found)
+    targets = [Target(**target) for target in found.pop('marks')]
+    if args.device != 'cpu' and name == 'propagation':
+        (row,) = [r for r in found['rows'] if r['what'] == GPU_CASE]
+        limit = (row['ours s'], GPU_SECONDS, True, '{:.4f} s a frame')
+        gain = Target('over dense', row['time ratio'], GPU_GAIN)
+        targets = [Target('propagation', *limit), gain]
+    return found, targets
+
+
+def read_training(folder: Path) -> Outcome:
+    """Read the loss curve, and medians of what an iteration took."""
+    entries = read_log(find_log(folder))
+    steps, loss = series(entries, 'loss')
+    curve = {'step': steps.astype(int).tolist(), 'loss': loss.tolist()}
+    for key in ('loss_static', 'loss_dynamic'):
+        curve[key] = series(entries, key)[1].tolist()
+    middle = len(entries) // 2
+    checkpoint = (folder / 'last_checkpoint').read_text(encoding='utf-8')
+    result = {
+        'checkpoint': checkpoint,
+        'iterations': curve['step'][-1],
+        'seconds': sorted(series(entries, 'time')[1])[middle],
+        'data_seconds': sorted(series(entries, 'data_time')[1])[middle],
+        'memory_mb': max((e.get('memory', 0) for e in entries), default=0),
+        'curve': curve,
+    }
+    last = float(loss[-max(1, len(loss) // 10) :].mean())
+    return result, [Target('last loss', last, form='{:.2f}')]
+
+
+def read_scores(board: Mapping[str, Any]) -> Outcome:
+    """Pick scores and times by backbone from a ``scoreboard.json``."""
+    kept = ('scores', 'sequences', 'seconds_per_frame', 'counts', 'weights')
+    results = {
+        found['backbone']: {key: found[key] for key in kept}
+        for found in board['results']
+    }
+    targets = [
+        Target(f'J&F of {name}', found['scores']['J&F'], form='{:.1f}')
+        for name, found in results.items()
+    ]
+    return {'results': results, 'failures': board['failures']}, targets
+
+
+def run(name: str, args: argparse.Namespace) -> dict:
+    """Run a command; whatever happens goes into the entry that it gives."""
+    began = time.monotonic()
+    entry: Dict[str, Any] = {'status': 'failed', 'result': None}
+    targets: List[Target] = []
+    tail: deque = deque(maxlen=TAIL)
+    output = output_of(name, args)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.unlink(missing_ok=True)
+        tool, *words = commands(args)[name]
+        command = [sys.executable, str(TOOLS / tool), *words]
+        entry['command'] = shlex.join(command)
+        log = args.work_dir / f'{name}.log'
+        status = call(command, log, tail, args.device)
+        if not output.is_file():
+            raise RuntimeError(f'status {status}, and no {output}')
+        entry['result'], targets = read_output(name, args)
+        # Benchmarks end with 1 where a target is missed.
+        if status and not (status == 1 and any(t.missed for t in targets)):
+            raise RuntimeError(f'status {status}')
+        entry['status'] = 'done'
+    except Exception as error:  # whatever it is, the others shall run
+        print(f'{name} failed: {error}', flush=True)
+        text = f'{type(error).__name__}: {error}'
+        entry['error'] = '\n'.join([text, *tail])
+    entry['seconds'] = round(time.monotonic() - began, 1)
+    entry['marks'] = [{**asdict(t), 'missed': t.missed} for t in targets]
+    entry['shown'] = [str(target) for target in targets]
+    return entry
+
+
+def call(command: List[str], log: Path, tail: deque, device: str) -> int:
+    """Run a command and show, log and keep the tail of what it prints."""
+    environ = dict(os.environ)
+    if device == 'cpu':
+        environ['CUDA_VISIBLE_DEVICES'] = ''  # else training would take one
+    print(f'$ {shlex.join(command)}', flush=True)
+    with log.open('w', encoding='utf-8') as file, subprocess.Popen(
+        command,
+        env=environ,
+        text=True,
+        errors='replace',
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        for line in process.stdout:
+            file.write(line)
+            print(line, end='', flush=True)
+            tail.append(line.rstrip('\n'))
+    return process.returncode
+
+
+def earlier_entries(path: Path, machine: Mapping[str, str]) -> Dict[str, dict]:
+    """Read what other runs on the same machine found."""
+    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError):
+        found = json.loads(path.read_text(encoding='utf-8'))
+        if found['machine'] == machine:
+            entries = found['stages'].items()
+            # One that was killed has nothing but its status.
+            return {n: e for n, e in entries if e['status'] != 'running'}
+    return {}
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Measure; returns the exit status."""
     register_all_modules(init_default_scope=False)
     args = parse_args(argv)
-    try:
-        options = read_options(args)
-    except (BackboneError, OSError, ValueError) as error:
-        raise SystemExit(f'error: {error}') from None
-    environ = dict(os.environ)
-    found = environment(options.device)
-    load = found.pop('load', None)
-    head = {'machine': found, 'load': load, 'minutes': options.minutes}
-    if not options.on_gpu:
+    machine = environment(args.device)
+    head = {'load': machine.pop('load', None), 'minutes': args.minutes}
+    if args.device == 'cpu':
         head['note'] = 'no GPU in use: the CPU part, quick and small'
         print(head['note'], flush=True)
-        environ['CUDA_VISIBLE_DEVICES'] = ''  # else training would take one
-    entries = run_stages(build_stages(options), args.out, head, environ)
-    line, well = verdict(entries)
+    names = list(commands(args))
+    entries = earlier_entries(args.out, machine)
+    entries = {n: e for n, e in entries.items() if n not in names}
+    for name in names:
+        entries[name] = {'status': 'running'}
+        write_json(args.out, {'machine': machine, **head, 'stages': entries})
+        entries[name] = run(name, args)
+        write_json(args.out, {'machine': machine, **head, 'stages': entries})
     print(f'the figures are in {args.out}')
-    print(line)
-    return 0 if well else 1
+    parts = [text for e in entries.values() for text in e['shown']]
+    failed = [n for n, e in entries.items() if e['status'] == 'failed']
+    print('; '.join([*parts, *(f'{name} FAILED' for name in failed)]))
+    missed = any(t['missed'] for e in entries.values() for t in e['marks'])
+    return int(bool(failed) or missed)
 
 
 if __name__ == '__main__':

@@ -1,0 +1,311 @@
+"""Label propagation and inference, windowed against dense.
+
+h w: grid, C: channels, M: label channels, T: frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+from measuring import (
+    Report,
+    Target,
+    best_times,
+    comparison,
+    is_gpu,
+    machine_note,
+    peak_memory,
+    ratio,
+)
+from mmcv.cnn import fuse_conv_bn
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hvc_mm.apis.find_config import find_config
+from hvc_mm.models.vos import LabelPropagator, propagate
+from hvc_mm.models.vos.propagation import propagate_cells
+from hvc_mm.registry import MODELS
+from hvc_mm.structures import VOSDataSample
+
+# The released setting.
+RADIUS, TOPK, TEMPERATURE = 12, 15, 0.1
+# Label channels of the first frame: background and three objects.
+CHANNELS = 4
+# Query cells that the dense form works on at a time.
+CHUNK = 100
+# Frames at half of DAVIS's usual size, and at all of it.
+SIZES = ((240, 432), (480, 854))
+Frames = List[Tuple[Tensor, Tensor]]
+
+
+class Case(NamedTuple):
+    """A setting that is measured, and the targets it is held to."""
+
+    name: str
+    grid: Tuple[int, int]
+    channels: int
+    context: int
+    time: int  # of the frame that is predicted
+    second: Optional[int] = None  # time of a second reference
+    gain: Optional[float] = None  # least ratio of times
+    memory: Optional[float] = None  # most share of the dense form's
+    quick: bool = False
+
+
+CASES = (
+    Case('30x54 C=256', (30, 54), 256, 20, 25, None, 2.7, quick=True),
+    Case('two references', (30, 54), 256, 20, 25, 3),
+    Case('two references t=10', (30, 54), 256, 20, 10, 3, 6.0),
+    Case('60x107 C=256', (60, 107), 256, 50, 55, None, 12.0),
+    Case('60x107 C=256 t=10', (60, 107), 256, 50, 10, None, 30.0),
+    Case('60x107 C=1280', (60, 107), 1280, 50, 55, None, 10.0, 0.1),
+)
+
+
+def measure_propagation(args: argparse.Namespace) -> Report:
+    """Measure one step of label propagation, windowed against dense.
+
+    On a CPU the dense form runs some chunks of 100 query cells; its time is
+    scaled to the whole grid.
+    """
+    title = f'label propagation, one frame, radius {RADIUS}, top-{TOPK}'
+    report = Report(title, notes=[machine_note(args.device)])
+    judged = not is_gpu(args.device) and args.compute_dtype is None
+    for case in CASES:
+        wanted = case.name in args.cases if args.cases else case.quick
+        if not wanted and (args.cases or args.quick):
+            continue
+        row = measure_case(case, args)
+        report.rows.append(row)
+        if judged and case.gain:
+            gain = Target(case.name, row['time ratio'], case.gain)
+            report.targets.append(gain)
+        if judged and case.memory:
+            bound = (row['memory share'], case.memory, True, '{:.3f}')
+            report.targets.append(Target('its memory', *bound))
+    return report
+
+
+def measure_case(case: Case, args: argparse.Namespace) -> dict:
+    """Measure time, extra memory and largest difference of a case.
+
+    The memory is that of a step; the video itself is not in it.
+    """
+    ours, frames, query = make_video(case, args)
+    count = case.grid[0] * case.grid[1]
+    cells = torch.arange(count, device=query.device)
+    if not is_gpu(args.device):
+        cells = spread(cells, args.chunks)
+    starts = [0] if case.second is None else [0, case.second]
+    held: Dict[str, list] = {}
+
+    def stack() -> None:
+        held['contexts'] = [
+            stack_context(frames, start, case.context) for start in starts
+        ]
+
+    def dense() -> None:
+        held['dense'] = dense_labels(held['contexts'], query, cells)
+
+    def windowed() -> None:
+        held['ours'] = ours.predict(query)[0].flatten(1)[:, cells]
+
+    memory = {
+        'dense': peak_memory(lambda: (stack(), dense()), args.device),
+        'ours': peak_memory(windowed, args.device),
+    }
+    runs = {'stack': stack, 'dense': dense, 'ours': windowed}
+    seconds = best_times(runs, args.repeats, args.device)
+    seconds['dense'] *= count / len(cells)
+    seconds['dense'] += seconds['stack']
+    same = held['ours'].argmax(0) == held['dense'].argmax(0)
+    difference = (held['ours'] - held['dense']).abs().max()
+    row = comparison(case.name, seconds, memory)
+    row['largest difference'] = float(difference)
+    row['equal ids'] = float(same.float().mean())
+    return row
+
+
+def make_video(
+    case: Case, args: argparse.Namespace
+) -> Tuple[LabelPropagator, Frames, Tensor]:
+    """Show a propagator all frames of a video of noise before a frame.
+
+    Returns:
+        The propagator, the frames' features ``(1, C, h, w)`` and labels
+        ``(1, M, h, w)``, and the features of the next frame.
+    """
+    torch.manual_seed(args.seed)
+    settings = (RADIUS, TOPK, TEMPERATURE, case.context)
+    ours = LabelPropagator(*settings, compute_dtype=args.compute_dtype)
+    shape = (1, case.channels, *case.grid)
+    ids = torch.randint(0, CHANNELS, case.grid, device=args.device)
+    labels = F.one_hot(ids, CHANNELS).permute(2, 0, 1)[None].float()
+    frames: Frames = []
+    for time in range(case.time):
+        features = F.normalize(torch.randn(shape, device=args.device), dim=1)
+        new = labels if time == 0 else None
+        if time == case.second:
+            new = torch.cat([0 * labels, labels[:, 1:2] / 2], dim=1)
+        # What came before is given, not predicted: it would take minutes.
+        frames.append((features, ours.observe(features, labels, new)))
+    query = F.normalize(torch.randn(shape, device=args.device), dim=1)
+    return ours, frames, query
+
+
+def stack_context(
+    frames: Frames, start: int, context: int
+) -> Tuple[Tensor, Tensor]:
+    """Stack the context of the next frame for a reference, as published.
+
+    Early on the reference (of time ``start``) takes the place of the frames
+    before it.
+
+    Returns:
+        Features ``(1 + context, C, h, w)`` and labels
+        ``(1 + context, M, h, w)``.
+    """
+    latest = range(len(frames) - context, len(frames))
+    features, labels = zip(*(frames[max(t, start)] for t in (start, *latest)))
+    channels = frames[-1][1].shape[1]
+    padded = [
+        F.pad(own, (0, 0, 0, 0, 0, channels - own.shape[1])) for own in labels
+    ]
+    return torch.cat(features), torch.cat(padded)
+
+
+@torch.no_grad()
+def dense_labels(
+    contexts: Sequence[Tuple[Tensor, Tensor]], query: Tensor, cells: Tensor
+) -> Tensor:
+    """Propagate labels ``(M, n)`` to some cells, in chunks.
+
+    Each reference has a context; what came with the last one is its own.
+    """
+    results = []
+    for some in cells.split(CHUNK):
+        found = [
+            propagate_cells(*context, query, some, RADIUS, TOPK, TEMPERATURE)
+            for context in contexts
+        ]
+        results.append(torch.cat([found[0][:CHANNELS], found[-1][CHANNELS:]]))
+    return torch.cat(results, dim=1)
+
+
+def spread(cells: Tensor, chunks: int) -> Tensor:
+    """Pick chunks of cells, evenly over the grid; all if there are few."""
+    parts = cells.split(CHUNK)
+    if chunks >= len(parts):
+        return cells
+    picked = [parts[len(parts) * i // chunks] for i in range(chunks)]
+    return torch.cat(picked)
+
+
+class DensePropagator:
+    """Propagate from the first frame by stacked contexts.
+
+    Args:
+        settings: A ``LabelPropagator`` with the numbers to use.
+    """
+
+    def __init__(self, settings: LabelPropagator) -> None:
+        self.settings = settings
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the video."""
+        self.frames: Frames = []
+
+    def step(
+        self, features: Tensor, new_labels: Optional[Tensor] = None
+    ) -> Tensor:
+        """Give labels ``(1, M, h, w)`` to features ``(1, C, h, w)``."""
+        labels = new_labels
+        if self.frames:
+            own = self.settings
+            context = stack_context(self.frames, 0, own.context)
+            numbers = (own.radius, own.topk, own.temperature, CHUNK)
+            labels = propagate(*context, features, *numbers)
+        self.frames.append((features, labels))
+        return labels
+
+
+def measure_inference(args: argparse.Namespace) -> Report:
+    """Measure seconds per frame of a whole test run but files and scores.
+
+    The frames are early ones, whose context holds the reference many times.
+    """
+    count = args.frames or (3 if args.quick else 8)
+    report = Report(f'inference of hvc_davis, {count} frames, one object')
+    models = make_models(args.device)
+    for size in SIZES[:1] if args.quick else SIZES:
+        batches = make_batches(size, count + 1)
+        figures = {
+            form: time_frames(model, batches, args.device)
+            for form, model in models.items()
+        }
+        dense, dense_ids = figures.pop('dense')
+        for form, (seconds, ids) in figures.items():
+            row = {
+                'what': f'{size[0]}x{size[1]}{form}',
+                'dense s a frame': dense,
+                'ours s a frame': seconds,
+                'time ratio': ratio(dense, seconds),
+                'equal ids': (ids == dense_ids).float().mean().item(),
+            }
+            report.rows.append(row)
+            report.targets.append(Target(row['what'], row['time ratio']))
+    return report
+
+
+def make_models(device: str) -> Dict[str, nn.Module]:
+    """Build the model of ``configs/hvc_davis.py`` in each form."""
+    config = Config.fromfile(find_config('hvc_davis')).model
+    torch.manual_seed(0)
+    model = MODELS.build(config).eval().to(device)
+    dense, folded = copy.deepcopy(model), copy.deepcopy(model)
+    dense.propagator = DensePropagator(model.propagator)
+    fuse_conv_bn(folded.backbone)
+    return {'dense': dense, '': model, ', folded batch norm': folded}
+
+
+def make_batches(size: Tuple[int, int], count: int) -> List[dict]:
+    """Move a picture of noise; one square is given on the first frame."""
+    generator = torch.Generator().manual_seed(0)
+    picture = torch.randint(256, (3, *size), generator=generator).byte()
+    ids = torch.zeros(size, dtype=torch.uint8)
+    ids[size[0] // 4 : size[0] // 2, size[1] // 4 : size[1] // 2] = 1
+    samples = [
+        VOSDataSample(metainfo=dict(starts_video=t == 0, ori_shape=size))
+        for t in range(count)
+    ]
+    samples[0].prompt_ids = ids
+    return [
+        dict(inputs=[picture.roll(4 * t, -1)], data_samples=[sample])
+        for t, sample in enumerate(samples)
+    ]
+
+
+def time_frames(
+    model: nn.Module, batches: List[dict], device: str
+) -> Tuple[float, Tensor]:
+    """Measure seconds a frame after the first one, and masks (T, H, W)."""
+    masks: Dict[int, Tensor] = {}
+
+    def play(count: int) -> None:
+        ids = []
+        for batch in batches[:count]:
+            samples = [sample.clone() for sample in batch['data_samples']]
+            (found,) = model.test_step({**batch, 'data_samples': samples})
+            ids.append(found.pred_ids)
+        masks[count] = torch.stack(ids)
+
+    count = len(batches)
+    runs = {'first': lambda: play(1), 'all': lambda: play(count)}
+    seconds = best_times(runs, 1, device)
+    each = (seconds['all'] - seconds['first']) / (count - 1)
+    return each, masks[count]
