@@ -40,16 +40,14 @@ anew.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 import traceback
 from pathlib import Path
-from types import ModuleType
 from typing import Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
-from hvc_mm.apis.find_config import find_config
+from hvc_mm.engine.run_config import read_run
 from hvc_mm.scoreboard import (
     BENCHMARKS,
     BackboneError,
@@ -110,29 +108,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def test_tool() -> ModuleType:
-    """tools/test.py as a module: its name is also one of Python's own."""
-    path = Path(__file__).resolve().with_name('test.py')
-    spec = importlib.util.spec_from_file_location('hvc_mm_test_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def read_benchmark(benchmark: Benchmark, args: argparse.Namespace) -> Config:
     """Read a benchmark's config just as ``tools/test.py`` would."""
-    return test_tool().load_config(
-        argparse.Namespace(
-            config=str(find_config(benchmark.config)),
-            # Each benchmark takes some of them out.
-            cfg_options=dict(args.cfg_options or {}),
-            launcher='none',
-            work_dir=str(args.out / 'runs'),
-            checkpoint='none',
-            out=None,
-            format_only=False,
-            show_dir=None,
-        )
+    return read_run(
+        benchmark.config,
+        # Each benchmark takes some of them out.
+        dict(args.cfg_options or {}),
+        str(args.out / 'runs'),
     )
 
 

@@ -3,22 +3,25 @@
 import argparse
 import os
 import os.path as osp
-from typing import List
 
-from mmengine.config import Config, DictAction
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.config import Config
+from mmengine.runner import Runner
 
 from hvc_mm.checkpoint import CheckpointError, read_checkpoint
-from hvc_mm.datasets.data_root import read_config
-from hvc_mm.engine.cpu_processes import (
+from hvc_mm.engine.run_config import (
+    PRETRAINING,
+    add_run_arguments,
+    choose_checkpoint,
+    evaluators_of,
+    is_a,
     leave_processes,
     prepare_cpu_processes,
+    read_run,
 )
-from hvc_mm.evaluation.metrics.video_metric import VideoMetric
-from hvc_mm.registry import METRICS
+from hvc_mm.evaluation import VideoMetric
+from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils import register_all_modules
-
-PRETRAINING = 'work_dirs/hvc_coco'
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,9 +40,11 @@ def parse_args() -> argparse.Namespace:
         help='the same, as an option',
     )
     parser.add_argument(
-        '--work-dir', help='where logs and results go (work_dirs/CONFIG)'
+        '--out',
+        metavar='DIR',
+        help="write palette PNGs here; a detector's predictions go to a "
+        'pickle file, OUT.pkl',
     )
-    parser.add_argument('--out', metavar='DIR', help='write palette PNGs here')
     parser.add_argument(
         '--format-only',
         action='store_true',
@@ -55,50 +60,13 @@ def parse_args() -> argparse.Namespace:
         help='fuse batch norms into the convolutions before them: faster, '
         'the same features but for rounding',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-    )
-    # torch >= 2 launchers pass the first spelling, older ones the second.
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+    add_run_arguments(parser)
     args = parser.parse_args()
     if args.checkpoint and args.checkpoint_option:
         parser.error('give the checkpoint once')
     args.checkpoint = args.checkpoint or args.checkpoint_option
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
-
-
-def choose_checkpoint(cfg: Config, given: str) -> str:
-    """Find the weights to test, or stop with what to do about it."""
-    if given == 'none':
-        return None
-    if given:
-        if '://' not in given:
-            check_checkpoint(given)
-        return given
-    if cfg.get('load_from'):
-        return cfg.load_from
-    if cfg.model.get('backbone', {}).get('init_cfg'):
-        return None  # the config itself names the backbone's weights
-    latest = None
-    if osp.isdir(PRETRAINING):
-        latest = find_latest_checkpoint(PRETRAINING)
-    if latest is None:
-        raise SystemExit(
-            'no weights to test: give a checkpoint, set load_from, or train '
-            'one first with `python tools/train.py configs/hvc_coco.py` '
-            "('none' tests random weights)"
-        )
-    return latest
 
 
 def check_checkpoint(path: str) -> None:
@@ -109,51 +77,70 @@ def check_checkpoint(path: str) -> None:
         raise SystemExit(f'checkpoint {error}') from None
 
 
-def _evaluators(cfg: Config) -> List[dict]:
-    evaluator = cfg.test_evaluator
-    return evaluator if isinstance(evaluator, list) else [evaluator]
+def write_results(cfg: Config, out: str) -> None:
+    """Let a run write its predictions: label PNGs, or mmengine's pickle."""
+    own = [e for e in evaluators_of(cfg) if is_a(e, METRICS, VideoMetric)]
+    is_pickle = out.endswith(('.pkl', '.pickle'))
+    if own and is_pickle:
+        raise SystemExit(
+            f'--out {out}: {own[0]["type"]} writes a folder of PNGs, not a '
+            'pickle file; expected the name of a folder'
+        )
+    if not own and not is_pickle:
+        raise SystemExit(
+            f'--out {out}: a test of {cfg.model.type} writes its predictions '
+            'to a pickle file; expected a name that ends in .pkl'
+        )
+    for evaluator in own:
+        evaluator['out_dir'] = out
+    if is_pickle:
+        dump = dict(type='DumpResults', out_file_path=out)
+        cfg.test_evaluator = [*evaluators_of(cfg), dump]
 
 
-def follow_work_dir(evaluator: dict, default: str, work_dir: str) -> None:
-    """Move results that lie in a config's default work dir with it."""
-    for key in ('out_dir', 'zip_path', 'results_dir'):
-        path = evaluator.get(key) or ''
-        if path.startswith(default + '/'):
-            evaluator[key] = work_dir + path[len(default) :]
-
-
-def keep_finished_videos(evaluator: dict, work_dir: str) -> None:
-    """Write each video's score when it is known: a crash loses none."""
-    # Not METRICS.get: that raises for a metric of another project.
-    metric = METRICS.module_dict.get(str(evaluator['type']).split('.')[-1])
-    if metric is not None and issubclass(metric, VideoMetric):
-        evaluator.setdefault('results_dir', f'{work_dir}/scores')
+def draw_results(cfg: Config, show_dir: str) -> None:
+    """Let a run write frames with its predictions over them."""
+    if is_a(cfg.model, MODELS, LabelPropagationVOS):
+        cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
+        cfg.custom_hooks = [
+            *(cfg.get('custom_hooks') or []),
+            dict(type='VOSVisualizationHook', out_dir=show_dir),
+        ]
+        return
+    # The hook of other OpenMMLab projects. It joins the folder to its work
+    # dir before every picture, so that it has to be absolute.
+    hook = (cfg.get('default_hooks') or {}).get('visualization')
+    if hook is None:
+        raise SystemExit(
+            f'--show-dir: {cfg.model.type} is drawn by a hook that the '
+            'config does not have, default_hooks.visualization'
+        )
+    hook.draw = True
+    hook.test_out_dir = osp.abspath(show_dir)
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
-    cfg = read_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    name = osp.splitext(osp.basename(args.config))[0]
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
-    cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
-    for evaluator in _evaluators(cfg):
-        follow_work_dir(evaluator, f'work_dirs/{name}', cfg.work_dir)
-        if args.out:
-            evaluator['out_dir'] = args.out
-        if args.format_only:
+    try:
+        cfg = read_run(
+            args.config, args.cfg_options, args.work_dir, args.launcher
+        )
+        cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
+    if cfg.load_from and '://' not in cfg.load_from:
+        check_checkpoint(cfg.load_from)
+    if args.out:
+        write_results(cfg, args.out)
+    if args.format_only:
+        for evaluator in evaluators_of(cfg):
             evaluator['format_only'] = True
-        keep_finished_videos(evaluator, cfg.work_dir)
     if args.show_dir:
-        cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
-        cfg.custom_hooks = [
-            *cfg.get('custom_hooks', []),
-            dict(type='VOSVisualizationHook', out_dir=args.show_dir),
-        ]
+        draw_results(cfg, args.show_dir)
     if args.fuse_conv_bn:
         cfg.custom_hooks = [
-            *cfg.get('custom_hooks', []),
-            dict(type='FuseConvBNHook'),
+            *(cfg.get('custom_hooks') or []),
+            dict(type='hvc_mm.FuseConvBNHook'),
         ]
     return cfg
 
@@ -163,7 +150,11 @@ def main() -> None:
     cfg = load_config(args)
     register_all_modules(init_default_scope=False)
     prepare_cpu_processes(cfg)
-    Runner.from_cfg(cfg).test()
+    try:
+        Runner.from_cfg(cfg).test()
+    except CheckpointError as error:
+        where = f'{cfg.load_from}: ' if cfg.load_from else ''
+        raise SystemExit(f'checkpoint {where}{error}') from None
     leave_processes()
 
 

@@ -2,16 +2,16 @@
 
 import argparse
 import os
-import os.path as osp
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
 
-from hvc_mm.datasets.data_root import read_config
-from hvc_mm.engine.cpu_processes import (
+from hvc_mm.engine.run_config import (
+    add_run_arguments,
     leave_processes,
     prepare_cpu_processes,
+    read_run,
 )
 from hvc_mm.utils import register_all_modules
 
@@ -20,13 +20,10 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--work-dir', help='where logs and checkpoints go (work_dirs/CONFIG)'
-    )
-    parser.add_argument(
         '--amp',
         action='store_true',
         help='mixed precision: bfloat16, or float16 with a loss scaler on a '
-        'GPU without bfloat16; works on a CPU too',
+        'GPU without bfloat16; fp32 on a CPU where that is faster',
     )
     parser.add_argument(
         '--auto-scale-lr',
@@ -41,20 +38,7 @@ def parse_args() -> argparse.Namespace:
         help='go on from a checkpoint, by default the last one in the '
         'work dir',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-    )
-    # torch >= 2 launchers pass the first spelling, older ones the second.
-    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+    add_run_arguments(parser)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
@@ -72,14 +56,17 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.loss_scale = 'dynamic'
     else:
         cfg.optim_wrapper.type = 'BF16OptimWrapper'
+        cfg.optim_wrapper.only_if_faster = True
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
-    cfg = read_config(args.config, args.cfg_options)
-    cfg.launcher = args.launcher
-    name = osp.splitext(osp.basename(args.config))[0]
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or f'work_dirs/{name}'
+    try:
+        cfg = read_run(
+            args.config, args.cfg_options, args.work_dir, args.launcher
+        )
+    except FileNotFoundError as error:
+        raise SystemExit(str(error)) from None
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:

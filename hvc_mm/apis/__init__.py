@@ -1,20 +1,27 @@
 """Using a model on one's own videos."""
 
-from .find_config import find_config, list_configs
-from .find_weights import find_weights
-from .frame_source import open_frames
-from .init_model import init_model
-from .propagate_in_video import propagate_in_video
-from .video_writer import VideoWriter
+from hvc_mm.engine.run_config import (
+    choose_checkpoint,
+    find_config,
+    list_configs,
+)
+
+from .inference import init_model, propagate_in_video, video_features
+from .prompt_masks import PromptMasks
+from .video_io import FrameSource, PictureWriter, open_frames, track_frames
 from .vos_inferencer import VOSInferencer
 
 __all__ = [
+    'FrameSource',
+    'PictureWriter',
+    'PromptMasks',
     'VOSInferencer',
-    'VideoWriter',
+    'choose_checkpoint',
     'find_config',
-    'find_weights',
     'init_model',
     'list_configs',
     'open_frames',
     'propagate_in_video',
+    'track_frames',
+    'video_features',
 ]

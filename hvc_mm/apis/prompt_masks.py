@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import Any, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import Any, List, Mapping, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from hvc_mm.datasets.image_io import (
-    VOID,
-    objects_in,
-    read_id_mask,
-    without_void,
-)
+from hvc_mm.datasets import VOID, objects_in, read_id_mask, without_void
 
-Mask = Union[str, Path, np.ndarray, torch.Tensor, Mapping[int, Any]]
+from .video_io import FrameSource
+
+Mask = Union[str, Path, np.ndarray, Tensor, Mapping[int, Any]]
 Masks = Union[Mask, Mapping[int, Mask]]
 
 
@@ -35,8 +33,12 @@ class PromptMasks:
             as DAVIS-2016 draws it. The mapping itself is kept: what is put
             into it later counts when that frame comes.
 
+    Attributes:
+        known: Ids of all objects so far.
+
     Raises:
-        ValueError: No mask is given.
+        FileNotFoundError: No such mask file.
+        ValueError: No mask is given, or one for a negative index.
         TypeError: A frame index that is no integer.
     """
 
@@ -47,31 +49,44 @@ class PromptMasks:
                 'masks by frame index'
             )
         self.masks = masks if isinstance(masks, Mapping) else {0: masks}
-        for index in self.masks:
-            _check_index(index)
+        for index, mask in self.masks.items():
+            if isinstance(index, bool) or not isinstance(
+                index, (int, np.integer)
+            ):
+                raise TypeError(
+                    'masks are given by frame index, an integer, not '
+                    f'{index!r}'
+                )
+            if index < 0:
+                raise ValueError(
+                    f'frames count from 0; a mask is given for {index}'
+                )
+            if isinstance(mask, (str, Path)) and not Path(mask).is_file():
+                raise FileNotFoundError(f'no mask file {mask}')
         self.known: Set[int] = set()
-        self.used: Set[int] = set()
+        self._used: Set[int] = set()
 
-    def check_length(self, length: Optional[int]) -> None:
+    def check_frames(self, source: FrameSource) -> None:
         """Complain about masks of frames that will never come.
 
         Args:
-            length: Frames of the video; None when it isn't known.
+            source: The video.
 
         Raises:
-            ValueError: A frame index is not below the length.
+            ValueError: A frame index is not below the video's length.
         """
-        late = [i for i in self.masks if length is not None and i >= length]
+        late = [i for i in self.masks if source.has_frame(i) is False]
         if late:
             raise ValueError(
-                f'masks are given for frames {sorted(late)}, but the video '
-                f'has {length} frames, 0 to {length - 1}'
+                f'masks are given for frames {sorted(late)}, but '
+                f'{source.name} has {source.length} frames, 0 to '
+                f'{source.length - 1}'
             )
 
     def prompt_at(
         self, index: int, shape: Tuple[int, int]
-    ) -> Optional[torch.Tensor]:
-        """The objects that begin at a frame.
+    ) -> Optional[Tensor]:
+        """Look up the objects that begin at a frame.
 
         Objects that an earlier mask brought are left out, with a warning:
         their propagation goes on undisturbed.
@@ -91,24 +106,27 @@ class PromptMasks:
         """
         if index not in self.masks:
             return None
-        self.used.add(index)
+        self._used.add(index)
         mask = self.masks[index]
         where = f'the mask of frame {index}'
         if isinstance(mask, (str, Path)):
             where = f'the mask {mask}'
-        ids = _to_ids(mask, where, shape)
+        if isinstance(mask, Mapping):
+            ids = _merge_objects(mask, where, shape)
+        else:
+            ids = without_void(_read(mask, where, shape), None)
         present = set(objects_in(ids))
         if not present:
             raise ValueError(f'{where} is empty; expected at least one object')
         again = sorted(present & self.known)
         if again:
-            ids[np.isin(ids, again)] = 0
             if not present - self.known:
                 raise ValueError(
                     f'{where} holds objects {again}, which earlier masks '
                     'have brought; expected an object that begins here '
                     '(another id)'
                 )
+            ids[np.isin(ids, again)] = 0
             warnings.warn(
                 f'{where}: objects {again} are known from earlier masks and '
                 'go on as they are propagated',
@@ -117,34 +135,16 @@ class PromptMasks:
         self.known |= present
         return torch.from_numpy(ids)
 
-    def unused(self) -> Sequence[int]:
-        """Frames whose masks never came up."""
-        return sorted(set(self.masks) - self.used)
+    def unused(self) -> List[int]:
+        """List the frames whose masks never came up."""
+        return sorted(set(self.masks) - self._used)
 
 
-def _check_index(index: Any) -> None:
-    if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
-        raise TypeError(
-            f'masks are given by frame index, an integer, not {index!r}'
-        )
-    if index < 0:
-        raise ValueError(f'frames count from 0; a mask is given for {index}')
-
-
-def _to_ids(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:
-    """An id mask of its own, void removed."""
-    if isinstance(mask, Mapping):
-        return _join(mask, where, shape)
+def _read(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:
+    """Bring one mask to a checked ``(H, W)`` uint8 array."""
     if isinstance(mask, (str, Path)):
-        ids = read_id_mask(mask)
-    else:
-        ids = _from_array(mask, where)
-    _check_size(ids, where, shape)
-    return without_void(ids.astype(np.uint8), None)
-
-
-def _from_array(mask: Any, where: str) -> np.ndarray:
-    if isinstance(mask, torch.Tensor):
+        mask = read_id_mask(mask)
+    elif isinstance(mask, Tensor):
         mask = mask.cpu().numpy()
     array = np.asarray(mask)
     if array.ndim != 2 or array.dtype.kind not in 'bui':
@@ -156,37 +156,31 @@ def _from_array(mask: Any, where: str) -> np.ndarray:
         raise ValueError(
             f'{where} has ids {array.min()}..{array.max()}; expected 0..255'
         )
-    return array
-
-
-def _check_size(array: np.ndarray, where: str, shape: Tuple[int, int]) -> None:
     if array.shape != tuple(shape):
         raise ValueError(
             f'{where} has {array.shape[1]}x{array.shape[0]} pixels; expected '
             f'{shape[1]}x{shape[0]} as its frame has'
         )
+    return array.astype(np.uint8)
 
 
-def _join(
+def _merge_objects(
     objects: Mapping[int, Any], where: str, shape: Tuple[int, int]
 ) -> np.ndarray:
+    """Make one id mask ``(H, W)`` of a mask per object."""
     ids = np.zeros(shape, np.uint8)
     for object_id, mask in objects.items():
-        if isinstance(mask, (str, Path)):
-            mask = read_id_mask(mask)
-        part = _from_array(mask, f'{where}, object {object_id}')
-        _check_size(part, f'{where}, object {object_id}', shape)
+        inside = _read(mask, f'{where}, object {object_id}', shape) != 0
         if not 1 <= int(object_id) < VOID:
             raise ValueError(
                 f'{where} has object id {object_id}; expected 1..{VOID - 1}'
             )
-        inside = part != 0
         if not inside.any():
             raise ValueError(f'{where}: object {object_id} is empty')
-        taken = np.unique(ids[inside & (ids > 0)])
-        if taken.size:
+        taken = ids[inside].max()
+        if taken:
             raise ValueError(
-                f'{where}: object {object_id} overlaps object {taken[0]}; '
+                f'{where}: object {object_id} overlaps object {taken}; '
                 'expected one object per pixel'
             )
         ids[inside] = int(object_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
 
@@ -13,29 +14,34 @@ from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
+from hvc_mm.datasets import write_id_mask
+from hvc_mm.engine.run_config import find_config, list_configs
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import VOSLocalVisualizer
 
-from .find_config import find_config, list_configs
-from .frame_source import Frame, FrameSource, open_frames
-from .init_model import ConfigLike, init_model
-from .progress import track_frames
-from .prompt_masks import Masks, PromptMasks
-from .propagate_in_video import (
+from .inference import (
+    ConfigLike,
     frame_pipeline,
-    object_masks,
+    init_model,
+    new_objects,
+    propagate_in_video,
     stream_video,
     video_batches,
 )
-from .result_writer import ResultWriter
-from .rle import mask_to_rle
+from .prompt_masks import Masks, PromptMasks
+from .video_io import (
+    Frame,
+    PictureWriter,
+    open_frames,
+    track_frames,
+)
 
 
 @INFERENCERS.register_module()
 class VOSInferencer(BaseInferencer):
-    """Carry the first frame's masks through a video.
+    """Propagate the first frame's masks through a video.
 
     Frames are read, predicted, drawn and written one after the other, so
     memory doesn't grow with the video, but for what is asked to be returned.
@@ -114,42 +120,49 @@ class VOSInferencer(BaseInferencer):
             ValueError: One that can't be used; says which and why.
         """
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
-        no_save_vis = visualize.pop('no_save_vis', False)
-        no_save_pred = postprocess.pop('no_save_pred', False)
         source, prompts = open_frames(inputs), PromptMasks(first_mask)
+        save_vis = not visualize.pop('no_save_vis', False)
+        save_pred = not postprocess.pop('no_save_pred', False)
+        pictures = preds_dir = None
+        if out_dir and save_vis:
+            name = f'{source.name}.mp4' if source.fps else source.name
+            path = Path(out_dir) / 'vis' / name
+            pictures = PictureWriter(path, source.fps or 25)
+        if out_dir and save_pred:
+            preds_dir = Path(out_dir) / 'preds' / source.name
         predictions: List[Any] = []
-        pictures: List[np.ndarray] = []
-        object_ids = {0}
-        with ResultWriter(
-            out_dir, source, not no_save_vis, not no_save_pred
-        ) as writer:
-            batches = self.preprocess(source, batch_size, prompts)
-            stream = stream_video(self.model, batches, self.forward)
+        shown: List[np.ndarray] = []
+        object_ids: List[int] = []
+        batches = video_batches(source, prompts, self.pipeline, batch_size)
+        stream = stream_video(self.model, batches)
+        with pictures or nullcontext():
             for frame, sample in track_frames(
                 stream, source.length, source.name, self.show_progress
             ):
-                picture = self.visualize(frame, sample, writer, **visualize)
+                picture = self.visualize(frame, sample, pictures, **visualize)
                 if visualize.get('return_vis'):
-                    pictures.append(picture)
-                path = writer.write_mask(frame, sample.pred_ids.numpy())
-                if 'prompt_ids' in sample:
-                    object_ids.update(sample.prompt_ids.unique().tolist())
-                if not return_datasamples:
-                    sample = self.pred2dict(
-                        sample, sorted(object_ids - {0}), path
-                    )
-                predictions.append(sample)
-        results = self.postprocess(predictions, pictures or None)
-        if writer.vis_path is not None:
-            results['vis_path'] = str(writer.vis_path)
-        if writer.preds_dir is not None:
-            results['preds_dir'] = str(writer.preds_dir)
+                    shown.append(picture)
+                path = None
+                if preds_dir is not None:
+                    path = preds_dir / f'{frame.name}.png'
+                    write_id_mask(path, sample.pred_ids.numpy())
+                object_ids = sorted({*object_ids, *new_objects(sample)})
+                predictions.append(
+                    sample
+                    if return_datasamples
+                    else _to_dict(sample, object_ids, path)
+                )
+        results = self.postprocess(predictions, shown or None)
+        if pictures is not None:
+            results['vis_path'] = str(pictures.out)
+        if preds_dir is not None:
+            results['preds_dir'] = str(preds_dir)
         return results
 
     def propagate_in_video(
         self, frames: Any, masks: Masks, batch_size: int = 1
     ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
-        """Carry masks through a video and hand them out as they come.
+        """Propagate masks through a video and yield them as they come.
 
         See :func:`hvc_mm.apis.propagate_in_video`.
 
@@ -163,82 +176,42 @@ class VOSInferencer(BaseInferencer):
             A generator of the frame's index, the ids of all objects so far,
             and their ``(O, H, W)`` bool masks.
         """
-        source, prompts = open_frames(frames), PromptMasks(masks)
-        batches = self.preprocess(source, batch_size, prompts)
-        return object_masks(stream_video(self.model, batches, self.forward))
-
-    def preprocess(
-        self, inputs: FrameSource, batch_size: int, prompts: PromptMasks
-    ) -> Iterator[Tuple[List[Frame], dict]]:
-        """Read a video in batches for the model.
-
-        Args:
-            inputs: The frames.
-            batch_size: Frames per batch.
-            prompts: The masks.
-
-        Returns:
-            An iterator of frames and what ``test_step`` takes.
-        """
-        return video_batches(inputs, prompts, self.pipeline, batch_size)
+        return propagate_in_video(
+            self.model, frames, masks, batch_size, self.pipeline
+        )
 
     def visualize(
         self,
         inputs: Frame,
         preds: VOSDataSample,
-        writer: ResultWriter,
+        writer: Optional[PictureWriter] = None,
         show: bool = False,
         wait_time: float = 0.01,
         return_vis: bool = False,
     ) -> Optional[np.ndarray]:
-        """Draw one frame, if anybody wants to see it.
+        """Draw one frame where its picture is needed.
 
         Args:
             inputs: The frame.
             preds: Its sample.
-            writer: Takes the picture.
+            writer: Takes the picture; None where none is written.
             show: Open a window.
             wait_time: Seconds that the window shows the frame.
-            return_vis: The picture is wanted.
+            return_vis: Return the picture.
 
         Returns:
-            RGB, uint8 ``(H, W, 3)``; None where nobody wants it.
+            RGB, uint8 ``(H, W, 3)``; None where it isn't needed.
         """
-        if not show and not return_vis and writer.vis_path is None:
+        if not show and not return_vis and writer is None:
             return None
         picture = self.visualizer.draw(mmcv.bgr2rgb(inputs.image), preds)
-        writer.write_picture(inputs, picture)
+        if writer is not None:
+            writer.write(picture, inputs.name)
         if show:
             self.visualizer.show(
                 picture, win_name=preds.video, wait_time=wait_time
             )
         return picture
-
-    def pred2dict(
-        self,
-        sample: VOSDataSample,
-        object_ids: List[int],
-        mask_path: Optional[str],
-    ) -> dict:
-        """Turn a sample into plain values, fit for JSON.
-
-        Args:
-            sample: With ``pred_ids``.
-            object_ids: Objects so far.
-            mask_path: Where its mask was written, if it was.
-
-        Returns:
-            See :meth:`__call__`.
-        """
-        result = dict(
-            frame_index=sample.frame_index,
-            frame_name=sample.frame_name,
-            object_ids=object_ids,
-        )
-        if mask_path is not None:
-            return dict(result, mask_path=mask_path)
-        ids = sample.pred_ids.numpy()
-        return dict(result, masks=[mask_to_rle(ids == i) for i in object_ids])
 
     def postprocess(
         self,
@@ -285,7 +258,7 @@ class VOSInferencer(BaseInferencer):
     def list_models(
         scope: Optional[str] = None, patterns: str = r'.*'
     ) -> List[str]:
-        """Names of configs.
+        """List the names of configs.
 
         Args:
             scope: Makes no difference: they are hvc_mm's.
@@ -295,3 +268,38 @@ class VOSInferencer(BaseInferencer):
             The names, sorted.
         """
         return [name for name in list_configs() if re.match(patterns, name)]
+
+
+def _to_dict(
+    sample: VOSDataSample, object_ids: List[int], mask_path: Optional[Path]
+) -> dict:
+    """Turn a sample into plain values, fit for JSON."""
+    result = dict(
+        frame_index=sample.frame_index,
+        frame_name=sample.frame_name,
+        object_ids=object_ids,
+    )
+    if mask_path is not None:
+        return dict(result, mask_path=str(mask_path))
+    ids = sample.pred_ids.numpy()
+    return dict(result, masks=[mask_to_rle(ids == i) for i in object_ids])
+
+
+def mask_to_rle(mask: np.ndarray) -> dict:
+    """Encode a mask as COCO's uncompressed run lengths.
+
+    Runs go down the columns and alternate, beginning with zeros. pycocotools
+    reads it: ``mask.frPyObjects(rle, *rle['size'])``.
+
+    Args:
+        mask: ``(H, W)`` bool.
+
+    Returns:
+        ``size`` ``[H, W]`` and ``counts``, plain integers, fit for JSON.
+    """
+    flat = np.asarray(mask, bool).ravel(order='F')
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff([0, *changes, flat.size]).tolist()
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {'size': list(mask.shape), 'counts': counts}

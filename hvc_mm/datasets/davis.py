@@ -8,9 +8,9 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
-from .image_io import objects_in, read_id_mask, read_image_size, without_void
+from .image_io import objects_in, read_id_mask, without_void
+from .transforms import Prompt
 from .video_dataset import (
-    Prompt,
     VideoDataset,
     VideoRecord,
     check_folder,
@@ -20,6 +20,9 @@ from .video_dataset import (
 )
 
 _PROMPT_AT = ('first_frame', 'first_annotation', 'new_objects')
+
+# The ids that begin at a frame, by the frame's stem; None for all of its mask.
+Beginnings = Dict[str, Optional[Tuple[int, ...]]]
 
 
 @DATASETS.register_module()
@@ -80,7 +83,7 @@ class VOSDataset(VideoDataset):
         )
 
     def list_videos(self) -> List[str]:
-        """Names from the list file, or of the folders of images."""
+        """List the names of the list file, or of the folders of images."""
         if self.data_root:
             check_folder(self.data_root, "the data set's folders")
         frames = self.data_prefix['img_path']
@@ -93,70 +96,44 @@ class VOSDataset(VideoDataset):
         """Find one video's frames and masks, and read what is given."""
         frames = self.frames_in(osp.join(self.data_prefix['img_path'], name))
         folder = osp.join(self.data_prefix['ann_path'], name)
-        masks = find_masks(folder)
+        found = find_masks(folder)
         stems = [stem_of(path) for path in frames]
-        masks = {stem: masks[stem] for stem in stems if stem in masks}
-        prompts = {}
-        num_objects = 0
-        for stem, objects in self.find_prompts(folder, stems, masks).items():
-            prompt = self.prompt(masks[stem], objects)
-            frame = frames[stems.index(stem)]
-            # Before the run, not when it comes to this video hours later.
-            ids = prompt.read(read_image_size(frame))
-            num_objects += len(objects_in(ids))
-            prompts[stem] = dict(prompt=prompt.to_dict())
-        return VideoRecord(
-            name=name,
-            frames=frames,
-            gt_paths=masks,
-            prompts=prompts,
-            num_objects=num_objects,
-        )
+        masks = {stem: found[stem] for stem in stems if stem in found}
+        record = VideoRecord(name, frames, gt_paths=masks)
+        for stem, objects in self._beginnings(folder, stems, masks).items():
+            record.add_prompt(
+                stem,
+                Prompt(
+                    masks[stem], objects, self.max_objects, self.binary_masks
+                ),
+            )
+        return record
 
-    def prompt(self, path: str, objects: Optional[Tuple[int, ...]]) -> Prompt:
-        """A prompt with this data set's limits."""
-        return Prompt(path, objects, self.max_objects, self.binary_masks)
-
-    def find_prompts(
+    def _beginnings(
         self, folder: str, stems: List[str], masks: Dict[str, str]
-    ) -> Dict[str, Optional[Tuple[int, ...]]]:
-        """At which frames which objects are given to the model.
-
-        Args:
-            folder: The video's folder of masks, for errors.
-            stems: All frames, in order.
-            masks: The masks' paths by frame.
-
-        Returns:
-            dict: The ids that begin, by frame; None for all in the mask.
-
-        Raises:
-            FileNotFoundError: The first mask is missing.
-        """
-        if self.prompt_at == 'first_frame':
-            first = stems[0]
-            if first not in masks:
-                raise FileNotFoundError(
-                    f'no first mask {osp.join(folder, first + ".png")}; '
-                    'expected the ids of the objects to follow'
-                )
-            return {first: None}
+    ) -> Beginnings:
+        """Find at which frames which objects are given to the model."""
+        if self.prompt_at == 'first_frame' and stems[0] not in masks:
+            raise FileNotFoundError(
+                f'no first mask {osp.join(folder, stems[0] + ".png")}; '
+                'expected the ids of the objects to follow'
+            )
         if not masks:
             raise FileNotFoundError(
                 f'no mask in {folder}; expected at least one for the frames '
                 f'{stems[0]}..{stems[-1]}'
             )
-        if self.prompt_at == 'first_annotation':
-            return {next(stem for stem in stems if stem in masks): None}
-        return self._first_appearances(folder, stems, masks)
+        if self.prompt_at != 'new_objects':
+            return {next(iter(masks)): None}
+        return self._first_appearances(folder, masks)
 
     def _first_appearances(
-        self, folder: str, stems: List[str], masks: Dict[str, str]
-    ) -> Dict[str, Optional[Tuple[int, ...]]]:
+        self, folder: str, masks: Dict[str, str]
+    ) -> Beginnings:
         known: Set[int] = set()
         found = {}
-        for stem in sorted(masks, key=stems.index):
-            ids = without_void(read_id_mask(masks[stem]), self.binary_masks)
+        for stem, path in masks.items():
+            ids = without_void(read_id_mask(path), self.binary_masks)
             new = sorted(set(objects_in(ids)) - known)
             if new:
                 found[stem] = tuple(new)

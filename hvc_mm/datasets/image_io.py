@@ -1,19 +1,17 @@
 """Images and id masks, read such that a damaged file is always noticed.
 
-OpenCV decodes JPEGs nearly twice as fast as Pillow, to the same pixels, but
-fills up a truncated one with grey and says nothing; Pillow refuses it. So a
-JPEG goes to OpenCV when it ends as a whole one does, and to Pillow else.
-
-H, W: height and width of a frame in pixels; an *id mask* is ``(H, W)`` uint8,
-0 background, 1.. objects, 255 void.
+H, W: height and width in pixels. An *id mask* is ``(H, W)`` uint8: 0
+background, 1.. objects, 255 void.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import os.path as osp
+import re
 from pathlib import Path
-from typing import List, Optional, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
@@ -25,8 +23,19 @@ PathLike = Union[str, Path]
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
+# Pixels of no known object, in DAVIS, PASCAL VOC and VIP alike.
+VOID = 255
+
+# The modes whose stored sample *is* the id. 'P' holds palette indices, 'L'
+# grey values, '1' a single object; nothing else keeps ids unambiguous.
+_ID_MODES = ('P', 'L', '1')
+
+# JPEG (ITU-T T.81, table B.1): what a file begins and ends with, what opens
+# a scan, and any marker but the restarts that belong inside a scan.
 _JPEG_START = b'\xff\xd8\xff'
 _JPEG_END = b'\xff\xd9'
+_JPEG_SCAN = b'\xff\xda'
+_JPEG_MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7]', re.DOTALL)
 
 # What Pillow raises for files that are no images, cut off, or absurdly big.
 _PILLOW_ERRORS = (
@@ -39,11 +48,49 @@ _PILLOW_ERRORS = (
 
 
 class BrokenImageError(OSError):
-    """An image file that is missing, cut off, or no image."""
+    """An image file that is missing, damaged, or no image."""
+
+
+def list_images(
+    folder: PathLike,
+    suffixes: Sequence[str] = IMAGE_SUFFIXES,
+    recursive: bool = False,
+) -> List[str]:
+    """List the images of a folder, told by their suffix.
+
+    Hidden files are left out: a copy from a Mac brings ``._00000.jpg``
+    files, which are no images.
+
+    Args:
+        folder: The folder; an absent one has no images.
+        suffixes: What names of images end in, in small letters.
+        recursive: List the images of all subfolders too.
+
+    Returns:
+        list[str]: Sorted paths.
+
+    Raises:
+        OSError: A folder may not be read.
+    """
+    found = []
+    for parent, _, names in os.walk(folder, onerror=_fail, followlinks=True):
+        found += [
+            osp.join(parent, name)
+            for name in names
+            if name.lower().endswith(tuple(suffixes)) and name[0] != '.'
+        ]
+        if not recursive:
+            break
+    return sorted(found)
 
 
 def read_image(path: PathLike) -> np.ndarray:
     """Read an image as 8-bit colour; no rotation by EXIF tags.
+
+    OpenCV decodes JPEGs in three quarters of Pillow's time, to the same
+    pixels, but fills up a damaged one with grey and says nothing; Pillow
+    refuses it. So a JPEG goes to OpenCV where its markers are those of a
+    whole file of one scan. All other images go to Pillow.
 
     Args:
         path: A file of any format that Pillow knows. Grey values and
@@ -57,22 +104,21 @@ def read_image(path: PathLike) -> np.ndarray:
     """
     try:
         data = Path(path).read_bytes()
-        if data[:3] == _JPEG_START and data.rstrip(b'\0')[-2:] == _JPEG_END:
+        if _is_plain_jpeg(data):
             image = cv2.imdecode(
                 np.frombuffer(data, np.uint8),
                 cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
             )
             if image is not None:
                 return image
-        with Image.open(io.BytesIO(data)) as opened:
-            rgb = np.asarray(opened.convert('RGB'))
+        rgb = np.asarray(_decode(data).convert('RGB'))
         return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
     except (*_PILLOW_ERRORS, cv2.error) as error:
         raise BrokenImageError(_complaint(path, error)) from error
 
 
 def read_image_size(path: PathLike) -> Tuple[int, int]:
-    """Height and width from the file's header; pixels are not decoded.
+    """Read height and width from a file's header, without its pixels.
 
     Args:
         path: An image file.
@@ -91,21 +137,8 @@ def read_image_size(path: PathLike) -> Tuple[int, int]:
     return height, width
 
 
-def _complaint(path: PathLike, error: Exception) -> str:
-    if not os.path.exists(path):
-        return f'no image file {path}'
-    if isinstance(error, Image.UnidentifiedImageError):
-        error = 'it is empty or in no known image format'
-    return f'cannot read the image {path}: {error}; expected a whole image'
-
-
-# The modes whose stored sample *is* the id. 'P' holds palette indices, 'L'
-# grey values, '1' a single object; nothing else keeps ids unambiguous.
-_ID_MODES = ('P', 'L', '1')
-
-
 def davis_palette() -> np.ndarray:
-    """The palette of DAVIS (and PASCAL VOC) annotation files.
+    """Compute the palette of DAVIS (and PASCAL VOC) annotation files.
 
     Bit ``3 k + c`` of an id becomes bit ``7 - k`` of its colour channel
     ``c``, so that neighbouring ids get colours far apart.
@@ -123,7 +156,7 @@ def davis_palette() -> np.ndarray:
 
 
 def read_id_mask(path: PathLike) -> np.ndarray:
-    """Read an id mask; colours of a palette are never looked at.
+    """Read an id mask; colours of a palette are ignored.
 
     Args:
         path: A palette, 8-bit greyscale or 1-bit image. A 1-bit image gives
@@ -134,28 +167,24 @@ def read_id_mask(path: PathLike) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no image, is cut off, or stores colours or more
+        ValueError: It is no image, is damaged, or stores colours or more
             than 8 bits a pixel, from which ids can't be told.
     """
-    if not os.path.isfile(path):
+    if not osp.isfile(path):
         raise FileNotFoundError(f'no mask file {path}')
     try:
-        with Image.open(path) as image:
-            mode = image.mode
-            # A copy: the array must outlive the file, and be writable.
-            ids = np.array(image) if mode in _ID_MODES else None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        # PIL reports a damaged PNG as any of these.
+        image = _decode(Path(path).read_bytes())
+    except _PILLOW_ERRORS as error:
         raise ValueError(
             f'cannot read the mask {path}: {error}; expected a whole '
             'palette or greyscale PNG'
         ) from error
-    if ids is None:
+    if image.mode not in _ID_MODES:
         raise ValueError(
-            f'the mask {path} has mode {mode!r}; expected a palette (P) or '
-            '8-bit greyscale (L) PNG, whose pixels are object ids'
+            f'the mask {path} has mode {image.mode!r}; expected a palette (P) '
+            'or 8-bit greyscale (L) PNG, whose pixels are object ids'
         )
-    return ids.astype(np.uint8, copy=False)
+    return np.array(image, dtype=np.uint8)
 
 
 def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
@@ -171,30 +200,42 @@ def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
     Raises:
         ValueError: Another shape, type or range, or an empty mask.
     """
-    path = Path(path)
     ids = np.asarray(ids)
     if ids.ndim != 2 or ids.size == 0:
         raise ValueError(
             f'mask for {path} has shape {ids.shape}; expected (H, W)'
         )
-    if ids.dtype != np.uint8:
-        if ids.dtype.kind not in 'bui':
-            raise ValueError(
-                f'mask for {path} has type {ids.dtype}; expected integer ids'
-            )
-        if ids.dtype.kind != 'b' and (ids.min() < 0 or ids.max() > 255):
-            raise ValueError(
-                f'mask for {path} has ids {ids.min()}..{ids.max()}; '
-                'a palette PNG holds 0..255'
-            )
-        ids = ids.astype(np.uint8)
-    image = Image.fromarray(np.ascontiguousarray(ids))
+    if ids.dtype.kind not in 'bui':
+        raise ValueError(
+            f'mask for {path} has type {ids.dtype}; expected integer ids'
+        )
+    if ids.min() < 0 or ids.max() > 255:
+        raise ValueError(
+            f'mask for {path} has ids {ids.min()}..{ids.max()}; '
+            'a palette PNG holds 0..255'
+        )
+    image = Image.fromarray(np.ascontiguousarray(ids, dtype=np.uint8))
     image.putpalette(davis_palette().tobytes())
     with whole_file(path) as partial:
         image.save(partial, format='PNG')
 
 
-VOID = 255
+def objects_in(ids: np.ndarray) -> List[int]:
+    """List the values above 0 that an ``(H, W)`` uint8 mask holds, sorted."""
+    # Far faster than np.unique, which sorts all pixels.
+    return (np.flatnonzero(np.bincount(ids.ravel())[1:]) + 1).tolist()
+
+
+def is_binary_mask(ids: np.ndarray) -> bool:
+    """Tell whether a mask draws one object as 255, as DAVIS-2016's do.
+
+    Args:
+        ids: ``(H, W)`` uint8 as stored.
+
+    Returns:
+        bool: True for a mask of nothing but 0 and 255, with some 255.
+    """
+    return objects_in(ids) == [VOID]
 
 
 def without_void(ids: np.ndarray, binary: Optional[bool]) -> np.ndarray:
@@ -202,18 +243,51 @@ def without_void(ids: np.ndarray, binary: Optional[bool]) -> np.ndarray:
 
     Args:
         ids: ``(H, W)`` uint8.
-        binary: See :class:`~hvc_mm.datasets.Prompt`.
+        binary: Every value but 0 is object 1. None: that holds where
+            :func:`is_binary_mask` does; elsewhere 255 is void.
 
     Returns:
         np.ndarray: ``(H, W)`` uint8, void as 0, a binary mask's object as 1.
     """
     if binary is None:
-        binary = set(objects_in(ids)) == {VOID}
+        binary = is_binary_mask(ids)
     if binary:
         return (ids > 0).astype(np.uint8)
     return np.where(ids == VOID, 0, ids).astype(np.uint8)
 
 
-def objects_in(ids: np.ndarray) -> List[int]:
-    """The values above 0 that an ``(H, W)`` uint8 mask holds, ascending."""
-    return (np.flatnonzero(np.bincount(ids.ravel())[1:]) + 1).tolist()
+def _is_plain_jpeg(data: bytes) -> bool:
+    """Tell a JPEG of one scan that runs to the end of the file."""
+    if data[:3] != _JPEG_START:
+        return False
+    at = 2
+    while data[at : at + 1] == b'\xff' and data[at : at + 2] != _JPEG_SCAN:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+    end = _JPEG_MARKER.search(data, at + 2)
+    return (
+        data[at : at + 2] == _JPEG_SCAN
+        and end is not None
+        and data[end.start() :] == _JPEG_END
+    )
+
+
+def _decode(data: bytes) -> Image.Image:
+    with Image.open(io.BytesIO(data)) as image:
+        # A PNG's checksums, which reading the pixels passes over.
+        image.verify()
+    image = Image.open(io.BytesIO(data))
+    image.load()
+    return image
+
+
+def _fail(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
+
+
+def _complaint(path: PathLike, error: Exception) -> str:
+    if not osp.exists(path):
+        return f'no image file {path}'
+    if isinstance(error, Image.UnidentifiedImageError):
+        error = 'it is empty or in no known image format'
+    return f'cannot read the image {path}: {error}; expected a whole image'

@@ -7,14 +7,20 @@ from __future__ import annotations
 
 import glob
 import os.path as osp
-from typing import Dict, List, Optional
+from typing import List, Optional
 
 import numpy as np
 from scipy.io import loadmat
 
 from hvc_mm.registry import DATASETS
 
-from .video_dataset import VideoDataset, VideoRecord, check_folder, stem_of
+from .video_dataset import (
+    VideoDataset,
+    VideoRecord,
+    check_folder,
+    read_lines,
+    stem_of,
+)
 
 JOINTS = (
     'neck',
@@ -89,7 +95,7 @@ class JHMDBDataset(VideoDataset):
         )
 
     def list_videos(self) -> List[str]:
-        """The test clips of all classes, in alphabetical order."""
+        """List the test clips of all classes, in alphabetical order."""
         for key, path in self.data_prefix.items():
             check_folder(path, f'the {key} of JHMDB')
         return read_test_clips(self.data_prefix['split_path'], self.split)
@@ -106,17 +112,14 @@ class JHMDBDataset(VideoDataset):
                 f'{path} has joints of {joints.shape[2]} frames; expected at '
                 f'most {len(frames)}, as many as the clip has'
             )
-        stems = [stem_of(frame) for frame in frames]
-        each = np.moveaxis(joints, 2, 0)
+        each = dict(zip(map(stem_of, frames), np.moveaxis(joints, 2, 0)))
         return VideoRecord(
-            name=name,
-            frames=frames,
-            gt_paths={stem: path for stem, _ in zip(stems, each)},
-            prompts={stems[0]: dict(prompt_joints=each[0])},
+            name,
+            frames,
+            gt_paths=dict.fromkeys(each, path),
+            prompts={stem_of(frames[0]): dict(prompt_joints=joints[..., 0])},
             num_objects=1,
-            frame_extra={
-                stem: dict(gt_joints=xy) for stem, xy in zip(stems, each)
-            },
+            frame_extra={s: dict(gt_joints=xy) for s, xy in each.items()},
         )
 
 
@@ -141,24 +144,21 @@ def read_test_clips(folder: str, split: int) -> List[str]:
         raise FileNotFoundError(
             f'no *{ending} in {folder}; expected one for each class'
         )
-    clips: Dict[str, None] = {}
+    clips: List[str] = []
     for path in paths:
         category = osp.basename(path)[: -len(ending)]
-        with open(path, encoding='utf-8') as file:
-            for number, line in enumerate(file, 1):
-                words = line.split()
-                if not words:
-                    continue
-                if len(words) != 2 or words[1] not in ('0', '1', '2'):
-                    raise ValueError(
-                        f'{path}, line {number}: found {line.strip()!r}, '
-                        'expected a clip and 1 (train) or 2 (test)'
-                    )
-                if words[1] == '2':
-                    clips[f'{category}/{osp.splitext(words[0])[0]}'] = None
+        for number, line in read_lines(path, 'split', 'a clip a line'):
+            words = line.split()
+            if len(words) != 2 or words[1] not in ('0', '1', '2'):
+                raise ValueError(
+                    f'{path}, line {number}: found {line!r}, expected a clip '
+                    'and 1 (train) or 2 (test)'
+                )
+            if words[1] == '2':
+                clips.append(f'{category}/{osp.splitext(words[0])[0]}')
     if not clips:
         raise ValueError(f'no test clip in the *{ending} files of {folder}')
-    return list(clips)
+    return list(dict.fromkeys(clips))
 
 
 def read_joints(path: str) -> np.ndarray:

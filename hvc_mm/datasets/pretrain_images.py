@@ -6,7 +6,7 @@ import glob
 import os
 import os.path as osp
 import random
-from typing import Dict, List, Sequence, Tuple, Union
+from typing import Dict, List, Sequence, Union
 
 import numpy as np
 import torch
@@ -14,10 +14,8 @@ from mmengine.dataset import BaseDataset
 
 from hvc_mm.registry import DATASETS, FUNCTIONS
 
-from .image_io import IMAGE_SUFFIXES
-from .video_dataset import check_folder, list_frames
-
-_GLOB_SIGNS = ('*', '?', '[')
+from .image_io import IMAGE_SUFFIXES, list_images
+from .video_dataset import check_folder, list_frames, read_lines
 
 
 @DATASETS.register_module()
@@ -25,14 +23,15 @@ class ImageFolderDataset(BaseDataset):
     """All images of one or several folders or glob patterns.
 
     The order is that of the sources, and within a source that of the sorted
-    paths; an image that several sources name is taken once.
+    paths; an image that several sources name is taken once. Hidden files are
+    left out, see :func:`~hvc_mm.datasets.list_images`.
 
     Args:
         sources: Folders, glob patterns (``**`` goes down), or single files;
             relative ones start at ``data_root``. By default ``data_root``
             itself.
         data_root: Where relative sources start.
-        any_of: Several places where the same images may lie, instead of
+        any_of: Several places where the same images may be, instead of
             ``sources``: the first one that exists is read.
         recursive: Take the images of a folder's subfolders too.
         suffixes: What names of images end in; case makes no difference.
@@ -80,11 +79,14 @@ class ImageFolderDataset(BaseDataset):
         return [dict(img_path=path) for path in paths]
 
     def _chosen_sources(self) -> List[str]:
+        places = [
+            osp.normpath(osp.join(self.data_root, osp.expanduser(source)))
+            for source in self.any_of or self.sources
+        ]
         if not self.any_of:
-            return [self._path_of(source) for source in self.sources]
-        places = [self._path_of(place) for place in self.any_of]
+            return places
         for place in places:
-            if osp.exists(place) or glob.glob(place, recursive=True):
+            if _matches(place):
                 return [place]
         raise FileNotFoundError(
             f'no images: found none of {", ".join(places)}; expected one of '
@@ -92,57 +94,35 @@ class ImageFolderDataset(BaseDataset):
             'HVC_DATA_ROOT or by --cfg-options data_root=...'
         )
 
-    def _path_of(self, source: str) -> str:
-        return osp.normpath(osp.join(self.data_root, osp.expanduser(source)))
-
     def _images_of(self, source: str) -> List[str]:
-        # A folder may have a glob's signs in its name: look for it first.
-        if osp.isdir(source):
-            images = self._images_in_folder(source)
-        elif osp.isfile(source):
+        if osp.isfile(source):
             return [source]
-        elif any(sign in source for sign in _GLOB_SIGNS):
-            found = glob.glob(source, recursive=True)
-            if not found:
-                raise FileNotFoundError(f'nothing matches {source}')
-            images = []
-            for path in found:
-                if osp.isdir(path):
-                    images += self._images_in_folder(path)
-                elif self._is_image(path):
-                    images.append(path)
-        else:
-            raise FileNotFoundError(f'no such image folder: {source}')
+        images = []
+        for path in _matches(source):
+            if osp.isdir(path):
+                images += list_images(path, self.suffixes, self.recursive)
+            elif path.lower().endswith(self.suffixes):
+                images.append(path)
         if not images:
-            raise ValueError(
-                f'no image in {source}; expected files that end in '
-                f'{", ".join(self.suffixes)}{self._hint(source)}'
-            )
+            self._complain(source)
         return sorted(images)
 
-    def _images_in_folder(self, folder: str) -> List[str]:
-        if not self.recursive:
-            return [
-                entry.path
-                for entry in os.scandir(folder)
-                if self._is_image(entry.name) and entry.is_file()
-            ]
-        return [
-            osp.join(parent, name)
-            for parent, _, names in os.walk(folder, followlinks=True)
-            for name in names
-            if self._is_image(name)
-        ]
-
-    def _is_image(self, name: str) -> bool:
-        return name.lower().endswith(self.suffixes)
-
-    def _hint(self, source: str) -> str:
-        if self.recursive or not osp.isdir(source):
-            return ''
-        if any(entry.is_dir() for entry in os.scandir(source)):
-            return '; it has subfolders: set recursive=True to read them'
-        return ''
+    def _complain(self, source: str) -> None:
+        if not _matches(source):
+            is_pattern = glob.escape(source) != source
+            raise FileNotFoundError(
+                f'nothing matches {source}'
+                if is_pattern
+                else f'no such image folder: {source}'
+            )
+        message = (
+            f'no image in {source}; expected files that end in '
+            f'{", ".join(self.suffixes)}'
+        )
+        if not self.recursive and osp.isdir(source):
+            if any(entry.is_dir() for entry in os.scandir(source)):
+                message += '; it has subfolders: set recursive=True'
+        raise ValueError(message)
 
 
 @DATASETS.register_module()
@@ -161,7 +141,7 @@ class VideoFramesDataset(BaseDataset):
             the folders are searched.
         data_root: What ``ann_file`` and ``data_prefix`` start from.
         data_prefix: ``img_path``, a folder of folders of frames.
-        max_per_video: Frames of one video an epoch.
+        max_per_video: Frames of one video an epoch; 80 as published.
         **kwargs: Those of mmengine's ``BaseDataset``.
 
     Raises:
@@ -220,7 +200,7 @@ class VideoFramesDataset(BaseDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict:
-        """An item, with a frame drawn for it.
+        """Draw a frame for an item.
 
         Args:
             idx: The item's number.
@@ -240,11 +220,11 @@ class VideoFramesDataset(BaseDataset):
 
     def _listed_videos(self, folder: str) -> Dict[str, range]:
         videos = read_frame_ranges(self.ann_file)
-        first_frames = {
-            name: osp.join(folder, name, f'{frames.start:05d}.jpg')
+        first_frames = [
+            osp.join(folder, name, f'{frames.start:05d}.jpg')
             for name, frames in videos.items()
-        }
-        missing = [p for p in first_frames.values() if not osp.isfile(p)]
+        ]
+        missing = [path for path in first_frames if not osp.isfile(path)]
         if missing:
             raise FileNotFoundError(
                 f'no frame {missing[0]} ({len(missing)} of {len(videos)} '
@@ -267,28 +247,20 @@ def read_frame_ranges(path: str) -> Dict[str, range]:
         FileNotFoundError: No such file.
         ValueError: A line of another form; with its number.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(
-            f'no list {path}; expected lines of name, first frame, number of '
-            'frames'
-        )
+    form = 'name, first frame, number of frames'
     videos: Dict[str, range] = {}
-    with open(path, encoding='utf-8') as file:
-        for number, line in enumerate(file, 1):
-            words = [word.strip() for word in line.split(',')]
-            if words == ['']:
+    for number, line in read_lines(path, 'list', f'lines of {form}'):
+        words = [word.strip() for word in line.split(',')]
+        try:
+            first, count = int(words[1]), int(words[2])
+        except (IndexError, ValueError) as error:
+            if number == 1 and len(words) >= 3:
                 continue
-            try:
-                first, count = int(words[1]), int(words[2])
-            except (IndexError, ValueError) as error:
-                if number == 1 and len(words) >= 3:
-                    continue
-                raise ValueError(
-                    f'{path}, line {number}: found {line.strip()!r}, expected '
-                    'name, first frame, number of frames'
-                ) from error
-            if count > 0:
-                videos[words[0]] = range(first, first + count)
+            raise ValueError(
+                f'{path}, line {number}: found {line!r}, expected {form}'
+            ) from error
+        if count > 0:
+            videos[words[0]] = range(first, first + count)
     return videos
 
 
@@ -303,15 +275,13 @@ def split_evenly(items: Sequence, most: int) -> List[Sequence]:
         list: ``min(n, most)`` parts in order, none empty.
     """
     parts = min(len(items), most)
-    edges: Tuple[int, ...] = tuple(
-        i * len(items) // parts for i in range(parts + 1)
-    )
+    edges = [i * len(items) // parts for i in range(parts + 1)]
     return [items[a:b] for a, b in zip(edges, edges[1:])]
 
 
 @FUNCTIONS.register_module()
 def seed_worker(worker_id: int) -> None:
-    """Seed numpy and ``random`` in a data loader's worker from torch.
+    """Seed numpy, ``random`` and torch in a data loader's worker.
 
     torch gives each worker the seed ``base + worker_id``, where ``base`` is
     drawn from the main process' generator whenever workers are started. So
@@ -328,6 +298,14 @@ def seed_worker(worker_id: int) -> None:
         worker_id: The worker's number; torch's seed holds it already.
     """
     seed = [torch.initial_seed() % 2**64, int(os.environ.get('RANK', 0))]
-    state = np.random.SeedSequence(seed).generate_state(2)
-    np.random.seed(state[0])
-    random.seed(int(state[1]))
+    seeds = np.random.SeedSequence(seed).generate_state(3)
+    np.random.seed(seeds[0])
+    random.seed(int(seeds[1]))
+    torch.manual_seed(int(seeds[2]))
+
+
+def _matches(source: str) -> List[str]:
+    # A folder may have a glob's signs in its name: look for it first.
+    if osp.exists(source):
+        return [source]
+    return glob.glob(source, recursive=True)

@@ -1,27 +1,140 @@
-"""Videos of a benchmark: their files, one item a frame, given masks.
+"""Videos of a benchmark: where their files are, and one item a frame.
 
-H, W: height and width of a frame in pixels.
+A frame is named by its *stem*: its file's name without folder and suffix.
 """
 
 from __future__ import annotations
 
 import logging
-import os
 import os.path as osp
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
-import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from .image_io import (
     IMAGE_SUFFIXES,
+    list_images,
     objects_in,
-    read_id_mask,
-    without_void,
+    read_image_size,
 )
+from .transforms import Prompt
+
+
+def check_folder(path: str, what: str) -> None:
+    """Complain about a missing folder.
+
+    Args:
+        path: The folder.
+        what: What should be in it.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+    """
+    if not osp.isdir(path):
+        raise FileNotFoundError(
+            f'no folder {path}; expected {what}. The data root is set by the '
+            'environment variable HVC_DATA_ROOT or by '
+            '--cfg-options data_root=...'
+        )
+
+
+def stem_of(path: str) -> str:
+    """Cut folder and suffix off a file's name."""
+    return osp.splitext(osp.basename(path))[0]
+
+
+def read_video_names(list_file: str) -> List[str]:
+    """Read the names of videos from a benchmark's list.
+
+    Args:
+        list_file: A text file with one video's name a line. Where a line
+            has paths instead, the first one counts: of a frame (as in
+            DAVIS-2016's lists) it is the folder's name, of a folder its own.
+
+    Returns:
+        list[str]: The names, each once, in the file's order.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: It names no video.
+    """
+    names = {}
+    for _, line in read_lines(list_file, 'list of videos', 'one name a line'):
+        first = line.split()[0]
+        if first.lower().endswith(IMAGE_SUFFIXES):
+            first = osp.dirname(first)
+        names[osp.basename(first.rstrip('/'))] = None
+    if not names:
+        raise ValueError(f'the list {list_file} names no video')
+    return list(names)
+
+
+def read_lines(path: str, what: str, form: str) -> List[Tuple[int, str]]:
+    """Read the lines of a text file, without empty ones.
+
+    Args:
+        path: The file.
+        what: What it is, for the error.
+        form: What should be in it, for the error.
+
+    Returns:
+        list: Number (from 1) and text of each line, stripped.
+
+    Raises:
+        FileNotFoundError: No such file.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'no {what} {path}; expected a text file with {form}'
+        )
+    with open(path, encoding='utf-8') as file:
+        lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
+    return [(number, line) for number, line in lines if line]
+
+
+def list_frames(folder: str) -> List[str]:
+    """List a video's frames in the order of their names.
+
+    Args:
+        folder: The video's folder of images.
+
+    Returns:
+        list[str]: Paths, sorted; never empty.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        ValueError: It holds no image, or two frames of one stem.
+    """
+    if not osp.isdir(folder):
+        raise FileNotFoundError(
+            f'no folder of frames {folder}; expected one image a frame in it'
+        )
+    frames = list_images(folder)
+    if not frames:
+        raise ValueError(
+            f'no frame in {folder}; expected files that end in '
+            f'{", ".join(IMAGE_SUFFIXES)}'
+        )
+    stems = [stem_of(path) for path in frames]
+    for stem, following in zip(stems, stems[1:]):
+        if stem == following:
+            raise ValueError(f'{folder} holds two frames named {stem}')
+    return frames
+
+
+def find_masks(folder: str) -> Dict[str, str]:
+    """Find a video's annotation files.
+
+    Args:
+        folder: The video's folder of masks; it may be missing.
+
+    Returns:
+        dict[str, str]: The path of each PNG by its stem.
+    """
+    return {stem_of(path): path for path in list_images(folder, ['.png'])}
 
 
 @dataclass
@@ -47,8 +160,24 @@ class VideoRecord:
     extra: Dict[str, Any] = field(default_factory=dict)
     frame_extra: Dict[str, Dict[str, Any]] = field(default_factory=dict)
 
+    def add_prompt(self, stem: str, prompt: Prompt) -> None:
+        """Give a mask to the model at one frame, and count its objects.
+
+        The mask is read here and now: a bad one should not end a run hours
+        later, when it comes to this video.
+
+        Args:
+            stem: The frame.
+            prompt: The mask; see :meth:`Prompt.read` for what is refused.
+        """
+        frame = next(path for path in self.frames if stem_of(path) == stem)
+        self.num_objects += len(
+            objects_in(prompt.read(read_image_size(frame)))
+        )
+        self.prompts[stem] = dict(prompt=prompt.to_dict())
+
     def items(self) -> Iterator[dict]:
-        """One dictionary a frame; see :class:`VideoDataset`."""
+        """Make one dictionary a frame; see :class:`VideoDataset`."""
         for index, path in enumerate(self.frames):
             stem = stem_of(path)
             yield dict(
@@ -116,11 +245,19 @@ class VideoDataset(BaseDataset, ABC):
 
     @abstractmethod
     def list_videos(self) -> List[str]:
-        """The names of the benchmark's videos, in its order."""
+        """List the names of the benchmark's videos, in its order."""
 
     @abstractmethod
     def load_video(self, name: str) -> VideoRecord:
         """Find the files of one video and check what is cheap to check."""
+
+    def check_annotations(self) -> None:
+        """Read what only scoring would read, once, before a test begins.
+
+        A data set whose annotations may be wrong in ways that
+        :meth:`load_video` doesn't see overrides this and raises an error
+        that names the file.
+        """
 
     def load_data_list(self) -> List[dict]:
         """Find all videos.
@@ -141,224 +278,31 @@ class VideoDataset(BaseDataset, ABC):
         return [item for record in records for item in record.items()]
 
     def frames_in(self, folder: str) -> List[str]:
-        """A video's frames in order, at most ``max_frames`` of them."""
+        """List a video's frames in order, at most ``max_frames`` of them."""
         return list_frames(folder)[: self.max_frames]
 
     def _chosen(self, names: List[str]) -> List[str]:
+        source = self.ann_file or self.data_root
         if self.videos is not None:
             unknown = sorted(set(self.videos) - set(names))
             if unknown:
+                some = ', '.join(names[:5]) + ', ...' * (len(names) > 5)
                 raise ValueError(
-                    f'no video {unknown} in {self.ann_file or self.data_root}'
-                    f'; it has {len(names)} videos: {_some(names)}'
+                    f'no video {unknown} in {source}; it has {len(names)} '
+                    f'videos: {some}'
                 )
-            names = [name for name in names if name in set(self.videos)]
+            names = [name for name in names if name in self.videos]
         if not names:
-            raise ValueError(
-                f'no video in {self.ann_file or self.data_root}; expected at '
-                'least one'
-            )
+            raise ValueError(f'no video in {source}; expected at least one')
         return names
 
     def _log_counts(self) -> None:
-        found = ', '.join(
-            f'{count} {what}'
-            + (
-                f' (the benchmark has {self.benchmark[what]})'
-                if self.benchmark.get(what, count) != count
-                else ''
-            )
-            for what, count in self.counts.items()
-        )
+        found, level = [], logging.INFO
+        for what, count in self.counts.items():
+            whole = self.benchmark.get(what, count)
+            found.append(f'{count} {what}')
+            if whole != count:
+                found[-1] += f' (the benchmark has {whole})'
+                level = logging.WARNING
         name = self.benchmark.get('name', type(self).__name__)
-        differs = any(
-            self.benchmark.get(what, count) != count
-            for what, count in self.counts.items()
-        )
-        print_log(
-            f'{name}: {found}',
-            logger='current',
-            level=logging.WARNING if differs else logging.INFO,
-        )
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    dots = ', ...' if len(names) > most else ''
-    return ', '.join(names[:most]) + dots
-
-
-def read_video_names(list_file: str) -> List[str]:
-    """Read the names of videos from a benchmark's list.
-
-    Args:
-        list_file: A text file with one video's name a line. Where a line
-            has paths instead, the first one counts: of a frame (as in
-            DAVIS-2016's lists) it is the folder's name, of a folder its own.
-
-    Returns:
-        list[str]: The names, each once, in the file's order.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: It names no video.
-    """
-    if not osp.isfile(list_file):
-        raise FileNotFoundError(
-            f'no list of videos {list_file}; expected a text file with one '
-            'name a line'
-        )
-    names = {}
-    with open(list_file, encoding='utf-8') as file:
-        for line in file:
-            words = line.split()
-            if not words:
-                continue
-            first = words[0]
-            if first.lower().endswith(IMAGE_SUFFIXES):
-                first = osp.dirname(first)
-            names[osp.basename(first.rstrip('/'))] = None
-    if not names:
-        raise ValueError(f'the list {list_file} names no video')
-    return list(names)
-
-
-def list_frames(folder: str) -> List[str]:
-    """List a video's frames in the order of their names.
-
-    Args:
-        folder: The video's folder of images.
-
-    Returns:
-        list[str]: Paths, sorted; never empty.
-
-    Raises:
-        FileNotFoundError: No such folder.
-        ValueError: It holds no image, or two frames of one stem.
-    """
-    if not osp.isdir(folder):
-        raise FileNotFoundError(
-            f'no folder of frames {folder}; expected one image a frame in it'
-        )
-    frames = _files(folder, IMAGE_SUFFIXES)
-    if not frames:
-        raise ValueError(
-            f'no frame in {folder}; expected files that end in '
-            f'{", ".join(IMAGE_SUFFIXES)}'
-        )
-    stems = [stem_of(path) for path in frames]
-    if len(set(stems)) < len(stems):
-        twice = next(a for a, b in zip(stems, stems[1:]) if a == b)
-        raise ValueError(f'{folder} holds two frames named {twice}')
-    return frames
-
-
-def find_masks(folder: str) -> Dict[str, str]:
-    """Find a video's annotation files.
-
-    Args:
-        folder: The video's folder of masks; it may be missing.
-
-    Returns:
-        dict[str, str]: The path of each PNG by its stem.
-    """
-    if not osp.isdir(folder):
-        return {}
-    return {stem_of(path): path for path in _files(folder, ('.png',))}
-
-
-def stem_of(path: str) -> str:
-    """A file's name without its folder and suffix."""
-    return osp.splitext(osp.basename(path))[0]
-
-
-def check_folder(path: str, what: str) -> None:
-    """Complain about a missing folder.
-
-    Args:
-        path: The folder.
-        what: What should be in it.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-    """
-    if not osp.isdir(path):
-        raise FileNotFoundError(
-            f'no folder {path}; expected {what}. The data root is set by the '
-            'environment variable HVC_DATA_ROOT or by '
-            '--cfg-options data_root=...'
-        )
-
-
-def _files(folder: str, suffixes: Sequence[str]) -> List[str]:
-    return sorted(
-        osp.join(folder, name)
-        for name in os.listdir(folder)
-        # A copy from a Mac brings '._00000.jpg' files, which are no images.
-        if name.lower().endswith(tuple(suffixes)) and not name.startswith('.')
-    )
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """Where the objects that begin at a frame are drawn.
-
-    Args:
-        path: An id mask; see :func:`~hvc_mm.datasets.image_io.read_id_mask`.
-        objects: Ids that begin here; None for all that the mask holds.
-        max_objects: The largest id that the run can hold; None for any.
-        binary: Every value but 0 is object 1. None: that holds for a mask
-            of nothing but 0 and 255, as DAVIS-2016 draws them; elsewhere 255
-            is void.
-    """
-
-    path: str
-    objects: Optional[Tuple[int, ...]] = None
-    max_objects: Optional[int] = None
-    binary: Optional[bool] = None
-
-    def to_dict(self) -> dict:
-        """As a plain dictionary, for a data set's list of items."""
-        return asdict(self)
-
-    def read(self, shape: Sequence[int]) -> np.ndarray:
-        """Read the mask and make sure that the run can start from it.
-
-        Args:
-            shape: ``(H, W)`` that the frame has.
-
-        Returns:
-            np.ndarray: ``(H, W)`` uint8, the ids that begin here, else 0.
-
-        Raises:
-            FileNotFoundError: No such mask.
-            ValueError: The mask stores no ids, has another size than the
-                frame, holds no object or not those that should begin here,
-                or an id beyond ``max_objects``.
-        """
-        ids = read_id_mask(self.path)
-        if ids.shape != tuple(shape):
-            raise ValueError(
-                f'the mask {self.path} has {ids.shape[1]}x{ids.shape[0]} '
-                f'pixels; expected {shape[1]}x{shape[0]} as its frame has'
-            )
-        ids = without_void(ids, self.binary)
-        present = set(objects_in(ids))
-        if not present:
-            raise ValueError(
-                f'the mask {self.path} is empty; expected at least one object'
-            )
-        if self.objects is not None:
-            missing = sorted(set(self.objects) - present)
-            if missing:
-                raise ValueError(
-                    f'the mask {self.path} lacks object {missing}, which '
-                    f'should begin there; it holds {sorted(present)}'
-                )
-            ids[~np.isin(ids, self.objects)] = 0
-            present &= set(self.objects)
-        if self.max_objects is not None and max(present) > self.max_objects:
-            raise ValueError(
-                f'the mask {self.path} holds object {max(present)}; expected '
-                f"ids up to {self.max_objects}, the run's max_objects"
-            )
-        return ids
+        print_log(f'{name}: {", ".join(found)}', logger='current', level=level)

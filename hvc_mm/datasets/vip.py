@@ -1,4 +1,4 @@
-"""VIP: parts of persons, carried through a video."""
+"""VIP: parts of persons, propagated through a video."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from hvc_mm.registry import DATASETS
 
 from .davis import VOSDataset
 from .image_io import VOID, objects_in, read_id_mask
-from .video_dataset import VideoRecord
 
 PARTS = (
     'background',
@@ -42,9 +41,6 @@ class VIPDataset(VOSDataset):
     are given, as CRW does it; ``prompt_at='new_objects'`` lets every part
     enter on the first frame that shows it, as HVC's own list would.
 
-    Every mask is read when the data set is built (half a minute for all of
-    VIP): an id that is no part ends the run there, not hours later.
-
     Args:
         ann_file: The list of videos.
         data_root: The folder ``VIP_Fine``.
@@ -52,8 +48,8 @@ class VIPDataset(VOSDataset):
         **kwargs: See :class:`VOSDataset`.
 
     Raises:
-        ValueError: A mask with an id from 20 to 254, or one that can't be
-            read, and what :class:`VOSDataset` refuses.
+        ValueError: What :class:`VOSDataset` refuses, in the masks that are
+            given; see :meth:`check_annotations` for the others.
     """
 
     METAINFO = dict(dataset_type='vip', classes=PARTS)
@@ -77,28 +73,23 @@ class VIPDataset(VOSDataset):
             **kwargs,
         )
 
-    def load_video(self, name: str) -> VideoRecord:
-        """Find one video's frames and masks; look at all of the masks."""
-        record = super().load_video(name)
-        if self.max_objects is not None:
-            for path in record.gt_paths.values():
-                check_parts(path, self.max_objects)
-        return record
+    def check_annotations(self) -> None:
+        """Make sure that all masks hold parts and nothing else.
 
+        Every mask is read, which takes half a minute for all of VIP: an id
+        that is no part ends the run before its first frame, not hours later.
 
-def check_parts(path: str, largest: int) -> None:
-    """Make sure that a mask holds parts and nothing else.
-
-    Args:
-        path: An id mask.
-        largest: The largest id of a part.
-
-    Raises:
-        ValueError: It holds another id (255 is ignored), or can't be read.
-    """
-    ids = [i for i in objects_in(read_id_mask(path)) if largest < i < VOID]
-    if ids:
-        raise ValueError(
-            f'the mask {path} holds the part {ids[0]}; expected 0 to '
-            f'{largest}, or {VOID} for what is ignored'
-        )
+        Raises:
+            ValueError: A mask with an id from 20 to 254, or one that can't
+                be read.
+        """
+        if self.max_objects is None:
+            return
+        items = (self.get_data_info(index) for index in range(len(self)))
+        for path in filter(None, (item['gt_path'] for item in items)):
+            for part in objects_in(read_id_mask(path)):
+                if self.max_objects < part < VOID:
+                    raise ValueError(
+                        f'the mask {path} holds the part {part}; expected 0 '
+                        f'to {self.max_objects}, or {VOID} for what is ignored'
+                    )

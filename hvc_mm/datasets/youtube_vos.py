@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
-from .image_io import objects_in, read_image_size
+from .transforms import Prompt
 from .video_dataset import (
-    Prompt,
     VideoDataset,
     VideoRecord,
     check_folder,
@@ -18,6 +17,15 @@ from .video_dataset import (
     list_frames,
     stem_of,
 )
+
+_OFFICIAL = dict(
+    img_path='valid_all_frames/JPEGImages',
+    ann_path='valid/Annotations',
+    scored_path='valid/JPEGImages',
+)
+
+# A video's objects by id: ``category`` and ``frames``, as meta.json has them.
+Objects = Dict[str, dict]
 
 
 @DATASETS.register_module()
@@ -30,8 +38,8 @@ class YouTubeVOSDataset(VideoDataset):
     with ``is_scored=False``. Items also hold ``object_categories``.
 
     With the ``data_prefix`` of the official download, which is the default
-    one, ``meta.json`` and the masks are also found where they lie in
-    ``valid_all_frames`` itself.
+    one, ``meta.json`` and the masks are also found in ``valid_all_frames``
+    itself.
 
     Args:
         ann_file: ``meta.json``: objects, their categories and frames.
@@ -64,18 +72,13 @@ class YouTubeVOSDataset(VideoDataset):
         max_objects: Optional[int] = None,
         **kwargs,
     ) -> None:
-        official = dict(
-            img_path='valid_all_frames/JPEGImages',
-            ann_path='valid/Annotations',
-            scored_path='valid/JPEGImages',
-        )
-        prefix = dict(data_prefix or official)
-        self._may_move = prefix == official
+        prefix = dict(data_prefix or _OFFICIAL)
+        self._is_official = prefix == _OFFICIAL
         # mmengine joins strings only.
         prefix = {k: v for k, v in prefix.items() if v is not None}
         self.all_frames = all_frames
         self.max_objects = max_objects
-        self._objects: Dict[str, Dict[str, dict]] = {}
+        self._objects: Dict[str, Objects] = {}
         super().__init__(
             ann_file=ann_file,
             data_root=data_root,
@@ -84,9 +87,9 @@ class YouTubeVOSDataset(VideoDataset):
         )
 
     def list_videos(self) -> List[str]:
-        """The videos of ``meta.json``."""
-        if self._may_move:
-            self._look_beside_frames()
+        """List the videos of ``meta.json``."""
+        if self._is_official:
+            self._search_all_frames()
         for key, path in self.data_prefix.items():
             check_folder(path, f'the {key} of YouTube-VOS')
         self._objects = _read_meta(self.ann_file)
@@ -100,9 +103,19 @@ class YouTubeVOSDataset(VideoDataset):
             self._check_step(name, stems)
         folder = osp.join(self.data_prefix['ann_path'], name)
         masks = find_masks(folder)
-        objects = self._objects[name]
-        prompts = {}
-        num_objects = 0
+        scored = self._scored(name, stems)
+        record = VideoRecord(
+            name,
+            frames,
+            gt_paths={s: masks[s] for s in stems if s in masks},
+            extra=dict(
+                object_categories={
+                    int(i): entry.get('category', 'unknown')
+                    for i, entry in self._objects[name].items()
+                }
+            ),
+            frame_extra={s: dict(is_scored=s in scored) for s in stems},
+        )
         for stem, ids in self._beginnings(name, stems).items():
             if stem not in masks:
                 raise FileNotFoundError(
@@ -111,39 +124,16 @@ class YouTubeVOSDataset(VideoDataset):
                     'has it'
                 )
             prompt = Prompt(masks[stem], ids, self.max_objects, binary=False)
-            shape = read_image_size(frames[stems.index(stem)])
-            num_objects += len(objects_in(prompt.read(shape)))
-            prompts[stem] = dict(prompt=prompt.to_dict())
-        scored = self._scored(name)
-        lost = sorted(scored - set(stems))
-        if lost and self.max_frames is None:
-            raise ValueError(
-                f'{osp.dirname(frames[0])} lacks frame {lost[0]} ('
-                f'{len(lost)} of the {len(scored)} that the benchmark asks '
-                'for); expected all frames of the video'
-            )
-        return VideoRecord(
-            name=name,
-            frames=frames,
-            gt_paths={s: masks[s] for s in stems if s in masks},
-            prompts=prompts,
-            num_objects=num_objects,
-            extra=dict(
-                object_categories={
-                    int(i): entry.get('category', 'unknown')
-                    for i, entry in objects.items()
-                }
-            ),
-            frame_extra={s: dict(is_scored=s in scored) for s in stems},
-        )
+            record.add_prompt(stem, prompt)
+        return record
 
-    def _look_beside_frames(self) -> None:
+    def _search_all_frames(self) -> None:
         """Take what ``valid`` lacks from ``valid_all_frames``."""
-        beside = osp.dirname(self.data_prefix['img_path'])
-        meta = osp.join(beside, 'meta.json')
+        folder = osp.dirname(self.data_prefix['img_path'])
+        meta = osp.join(folder, 'meta.json')
         if not osp.isfile(self.ann_file) and osp.isfile(meta):
             self.ann_file = meta
-        masks = osp.join(beside, 'Annotations')
+        masks = osp.join(folder, 'Annotations')
         if not osp.isdir(self.data_prefix['ann_path']) and osp.isdir(masks):
             self.data_prefix['ann_path'] = masks
         # Only then: a missing folder of the official layout is an error.
@@ -155,7 +145,7 @@ class YouTubeVOSDataset(VideoDataset):
     def _beginnings(
         self, name: str, stems: List[str]
     ) -> Dict[str, Tuple[int, ...]]:
-        """Which objects begin at which frame, in the order of frames."""
+        """Find the objects that begin at each frame, in their order."""
         begins: Dict[str, List[int]] = {}
         for object_id, entry in self._objects[name].items():
             begins.setdefault(entry['frames'][0], []).append(int(object_id))
@@ -168,12 +158,22 @@ class YouTubeVOSDataset(VideoDataset):
             )
         return {s: tuple(sorted(begins[s])) for s in stems if s in begins}
 
-    def _scored(self, name: str) -> set:
+    def _scored(self, name: str, stems: List[str]) -> Set[str]:
+        """List the frames that the benchmark asks for; all must be there."""
         path = self.data_prefix.get('scored_path')
         if path is not None:
-            return {stem_of(f) for f in list_frames(osp.join(path, name))}
-        entries = self._objects[name].values()
-        return {frame for entry in entries for frame in entry['frames']}
+            scored = {stem_of(f) for f in list_frames(osp.join(path, name))}
+        else:
+            entries = self._objects[name].values()
+            scored = {frame for entry in entries for frame in entry['frames']}
+        lost = sorted(scored - set(stems))
+        if lost and self.max_frames is None:
+            raise ValueError(
+                f'{osp.join(self.data_prefix["img_path"], name)} lacks frame '
+                f'{lost[0]} ({len(lost)} of the {len(scored)} that the '
+                'benchmark asks for); expected all frames of the video'
+            )
+        return scored
 
     def _check_step(self, name: str, stems: List[str]) -> None:
         numbers = [int(stem) for stem in stems if stem.isdigit()]
@@ -187,15 +187,15 @@ class YouTubeVOSDataset(VideoDataset):
             )
 
 
-def _read_meta(path: str) -> Dict[str, Dict[str, dict]]:
-    """Objects by video and id, each with a list of frames."""
+def _read_meta(path: str) -> Dict[str, Objects]:
+    """Read the objects of each video."""
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'no file {path}; expected the meta.json of YouTube-VOS'
         )
     try:
         with open(path, encoding='utf-8') as file:
-            videos: Dict[str, Any] = json.load(file)['videos']
+            videos = json.load(file)['videos']
         found = {name: entry['objects'] for name, entry in videos.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
@@ -203,11 +203,11 @@ def _read_meta(path: str) -> Dict[str, Dict[str, dict]]:
             '{"objects": {ID: {"category": ..., "frames": [...]}}}}}'
         ) from error
     for name, objects in found.items():
-        wrong = [i for i, e in objects.items() if not e.get('frames')]
-        if wrong or not objects:
+        if not objects:
+            raise ValueError(f'{path}: video {name} has no objects')
+        wrong = [i for i, entry in objects.items() if not entry.get('frames')]
+        if wrong:
             raise ValueError(
                 f'{path}: video {name} has no frames for object {wrong}'
-                if wrong
-                else f'{path}: video {name} has no objects'
             )
     return found

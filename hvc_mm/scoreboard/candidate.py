@@ -21,7 +21,7 @@ from hvc_mm.checkpoint import (
     read_checkpoint,
     sha256_of,
 )
-from hvc_mm.engine.protocol import weight_files
+from hvc_mm.engine.hooks.protocol_log_hook import weight_files
 from hvc_mm.models.backbones import unit_features
 from hvc_mm.models.backbones.hvc_resnet import guess_resnet
 from hvc_mm.registry import MODELS

@@ -22,9 +22,9 @@ from mmengine.device import get_device
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from hvc_mm.engine.protocol import describe, describe_versions
+from hvc_mm.engine.hooks.protocol_log_hook import describe, describe_versions
 from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
-from hvc_mm.utils.whole_files import write_json
+from hvc_mm.utils.files import write_json
 from hvc_mm.version import __version__
 
 from .benchmarks import Benchmark

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from hvc_mm.utils.whole_files import write_json
+from hvc_mm.utils.files import write_json
 
 
 class FrameTimer(Hook):

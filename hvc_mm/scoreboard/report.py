@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from hvc_mm.engine.protocol import beside_whole
-from hvc_mm.utils.whole_files import write_json
+from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
+from hvc_mm.utils.files import write_json
 
 from .benchmarks import Benchmark
 from .candidate import Candidate
@@ -131,7 +131,7 @@ class Scoreboard:
         if not found:
             return []
         first = found[0][1]
-        counts = beside_whole(first['counts'], first['whole'])
+        counts = counts_of_total(first['counts'], first['whole'])
         size = ''
         if self.input_size is not None and benchmark.takes_own_size:
             size = ' at {}x{} (height x width)'.format(*self.input_size)

@@ -5,8 +5,8 @@ import pytest
 import torch
 from PIL import Image
 
-from hvc_mm.apis.prompt_masks import PromptMasks
-from hvc_mm.datasets.image_io import write_id_mask
+from hvc_mm.apis import PromptMasks, open_frames
+from hvc_mm.datasets import write_id_mask
 
 SHAPE = (4, 6)
 
@@ -68,11 +68,12 @@ def test_the_given_mask_is_not_changed(ids):
 
 
 def test_masks_beyond_the_end(ids):
+    frame = np.zeros((*SHAPE, 3), np.uint8)
     prompts = PromptMasks({0: ids, 9: ids})
-    prompts.check_length(None)
-    prompts.check_length(10)
+    prompts.check_frames(open_frames(iter([frame])))
+    prompts.check_frames(open_frames([frame] * 10))
     with pytest.raises(ValueError, match=r'frames \[9\].*9 frames, 0 to 8'):
-        prompts.check_length(9)
+        prompts.check_frames(open_frames([frame] * 9))
     prompts.prompt_at(0, SHAPE)
     assert prompts.unused() == [9]
 
@@ -91,7 +92,7 @@ def test_bad_files_are_named(tmp_path):
     with pytest.raises(ValueError, match='empty.png is empty'):
         PromptMasks(empty).prompt_at(0, SHAPE)
     with pytest.raises(FileNotFoundError, match='gone.png'):
-        PromptMasks(tmp_path / 'gone.png').prompt_at(0, SHAPE)
+        PromptMasks({3: tmp_path / 'gone.png'})
 
 
 @pytest.mark.parametrize(

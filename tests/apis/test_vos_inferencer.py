@@ -8,9 +8,9 @@ import mmcv
 import numpy as np
 import pytest
 
-from hvc_mm.apis import VideoWriter, VOSInferencer, propagate_in_video
-from hvc_mm.apis.rle import rle_to_mask
-from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
+from hvc_mm.apis import PictureWriter, VOSInferencer, propagate_in_video
+from hvc_mm.apis.vos_inferencer import mask_to_rle
+from hvc_mm.datasets import read_id_mask, write_id_mask
 from hvc_mm.registry import INFERENCERS
 from hvc_mm.structures import VOSDataSample
 
@@ -21,21 +21,14 @@ def inferencer(tiny_cfg):
         return VOSInferencer(tiny_cfg, device='cpu', show_progress=False)
 
 
-@pytest.fixture
-def video(tmp_path, moving_square):
-    path = tmp_path / 'square.avi'
-    with VideoWriter(path, fps=12) as writer:
-        for frame in moving_square[0]:
-            writer.write(frame[..., ::-1])
-    return str(path)
-
-
 def test_video_file_to_folder(inferencer, video, moving_square, tmp_path):
     mask = tmp_path / 'first.png'
     write_id_mask(mask, moving_square[1][0])
+    video = str(video)
     results = inferencer(video, str(mask), out_dir=tmp_path / 'out')
     assert results['vis_path'] == str(tmp_path / 'out/vis/square.mp4')
-    assert len(mmcv.VideoReader(results['vis_path'])) == 8
+    reader = mmcv.VideoReader(results['vis_path'])
+    assert (len(reader), reader.fps) == (8, 12)
     expected = propagate_in_video(inferencer.model, video, str(mask))
     assert len(results['predictions']) == 8
     for result, (index, ids, masks) in zip(results['predictions'], expected):
@@ -53,7 +46,7 @@ def test_memory_stays_flat_on_a_long_video(
     """2,000 frames from a file, with a video and masks written."""
     images, masks = moving_square
     path = tmp_path / 'long.avi'
-    with VideoWriter(path, fps=25) as writer:
+    with PictureWriter(path, fps=25) as writer:
         for index in range(2000):
             # There and back again, so that nothing jumps.
             frame = images[min(index % 14, 14 - index % 14)]
@@ -86,14 +79,52 @@ def test_results_in_memory(inferencer, frame_folder, moving_square):
         moving_square[0],
     ):
         assert isinstance(sample, VOSDataSample)
-        mask = rle_to_mask(result['masks'][0])
-        np.testing.assert_array_equal(mask, sample.pred_ids == 1)
+        mask = sample.pred_ids.numpy() == 1
+        assert result['masks'] == [mask_to_rle(mask)]
         # RGB, and untouched but for object, contour and label.
         away = np.ones((48, 64), bool)
         away[8:40] = False
         np.testing.assert_array_equal(picture[away], image[away][:, ::-1])
         assert (picture[mask] != image[mask][:, ::-1]).any()
     json.dumps(plain['predictions'])
+
+
+def test_frames_give_pictures_and_parts_can_be_left_out(
+    inferencer, frame_folder, moving_square, tmp_path
+):
+    def run(name, **kwargs):
+        first = moving_square[1][0]
+        inferencer(frame_folder, first, out_dir=tmp_path / name, **kwargs)
+        return {path.name for path in (tmp_path / name).iterdir()}
+
+    assert run('both') == {'preds', 'vis'}
+    for folder, suffix in (('vis', 'jpg'), ('preds', 'png')):
+        names = {p.name for p in (tmp_path / 'both' / folder).rglob('*.*')}
+        assert names == {f'{t}.{suffix}' for t in range(8)}
+    assert run('preds', no_save_vis=True) == {'preds'}
+    assert run('vis', no_save_pred=True) == {'vis'}
+    inferencer(
+        frame_folder, moving_square[1][0], no_save_vis=True, no_save_pred=True
+    )
+
+
+@pytest.mark.parametrize('kind', ['noise', 'empty', 'full', 'starts inside'])
+def test_run_lengths_are_cocos(kind):
+    coco = pytest.importorskip('pycocotools.mask')
+    mask = np.random.default_rng(0).random((7, 5)) > 0.5
+    if kind in ('empty', 'full'):
+        mask[:] = kind == 'full'
+    elif kind == 'starts inside':
+        mask[0, 0] = True
+    rle = json.loads(json.dumps(mask_to_rle(mask)))
+    decoded = coco.decode(coco.frPyObjects(rle, *rle['size']))
+    np.testing.assert_array_equal(decoded.astype(bool), mask)
+
+
+def test_run_lengths_by_hand():
+    mask = np.array([[0, 1], [0, 1], [1, 0]], bool)
+    # Down the columns: 0 0 1 1 1 0.
+    assert mask_to_rle(mask) == {'size': [3, 2], 'counts': [2, 3, 1]}
 
 
 def test_generator(inferencer, moving_square):

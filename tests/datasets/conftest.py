@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.image_io import write_id_mask
+from hvc_mm.datasets import write_id_mask
 
 
 def write_photo(path: Path, height: int = 24, width: int = 32, seed: int = 0):
@@ -40,12 +40,12 @@ class DavisMaker:
     def mask(self, video: str, index: int) -> Path:
         return self.root / 'Annotations/480p' / video / f'{index:05d}.png'
 
-    def add(self, video, length=3, masks=None, size=(24, 32)):
+    def add(self, video, length=3, masks=None):
         """Add a video; ``masks`` maps frames to ``(H, W)`` ids."""
         for index in range(length):
-            write_photo(self.frame(video, index), *size, seed=index)
+            write_photo(self.frame(video, index), seed=index)
         if masks is None:
-            masks = {i: box_mask({1: (2, 2, 9, 9)}, *size) for i in range(3)}
+            masks = {i: box_mask({1: (2, 2, 9, 9)}) for i in range(3)}
         for index, ids in masks.items():
             write_id_mask(self.mask(video, index), ids)
         self.names.append(video)
@@ -53,6 +53,15 @@ class DavisMaker:
         names.parent.mkdir(parents=True, exist_ok=True)
         names.write_text('\n'.join(self.names) + '\n')
         return self
+
+
+def given_prompts(dataset):
+    """The ids that are given, by video and name of the frame."""
+    return {
+        (s.video, s.frame_name): np.unique(s.prompt_ids.numpy()).tolist()[1:]
+        for s in (item['data_samples'] for item in dataset)
+        if 'prompt_ids' in s
+    }
 
 
 @pytest.fixture
@@ -65,6 +74,12 @@ def photo():
 def boxes():
     """The function that draws an id mask."""
     return box_mask
+
+
+@pytest.fixture
+def prompts():
+    """The function that reads what a data set gives to the model."""
+    return given_prompts
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 
 pytestmark = pytest.mark.mmdet
 

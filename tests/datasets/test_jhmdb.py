@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hvc_mm.datasets import JHMDBDataset
-from hvc_mm.datasets.jhmdb import JOINTS, read_joints, read_test_clips
+from hvc_mm.datasets import JOINTS, JHMDBDataset
+from hvc_mm.datasets.jhmdb import read_joints, read_test_clips
 
 PIPELINE = [
     dict(type='hvc_mm.LoadFrame'),
@@ -83,49 +83,50 @@ def test_bad_splits_are_named(jhmdb):
         read_test_clips(str(jhmdb / 'splits'), 2)
 
 
+NAME = 'run/clip#1'
+MAT = f'joint_positions/{NAME}/joint_positions.mat'
+
+
 @pytest.mark.parametrize(
-    'break_it, error, message',
+    'positions, key, message',
     [
-        ('missing', FileNotFoundError, r'clip#1/joint_positions\.mat'),
-        ('14', ValueError, r'has shape \(2, 14, 3\); expected.*\(2, 15'),
-        ('3d', ValueError, r'has shape \(3, 15, 3\)'),
-        ('4d', ValueError, r'has shape \(2, 15, 3, 2\)'),
-        ('key', ValueError, r"holds \['pos_world', 'scale'\]; expected pos_"),
-        ('text', ValueError, r'cannot read .*clip#1/joint_positions\.mat'),
-        ('nan', ValueError, 'not finite'),
-        ('long', ValueError, 'joints of 5 frames; expected at most 4'),
-        ('root', FileNotFoundError, 'Rename_Images.*HVC_DATA_ROOT'),
+        (
+            _positions(14),
+            'pos_img',
+            r'has shape \(2, 14, 3\); expected.*\(2, 15',
+        ),
+        (np.ones((3, 15, 3)), 'pos_img', r'has shape \(3, 15, 3\)'),
+        (np.ones((2, 15, 3, 2)), 'pos_img', r'has shape \(2, 15, 3, 2\)'),
+        (
+            _positions(),
+            'pos_world',
+            r"holds \['pos_world', 'scale'\]; expected",
+        ),
+        (np.full((2, 15, 3), np.nan), 'pos_img', 'not finite'),
+        (_positions(frames=5), 'pos_img', 'of 5 frames; expected at most 4'),
     ],
 )
-def test_bad_data_is_named(jhmdb, break_it, error, message):
-    name = 'run/clip#1'
-    path = jhmdb / 'joint_positions' / name / 'joint_positions.mat'
-    if break_it == 'missing':
-        path.unlink()
-    elif break_it == '14':
-        _write_joints(jhmdb, name, _positions(14))
-    elif break_it == '3d':
-        _write_joints(jhmdb, name, np.ones((3, 15, 3)))
-    elif break_it == '4d':
-        _write_joints(jhmdb, name, np.ones((2, 15, 3, 2)))
-    elif break_it == 'key':
-        _write_joints(jhmdb, name, _positions(), key='pos_world')
-    elif break_it == 'text':
-        path.write_text('no mat file')
-    elif break_it == 'nan':
-        _write_joints(jhmdb, name, np.full((2, 15, 3), np.nan))
-    elif break_it == 'long':
-        _write_joints(jhmdb, name, _positions(frames=5))
-    elif break_it == 'root':
-        (jhmdb / 'Rename_Images').rename(jhmdb / 'Images')
-    with pytest.raises(error, match=message):
+def test_bad_joints_are_named(jhmdb, positions, key, message):
+    _write_joints(jhmdb, NAME, positions, key)
+    with pytest.raises(ValueError, match=rf'{MAT}.*{message}'):
+        _dataset(jhmdb)
+
+
+def test_bad_files_are_named(jhmdb):
+    (jhmdb / MAT).write_text('no mat file')
+    with pytest.raises(ValueError, match=f'cannot read .*{MAT}'):
+        _dataset(jhmdb)
+    (jhmdb / MAT).unlink()
+    with pytest.raises(FileNotFoundError, match=MAT):
+        _dataset(jhmdb)
+    (jhmdb / 'Rename_Images').rename(jhmdb / 'Images')
+    with pytest.raises(FileNotFoundError, match='Rename_Im.*HVC_DATA_ROOT'):
         _dataset(jhmdb)
 
 
 def test_a_clip_of_one_annotated_frame(jhmdb):
-    _write_joints(jhmdb, 'run/clip#1', _positions(frames=1))
-    path = jhmdb / 'joint_positions/run/clip#1/joint_positions.mat'
-    assert read_joints(str(path)).shape == (2, 15, 1)
+    _write_joints(jhmdb, NAME, _positions(frames=1))
+    assert read_joints(str(jhmdb / MAT)).shape == (2, 15, 1)
 
 
 def test_names_of_the_joints():

@@ -1,11 +1,22 @@
-"""What all video data sets share: items, choices, counts."""
+"""Lists and folders of videos; items, choices and counts of their frames."""
 
 import logging
 
+import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-from hvc_mm.datasets.video_dataset import VideoDataset, VideoRecord
+from hvc_mm.datasets import (
+    Prompt,
+    VideoDataset,
+    VideoRecord,
+    check_folder,
+    find_masks,
+    list_frames,
+    read_video_names,
+    stem_of,
+    write_id_mask,
+)
 
 
 class Numbers(VideoDataset):
@@ -67,7 +78,7 @@ def test_some_videos_and_some_frames_stay_whole():
     assert [i['video_length'] for i in infos] == [2, 2, 3, 3, 3]
 
 
-def test_counts_are_told_beside_the_benchmarks(caplog):
+def test_counts_are_told_next_to_the_benchmarks(caplog):
     benchmark = dict(name='Abc', videos=3, frames=99)
     logger = MMLogger.get_current_instance()
     logger.addHandler(caplog.handler)
@@ -85,21 +96,141 @@ def test_counts_are_told_beside_the_benchmarks(caplog):
     )
     assert short.levelno == logging.WARNING
     assert plain.getMessage() == 'Numbers: 3 videos, 9 frames, 6 objects'
+    assert plain.levelno == logging.INFO
 
 
-def test_what_would_cut_videos_is_refused():
-    with pytest.raises(ValueError, match='indices.*max_frames'):
-        Numbers(indices=5)
-    with pytest.raises(ValueError, match='max_frames must be'):
-        Numbers(max_frames=0)
-
-
-def test_unknown_and_no_videos_are_refused():
-    with pytest.raises(ValueError, match=r"no video \['z'\].*3 videos: a, b"):
-        Numbers(videos=['a', 'z'])
-    with pytest.raises(ValueError, match='no video in'):
-        Numbers(videos=[])
+@pytest.mark.parametrize(
+    'kwargs, message',
+    [
+        (dict(indices=5), 'indices.*max_frames'),
+        (dict(max_frames=0), 'max_frames must be'),
+        (dict(videos=['a', 'z']), r"no video \['z'\].*3 videos: a, b, c$"),
+        (dict(videos=[]), 'no video in'),
+    ],
+)
+def test_what_would_cut_or_miss_videos_is_refused(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        Numbers(**kwargs)
 
 
 def test_it_never_skips_an_item():
     assert Numbers().test_mode
+
+
+def test_a_prompt_is_checked_and_counted_at_once(tmp_path, photo, boxes):
+    photo(tmp_path / '7.jpg')
+    write_id_mask(
+        tmp_path / 'm.png', boxes({1: (1, 1, 5, 5), 4: (6, 6, 9, 9)})
+    )
+    record = VideoRecord('v', [str(tmp_path / '7.jpg')])
+    prompt = Prompt(str(tmp_path / 'm.png'))
+    record.add_prompt('7', prompt)
+    assert record.num_objects == 2
+    (item,) = record.items()
+    assert Prompt(**item['prompt']) == prompt
+    photo(tmp_path / '7.jpg', 24, 30)
+    with pytest.raises(ValueError, match=r'm\.png has 32x24.*expected 30x24'):
+        record.add_prompt('7', prompt)
+
+
+PAIRS = ''.join(
+    f'/JPEGImages/480p/{v}/{i:05d}.jpg /Annotations/480p/{v}/{i:05d}.png\n'
+    for v in ('bear', 'camel')
+    for i in range(3)
+)
+
+
+@pytest.mark.parametrize(
+    'text, names',
+    [
+        ('bear\n\ncamel \r\nbear\n', ['bear', 'camel']),
+        (PAIRS, ['bear', 'camel']),  # DAVIS-2016
+        ('VIP/Im/v1 VIP/Ann/v1\nVIP/Im/v2/ x\n', ['v1', 'v2']),
+    ],
+)
+def test_names_of_videos(tmp_path, text, names):
+    (tmp_path / 'val.txt').write_text(text)
+    assert read_video_names(str(tmp_path / 'val.txt')) == names
+
+
+def test_lists_without_names_are_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no list.*absent\.txt'):
+        read_video_names(str(tmp_path / 'absent.txt'))
+    (tmp_path / 'empty.txt').write_text('\n \n')
+    with pytest.raises(ValueError, match=r'empty\.txt names no video'):
+        read_video_names(str(tmp_path / 'empty.txt'))
+
+
+def test_frames_and_masks_by_stem(tmp_path):
+    for name in ('2.jpg', '0.png', '1.JPG', '._0.jpg', '._0.png', 'a.txt'):
+        (tmp_path / name).touch()
+    frames = list_frames(str(tmp_path))
+    assert [stem_of(path) for path in frames] == ['0', '1', '2']
+    assert find_masks(str(tmp_path)) == {'0': str(tmp_path / '0.png')}
+    assert find_masks(str(tmp_path / 'absent')) == {}
+
+
+def test_bad_folders_are_refused(tmp_path):
+    check_folder(str(tmp_path), 'anything')
+    with pytest.raises(FileNotFoundError, match='absent.*HVC_DATA_ROOT'):
+        check_folder(str(tmp_path / 'absent'), 'frames')
+    with pytest.raises(FileNotFoundError, match='absent'):
+        list_frames(str(tmp_path / 'absent'))
+    with pytest.raises(ValueError, match='no frame in .*expected.*jpg'):
+        list_frames(str(tmp_path))
+    for name in ('00000.jpg', '00000.png', '00001.jpg'):
+        (tmp_path / name).touch()
+    with pytest.raises(ValueError, match='two frames named 00000'):
+        list_frames(str(tmp_path))
+
+
+TWO = {1: (2, 2, 8, 8), 3: (10, 10, 20, 20)}
+VOID = {255: (2, 2, 8, 8)}
+
+
+@pytest.fixture
+def read(tmp_path, boxes):
+    """Writes a mask and reads it as a prompt."""
+
+    def write_and_read(ids, shape=(24, 32), **kwargs):
+        write_id_mask(tmp_path / 'first.png', boxes(ids))
+        return Prompt(str(tmp_path / 'first.png'), **kwargs).read(shape)
+
+    return write_and_read
+
+
+@pytest.mark.parametrize(
+    'ids, kwargs, expected',
+    [
+        ({**TWO, 255: (0, 20, 5, 30)}, {}, TWO),  # void is background
+        (TWO, dict(objects=(3,)), {3: TWO[3]}),
+        (TWO, dict(max_objects=3), TWO),
+        # What isn't asked for needs no room.
+        (TWO, dict(max_objects=2, objects=(1,)), {1: TWO[1]}),
+        (VOID, {}, {1: VOID[255]}),
+        (VOID, dict(binary=True), {1: VOID[255]}),
+    ],
+)
+def test_what_is_kept_of_a_prompt(read, boxes, ids, kwargs, expected):
+    found = read(ids, **kwargs)
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, boxes(expected))
+
+
+def test_ids_may_be_merged(read, boxes):
+    np.testing.assert_array_equal(read(TWO, binary=True), boxes(TWO) > 0)
+
+
+@pytest.mark.parametrize(
+    'ids, kwargs, message',
+    [
+        (VOID, dict(binary=False), r'first\.png is empty'),
+        ({}, {}, r'first\.png is empty'),
+        (TWO, dict(shape=(20, 30)), r'png has 32x24 pixels; expected 30x20'),
+        (TWO, dict(max_objects=2), 'object 3; expected ids up to 2'),
+        (TWO, dict(objects=(1, 2)), r'lacks object \[2\].*\[1, 3\]'),
+    ],
+)
+def test_prompts_that_no_run_can_start_from(read, ids, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        read(ids, **kwargs)

@@ -12,7 +12,7 @@ from mmengine.config import Config, DictAction
 import hvc_mm
 from hvc_mm import registry
 from hvc_mm.apis import list_configs
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = list_configs()

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import find_config, read_config
 from hvc_mm.evaluation import PCKMetric, VOSMetric
 from hvc_mm.evaluation.functional import iou_from_confusion
 from hvc_mm.registry import METRICS

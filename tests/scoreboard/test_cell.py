@@ -5,8 +5,7 @@ import json
 import pytest
 import torch
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import find_config, read_config
 from hvc_mm.models import HVCResNet
 from hvc_mm.scoreboard.backbone_spec import parse_backbone
 from hvc_mm.scoreboard.benchmarks import BENCHMARKS

@@ -107,7 +107,11 @@ def test_resume_after_a_kill_repeats_an_unbroken_run(
     assert all(torch.equal(state[name], other[name]) for name in other)
 
 
-def test_amp_works_on_a_cpu(run_tool, folder_config, tmp_path):
+@pytest.mark.parametrize('isa', ['DEFAULT', 'AVX2'])
+def test_amp_works_on_a_cpu(
+    run_tool, folder_config, tmp_path, isa, monkeypatch
+):
+    monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', isa)
     out = run_tool(
         'train.py',
         folder_config,
@@ -119,6 +123,9 @@ def test_amp_works_on_a_cpu(run_tool, folder_config, tmp_path):
     )
     assert out.returncode == 0, out.stdout
     assert "type='BF16OptimWrapper'" in out.stdout
+    assert out.stdout.count('a small convolution takes') == 1
+    if isa == 'AVX2':
+        assert 'mixed precision is off, fp32 is faster' in out.stdout
     assert len(_losses(tmp_path)) == 3
 
 

@@ -25,7 +25,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hvc_mm.apis.find_config import find_config
+from hvc_mm.engine.run_config import find_config
 from hvc_mm.models.vos import LabelPropagator, propagate
 from hvc_mm.models.vos.propagation import propagate_cells
 from hvc_mm.registry import MODELS

@@ -8,7 +8,7 @@ that are the truth.
 from __future__ import annotations
 
 import argparse
-from typing import Iterator, Optional, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 import mmcv
 import numpy as np
@@ -17,11 +17,9 @@ from mmengine.config import Config, DictAction
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.apis.picture_writer import PictureWriter
-from hvc_mm.apis.progress import track_frames
-from hvc_mm.datasets.data_root import read_config
-from hvc_mm.datasets.image_io import read_id_mask, read_image, without_void
+from hvc_mm.apis import PictureWriter, track_frames
+from hvc_mm.datasets import read_id_mask, read_image, without_void
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 from hvc_mm.visualization import (
@@ -35,7 +33,7 @@ from hvc_mm.visualization import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Browse a data set')
     parser.add_argument('config', help='config file, or its name')
     parser.add_argument(
@@ -59,7 +57,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
@@ -153,12 +151,13 @@ def pictures(
         drawn += 1
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     np.random.seed(args.seed)
+    torch.manual_seed(args.seed)
     count = 0
     try:
-        cfg = read_config(find_config(args.config), args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase)
         total = min(args.number, len(dataset))
         with PictureWriter(args.out, args.fps) as writer:

@@ -18,8 +18,8 @@ from mmengine.config import Config, DictAction
 from mmengine.evaluator import Evaluator
 from rich.progress import track
 
-from hvc_mm.datasets.data_root import read_config
 from hvc_mm.datasets.image_io import read_image_size
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.utils import register_all_modules
 

@@ -10,8 +10,7 @@ from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import HVC, LabelPropagationVOS
 from hvc_mm.registry import MODELS
 
@@ -98,7 +97,7 @@ def countable(model: nn.Module) -> Tuple[nn.Module, Tuple[int, int], str]:
 def main() -> None:
     args = parse_args()
     try:
-        cfg = read_config(find_config(args.config), args.cfg_options)
+        cfg = read_config(args.config, args.cfg_options)
         with DefaultScope.overwrite_default_scope('hvc_mm'):
             module, shape, text = countable(MODELS.build(cfg.model))
     except (FileNotFoundError, TypeError) as error:

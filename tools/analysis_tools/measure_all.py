@@ -34,14 +34,13 @@ import torch
 from measuring import Target, environment
 from mmengine.registry import DefaultScope
 
-from hvc_mm.apis.find_config import find_config
 from hvc_mm.datasets import ImageFolderDataset
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import find_config, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.scoreboard import BackboneError, make_candidate, parse_backbones
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.files import write_json
 from hvc_mm.utils.run_log import find_log, read_log, series
-from hvc_mm.utils.whole_files import write_json
 
 TOOLS = Path(__file__).resolve().parents[1]
 NAMES = (

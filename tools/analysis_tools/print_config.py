@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
 
-from hvc_mm.apis.find_config import find_config
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,11 +26,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     try:
-        path = find_config(args.config)
+        cfg = read_config(args.config, args.cfg_options)
     except FileNotFoundError as error:
         raise SystemExit(f'error: {error}') from None
-    cfg: Config = read_config(path, args.cfg_options)
-    print(f'# {path}\n{cfg.pretty_text}')
+    print(f'# {cfg.filename}\n{cfg.pretty_text}')
     if args.save_path:
         cfg.dump(args.save_path)
 

@@ -1,4 +1,4 @@
-"""Carry masks through a video and write it with the masks over it.
+"""Propagate masks through a video and write it with the masks over it.
 
 ``python tools/demo/video_demo.py VIDEO --mask first.png --out out.mp4``
 """
@@ -8,29 +8,27 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Optional, Sequence
 
 import mmcv
 from mmengine.config import DictAction
 
-from hvc_mm.apis.find_weights import find_weights
-from hvc_mm.apis.frame_source import open_frames
-from hvc_mm.apis.init_model import init_model
-from hvc_mm.apis.picture_writer import PictureWriter
-from hvc_mm.apis.progress import track_frames
-from hvc_mm.apis.prompt_masks import PromptMasks
-from hvc_mm.apis.propagate_in_video import (
-    frame_pipeline,
-    stream_video,
-    video_batches,
+from hvc_mm.apis import (
+    PictureWriter,
+    PromptMasks,
+    init_model,
+    open_frames,
+    track_frames,
 )
-from hvc_mm.datasets.image_io import write_id_mask
+from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
+from hvc_mm.datasets import write_id_mask
+from hvc_mm.engine.run_config import choose_checkpoint, read_config
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Carry masks through a video and draw them over it'
+        description='Propagate masks through a video and draw them over it'
     )
     parser.add_argument('video', help='video file, or folder of frames')
     parser.add_argument(
@@ -78,7 +76,7 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def parse_masks(given: Sequence[str]) -> Dict[int, str]:
@@ -104,22 +102,20 @@ def parse_masks(given: Sequence[str]) -> Dict[int, str]:
     return masks
 
 
-def run(args: argparse.Namespace) -> Tuple[int, PictureWriter]:
-    """Do what the command line says; return the number of frames."""
+def run(args: argparse.Namespace) -> PictureWriter:
+    """Do what the command line says; return what has written the frames."""
     # What is wrong with the input shows before a model is built.
     source = open_frames(args.video)
     prompts = PromptMasks(parse_masks(args.mask))
-    for mask in prompts.masks.values():
-        if not Path(mask).is_file():
-            raise FileNotFoundError(f'no mask file {mask}')
+    prompts.check_frames(source)
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
-    checkpoint = find_weights(args.checkpoint)
-    model = init_model(args.config, checkpoint, args.device, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
+    checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
     pipeline = frame_pipeline(model.cfg)
     batches = video_batches(source, prompts, pipeline, args.batch_size)
     stream = stream_video(model, batches)
-    count = 0
     with writer:
         for frame, sample in track_frames(stream, source.length, source.name):
             picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)
@@ -127,22 +123,21 @@ def run(args: argparse.Namespace) -> Tuple[int, PictureWriter]:
             if args.masks_dir:
                 path = Path(args.masks_dir) / f'{frame.name}.png'
                 write_id_mask(path, sample.pred_ids.numpy())
-            count += 1
-    return count, writer
+    return writer
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     begun = time.time()
     try:
-        count, writer = run(args)
+        writer = run(args)
     except (FileNotFoundError, ValueError, OSError) as error:
         raise SystemExit(f'error: {error}') from None
     seconds = time.time() - begun
-    codec = f' ({writer.video.codec})' if writer.video else ''
+    codec = f' ({writer.codec})' if writer.codec else ''
     print(
-        f'{count} frames in {seconds:.1f} s '
-        f'({count / seconds:.2f} frames/s): {args.out}{codec}'
+        f'{writer.count} frames in {seconds:.1f} s '
+        f'({writer.count / seconds:.2f} frames/s): {args.out}{codec}'
     )
 
 

@@ -9,19 +9,22 @@ affinity.mp4`` shows how alike every place of every frame is to one point.
 from __future__ import annotations
 
 import argparse
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 import cv2
 import mmcv
 import numpy as np
 from mmengine.config import DictAction
 
-from hvc_mm.apis.find_weights import find_weights
-from hvc_mm.apis.frame_source import FrameSource, open_frames
-from hvc_mm.apis.init_model import init_model
-from hvc_mm.apis.picture_writer import PictureWriter
-from hvc_mm.apis.progress import track_frames
-from hvc_mm.apis.video_features import video_features
+from hvc_mm.apis import (
+    FrameSource,
+    PictureWriter,
+    init_model,
+    open_frames,
+    track_frames,
+    video_features,
+)
+from hvc_mm.engine.run_config import choose_checkpoint, read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
@@ -32,7 +35,7 @@ from hvc_mm.visualization import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Show what features have learned, over a video'
     )
@@ -79,7 +82,7 @@ def parse_args() -> argparse.Namespace:
             action=DictAction,
             metavar='KEY=VALUE',
         )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def pca_pictures(
@@ -167,12 +170,9 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says; return the number of frames."""
     source = open_frames(args.video)
     writer = PictureWriter(args.out, source.fps or 25)
-    model = init_model(
-        args.config,
-        find_weights(args.checkpoint),
-        args.device,
-        args.cfg_options,
-    )
+    cfg = read_config(args.config, args.cfg_options)
+    checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    model = init_model(cfg, checkpoint, args.device)
     if args.kind == 'pca':
         pictures = pca_pictures(model, source, args.fit_frames)
     else:
@@ -188,8 +188,8 @@ def run(args: argparse.Namespace) -> int:
     return count
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     try:
         count = run(args)
     except (FileNotFoundError, ValueError, OSError) as error:

@@ -1,7 +1,7 @@
 """Transforms: from a file's name to what a data preprocessor takes."""
 
 from .formatting import PackPairedViews, PackVOSInputs
-from .loading import LoadFrame, LoadPretrainImage, LoadPrompt
+from .loading import LoadFrame, LoadPretrainImage, LoadPrompt, Prompt
 from .processing import PairedRandomResizedCrop, ResizeFrame
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     'PackPairedViews',
     'PackVOSInputs',
     'PairedRandomResizedCrop',
+    'Prompt',
     'ResizeFrame',
 ]

@@ -38,8 +38,8 @@ class PackVOSInputs(BaseTransform):
     that are there and, where objects begin, their prompt.
 
     Args:
-        extra_meta_keys: What else of the data set's items to hand on; keys
-            that an item lacks are left out.
+        extra_meta_keys: Further keys of the data set's items that the sample
+            keeps; those that an item lacks are left out.
     """
 
     def __init__(self, extra_meta_keys: Sequence[str] = ()) -> None:
@@ -95,7 +95,7 @@ def to_chw_tensor(image: np.ndarray) -> torch.Tensor:
         torch.Tensor: ``(C, H, W)`` uint8, contiguous, memory of its own.
     """
     height, width, channels = image.shape
-    planes = np.empty((channels, height, width), dtype=image.dtype)
+    copy = np.empty((channels, height, width), dtype=image.dtype)
     # Five to twenty times as fast as transposing with numpy or torch.
-    cv2.split(image, list(planes))
-    return torch.from_numpy(planes)
+    cv2.split(image, list(copy))
+    return torch.from_numpy(copy)

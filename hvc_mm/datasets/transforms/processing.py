@@ -5,31 +5,32 @@ H, W: height and width of the image; S: side of a view, in pixels.
 
 from __future__ import annotations
 
-import math
 from typing import Optional, Sequence, Tuple
 
-import cv2
+import mmcv
 import numpy as np
+import torch
+from mmcv.image.geometric import cv2_interp_codes
 from mmcv.transforms import BaseTransform
 from PIL import Image
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
+from torchvision.transforms.functional import resized_crop
 
 from hvc_mm.registry import TRANSFORMS
 
 Crop = Tuple[int, int, int, int]
-
-_ATTEMPTS = 10
 
 
 @TRANSFORMS.register_module()
 class PairedRandomResizedCrop(BaseTransform):
     """Take two independent random crops and resize both to one size.
 
-    The draws are those of torchvision's ``RandomResizedCrop``: area uniform
+    The crops are those of torchvision's ``RandomResizedCrop``: area uniform
     in ``scale`` times the image's, aspect ratio log-uniform in ``ratio``,
     ten attempts, then the largest centre crop of an allowed ratio. The crop
     is cut out first and then resized bilinearly, with anti-aliasing where
     it shrinks (Pillow's filter). No flip and no change of colour (HVC, arXiv
-    2404.13505). Random numbers come from ``numpy.random``.
+    2404.13505). Random numbers come from torch.
 
     Required keys: ``img`` (``(H, W, 3)`` uint8). Added keys: ``views``, two
     ``(S, S, 3)`` uint8 arrays, and ``boxes``, two ``(4,)`` float32 arrays:
@@ -62,13 +63,16 @@ class PairedRandomResizedCrop(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Add ``views`` and ``boxes`` to ``results``."""
-        image = results['img']
-        height, width = image.shape[:2]
-        crops = [
-            draw_crop(height, width, self.scale, self.ratio) for _ in range(2)
-        ]
-        results['views'] = [resized_crop(image, c, self.size) for c in crops]
-        results['boxes'] = [normalised_box(c, height, width) for c in crops]
+        height, width = results['img'].shape[:2]
+        image = Image.fromarray(results['img'])
+        results['views'], results['boxes'] = [], []
+        for _ in range(2):
+            crop = draw_crop(height, width, self.scale, self.ratio)
+            view = resized_crop(
+                image, *crop, list(self.size), InterpolationMode.BILINEAR
+            )
+            results['views'].append(np.asarray(view))
+            results['boxes'].append(normalised_box(crop, height, width))
         return results
 
     def __repr__(self) -> str:
@@ -93,60 +97,21 @@ def draw_crop(
         ratio: Range of width over height.
 
     Returns:
-        tuple: first row, first column, rows and columns; the latter two are
+        tuple: First row, first column, rows and columns; the latter two are
         never 0: such a draw counts as a failed attempt.
     """
-    log_ratio = (math.log(ratio[0]), math.log(ratio[1]))
-    for _ in range(_ATTEMPTS):
-        area = height * width * np.random.uniform(*scale)
-        aspect = math.exp(np.random.uniform(*log_ratio))
-        columns = int(round(math.sqrt(area * aspect)))
-        rows = int(round(math.sqrt(area / aspect)))
-        if 0 < columns <= width and 0 < rows <= height:
-            top = np.random.randint(0, height - rows + 1)
-            left = np.random.randint(0, width - columns + 1)
-            return top, left, rows, columns
-    return _centre_crop(height, width, ratio)
-
-
-def _centre_crop(height: int, width: int, ratio: Tuple[float, float]) -> Crop:
-    rows, columns = height, width
-    if width / height < ratio[0]:
-        rows = int(round(width / ratio[0]))
-    elif width / height > ratio[1]:
-        columns = int(round(height * ratio[1]))
-    return (height - rows) // 2, (width - columns) // 2, rows, columns
-
-
-def resized_crop(
-    image: np.ndarray, crop: Crop, size: Tuple[int, int]
-) -> np.ndarray:
-    """Cut ``crop`` out of ``image`` and resize it, anti-aliased bilinear.
-
-    Args:
-        image: ``(H, W, 3)`` uint8.
-        crop: First row, first column, rows, columns.
-        size: Height and width of the result.
-
-    Returns:
-        np.ndarray: ``(*size, 3)`` uint8, read-only.
-    """
-    top, left, rows, columns = crop
-    # Pillow takes a contiguous array several times faster than a strided one.
-    piece = np.ascontiguousarray(
-        image[top : top + rows, left : left + columns]
-    )
-    view = Image.fromarray(piece).resize(
-        (size[1], size[0]), Image.Resampling.BILINEAR
-    )
-    return np.asarray(view)
+    # It reads the size alone: an expanded tensor takes no memory.
+    image = torch.empty(1).expand(3, height, width)
+    return RandomResizedCrop.get_params(image, list(scale), list(ratio))
 
 
 def normalised_box(crop: Crop, height: int, width: int) -> np.ndarray:
-    """The crop ``(i, j, rows, columns)`` in units of last row and column.
+    """Express a crop in units of the image's last column and row.
 
-    ``(j/(W-1), i/(H-1), (j+columns-1)/(W-1), (i+rows-1)/(H-1))``, in double
-    precision and then rounded.
+    0 is the centre of the first pixel and 1 that of the last one. A crop
+    ``(i, j, rows, columns)`` becomes
+    ``(j/(W-1), i/(H-1), (j+columns-1)/(W-1), (i+rows-1)/(H-1))``, computed in
+    double precision and then rounded.
 
     Args:
         crop: First row, first column, rows, columns.
@@ -165,36 +130,22 @@ def normalised_box(crop: Crop, height: int, width: int) -> np.ndarray:
             'expected at least 2 each way'
         )
     top, left, rows, columns = crop
-    return np.array(
-        [
-            left / (width - 1),
-            top / (height - 1),
-            (left + columns - 1) / (width - 1),
-            (top + rows - 1) / (height - 1),
-        ],
-        dtype=np.float32,
-    )
-
-
-_INTERPOLATIONS = {
-    'nearest': cv2.INTER_NEAREST,
-    'bilinear': cv2.INTER_LINEAR,
-    'area': cv2.INTER_AREA,
-    'bicubic': cv2.INTER_CUBIC,
-}
+    corners = [left, top, left + columns - 1, top + rows - 1]
+    return (np.array(corners) / ([width - 1, height - 1] * 2)).astype('f4')
 
 
 @TRANSFORMS.register_module()
 class ResizeFrame(BaseTransform):
     """Resize a frame with OpenCV, or leave it as it is.
 
+    Only what the network sees is resized; labels keep the frame's own size.
     'bilinear' has half-pixel centres and no anti-aliasing, as the protocols
     of VIP and JHMDB want it; 'area' averages where a frame shrinks. Changed
     keys: ``img``, ``img_shape``; ``ori_shape`` stays.
 
     Args:
         size: Height and width in pixels; None for the frame's own.
-        interpolation: 'nearest', 'bilinear', 'area' or 'bicubic'.
+        interpolation: 'nearest', 'bilinear', 'area', 'bicubic' or 'lanczos'.
 
     Raises:
         ValueError: Not two positive numbers, or an unknown interpolation.
@@ -209,9 +160,9 @@ class ResizeFrame(BaseTransform):
             raise ValueError(
                 f'size must be (height, width) in pixels or None, not {size}'
             )
-        if interpolation not in _INTERPOLATIONS:
+        if interpolation not in cv2_interp_codes:
             raise ValueError(
-                f'interpolation must be one of {sorted(_INTERPOLATIONS)}, '
+                f'interpolation must be one of {sorted(cv2_interp_codes)}, '
                 f'not {interpolation!r}'
             )
         self.size = None if size is None else tuple(size)
@@ -221,10 +172,11 @@ class ResizeFrame(BaseTransform):
         """Resize ``results['img']``."""
         if self.size is None or results['img'].shape[:2] == self.size:
             return results
-        results['img'] = cv2.resize(
+        results['img'] = mmcv.imresize(
             results['img'],
             self.size[::-1],
-            interpolation=_INTERPOLATIONS[self.interpolation],
+            interpolation=self.interpolation,
+            backend='cv2',
         )
         results['img_shape'] = self.size
         return results

@@ -1,22 +1,55 @@
-"""A test's log begins with all that its score depends on."""
+"""Describe a test: all that a score depends on, as text in its log."""
 
 from __future__ import annotations
 
+import inspect
+import os.path as osp
+import platform
+from collections import OrderedDict
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
+
+import cv2
+import mmcv
+import mmengine
+import numpy as np
+import torch
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from hvc_mm.registry import HOOKS
+from hvc_mm.checkpoint import sha256_of
+from hvc_mm.registry import (
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    TASK_UTILS,
+    TRANSFORMS,
+)
+from hvc_mm.version import __version__
 
-from ..protocol import describe_test
+# How a metric does its work, which no score depends on.
+_NOT_PROTOCOL = (
+    'num_workers',
+    'chunk_frames',
+    'collect_device',
+    'collect_dir',
+    'results_dir',
+    'per_sequence',
+    'prefix',
+    'init_cfg',
+)
+# A model's parts that are described on lines of their own.
+_PARTS = ('data_preprocessor', 'backbone', 'propagator', 'codec')
 
 
 @HOOKS.register_module()
 class ProtocolLogHook(Hook):
     """Log the protocol, the data found, weights, seed and versions.
 
-    A score in a log can be trusted and repeated when these stand above it:
-    see :func:`~hvc_mm.engine.protocol.describe_test`.
+    A score in a log can be trusted and repeated when these come before it:
+    see :func:`describe_test`.
     """
 
     priority = 'VERY_HIGH'
@@ -25,10 +58,219 @@ class ProtocolLogHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Log it, once the weights are loaded and the data are found.
 
+        A data set that can check its annotations does so now: a wrong one
+        should end the run before its first frame.
+
         Args:
             runner: The run.
         """
+        dataset = runner.test_dataloader.dataset
+        for part in getattr(dataset, 'datasets', [dataset]):
+            if hasattr(part, 'check_annotations'):
+                part.check_annotations()
         found = describe_test(runner)
         width = max(map(len, found))
         lines = [f'{key:{width}}  {text}' for key, text in found.items()]
         runner.logger.info('\n'.join(['protocol of this test:', *lines]))
+
+
+def describe_test(runner: Runner) -> Dict[str, str]:
+    """Describe what a run's test measures, and from what.
+
+    Args:
+        runner: A run whose test loop has been built and whose weights have
+            been loaded.
+
+    Returns:
+        dict[str, str]: Text by subject: ``benchmark`` (what was found of what
+        the whole of it has), ``data``, ``pipeline``, the model's parts
+        and ``metric`` with all their numbers, defaults included, ``weights``
+        (with sha256), ``seed`` and ``versions``.
+    """
+    loader = runner.test_dataloader
+    model = runner.model.module if is_model_wrapper(runner.model) else None
+    model = model or runner.model
+    cfg = runner.cfg.get('model', {})
+    found = OrderedDict()
+    found['benchmark'] = describe_counts(loader.dataset)
+    dataset = dict(runner.cfg.test_dataloader.dataset)
+    steps = dataset.pop('pipeline', ())
+    dataset.pop('benchmark', None)
+    found['data'] = describe(dataset, DATASETS, defaults=False)
+    found['pipeline'] = ' -> '.join(describe(s, TRANSFORMS) for s in steps)
+    if cfg.get('type'):
+        found['model'] = describe(cfg, MODELS, leave_out=_PARTS)
+    for part in _PARTS:
+        if cfg.get(part):
+            registry = TASK_UTILS if part == 'codec' else MODELS
+            found[part] = describe(cfg[part], registry)
+    count = sum(p.numel() for p in model.parameters())
+    found['parameters'] = f'{count:,}'
+    metrics = runner.cfg.test_evaluator
+    metrics = metrics if isinstance(metrics, (list, tuple)) else [metrics]
+    found['metric'] = '; '.join(describe(m, METRICS) for m in metrics)
+    found['weights'] = '; '.join(describe_weights(runner))
+    found['seed'] = str(runner.seed)
+    device = next(model.parameters(), torch.empty(0)).device
+    found['versions'] = describe_versions(device)
+    return found
+
+
+def describe_counts(dataset: Any) -> str:
+    """Tell how much of a benchmark was found.
+
+    Args:
+        dataset: With ``counts`` and ``benchmark`` in its meta information,
+            as :class:`~hvc_mm.datasets.video_dataset.VideoDataset` has them;
+            of any other one the items are counted.
+
+    Returns:
+        E.g. ``'DAVIS-2017 val: 4 of 30 videos, ...'``.
+    """
+    meta = getattr(dataset, 'metainfo', None) or {}
+    whole = meta.get('benchmark', {})
+    counts = meta.get('counts') or {'items': len(dataset)}
+    name = whole.get('name', type(dataset).__name__)
+    return f'{name}: {counts_of_total(counts, whole)}'
+
+
+def counts_of_total(counts: Mapping, whole: Mapping) -> str:
+    """Write counts with those that there should be.
+
+    Args:
+        counts: Numbers by what is counted.
+        whole: Those of the whole benchmark; what isn't known is left out.
+
+    Returns:
+        E.g. ``'4 of 30 videos, 236 of 1999 frames, 12 objects'``.
+    """
+    return ', '.join(
+        f'{count} of {whole[what]} {what}'
+        if what in whole
+        else f'{count} {what}'
+        for what, count in counts.items()
+    )
+
+
+def describe(
+    cfg: Mapping,
+    registry: Any,
+    defaults: bool = True,
+    leave_out: Sequence[str] = (),
+) -> str:
+    """Write a part's config like a call.
+
+    Args:
+        cfg: With ``type``.
+        registry: Where the type is found.
+        defaults: Also show arguments that the config leaves at their
+            defaults.
+        leave_out: Arguments that aren't shown.
+
+    Returns:
+        E.g. ``'LabelPropagator(radius=12, topk=15, ...)'``.
+    """
+    given = {k: v for k, v in cfg.items() if k not in ('type', '_scope_')}
+    kind = cfg['type']
+    if defaults:
+        cls = registry.get(kind) if isinstance(kind, str) else kind
+        given = {**defaults_of(cls), **given}
+    name = kind if isinstance(kind, str) else kind.__name__
+    text = ', '.join(
+        f'{key}={value!r}'
+        for key, value in given.items()
+        if key not in (*_NOT_PROTOCOL, *leave_out)
+    )
+    return f'{name}({text})'
+
+
+def defaults_of(cls: Optional[type]) -> Dict[str, Any]:
+    """Collect the defaults of a class's constructor.
+
+    Those of its bases count too where it passes keywords to them.
+
+    Args:
+        cls: A class, or None for one that isn't known.
+
+    Returns:
+        Values by argument.
+    """
+    found: Dict[str, Any] = {}
+    for base in getattr(cls, '__mro__', ()):
+        if '__init__' not in vars(base):
+            continue
+        kinds = inspect.signature(base.__init__).parameters.values()
+        for argument in kinds:
+            if argument.default is not argument.empty:
+                found.setdefault(argument.name, argument.default)
+        if not any(a.kind is a.VAR_KEYWORD for a in kinds):
+            break
+    return found
+
+
+def describe_weights(runner: Runner) -> List[str]:
+    """Name every file of weights that a run was told to load.
+
+    Args:
+        runner: A run; its ``load_from`` and each ``init_cfg`` of its model
+            count.
+
+    Returns:
+        One text a file, with its sha256; one that says so if there is none.
+    """
+    paths = [runner.cfg.get('load_from')]
+    paths += weight_files(runner.cfg.get('model', {}))
+    found = []
+    for path in dict.fromkeys(str(p) for p in paths if p):
+        # What is downloaded (torchvision://, https://) has no file here.
+        digest = sha256_of(path) if osp.isfile(path) else 'not a local file'
+        found.append(f'{path} (sha256 {digest})')
+    return found or [f'no file: initialised at random, seed {runner.seed}']
+
+
+def describe_versions(device: torch.device) -> str:
+    """List what a run's code depends on, and where the model runs.
+
+    Args:
+        device: Of the model.
+
+    Returns:
+        E.g. ``'hvc_mm 0.1.0, torch 2.6.0, ..., on cpu (x86_64)'``.
+    """
+    name = platform.machine()
+    if device.type == 'cuda':
+        name = torch.cuda.get_device_name(device)
+    versions = {
+        'hvc_mm': __version__,
+        'torch': torch.__version__,
+        'mmengine': mmengine.__version__,
+        'mmcv': mmcv.__version__,
+        'numpy': np.__version__,
+        'opencv': cv2.__version__,
+        'Python': platform.python_version(),
+    }
+    text = ', '.join(f'{key} {value}' for key, value in versions.items())
+    return f'{text}, on {device.type} ({name})'
+
+
+def weight_files(cfg: Any) -> Iterator[str]:
+    """Find the checkpoints that a nested config names.
+
+    Args:
+        cfg: Any config; each ``init_cfg`` in it counts.
+
+    Yields:
+        The ``checkpoint`` of each, as it is written.
+    """
+    if isinstance(cfg, Mapping):
+        for key, value in cfg.items():
+            if key == 'init_cfg':
+                several = isinstance(value, (list, tuple))
+                for entry in value if several else [value]:
+                    if entry and entry.get('checkpoint'):
+                        yield entry['checkpoint']
+            else:
+                yield from weight_files(value)
+    elif isinstance(cfg, (list, tuple)):
+        for value in cfg:
+            yield from weight_files(value)

@@ -192,7 +192,7 @@ def test_real_video(shared_dir):
     """Its own annotation as prediction is perfect; a shifted one is not."""
     import torch
 
-    from hvc_mm.datasets.image_io import read_id_mask
+    from hvc_mm.datasets import read_id_mask
 
     folder = shared_dir / 'data/YTVOS/train/Annotations/003234408d'
     paths = sorted(folder.iterdir())

@@ -14,6 +14,7 @@ import torch
 import torch.distributed as dist
 from mmengine.model import MMDistributedDataParallel
 
+from hvc_mm.engine.optim_wrappers import bf16_optim_wrapper
 from hvc_mm.registry import MODELS
 from hvc_mm.structures import PairedViewSample
 
@@ -70,7 +71,11 @@ def _work(rank, folder):
         losses = model(*_half(step, rank), mode='loss')
         sum(losses.values()).backward()
         optimizer.step()
+    # Asked alone, the second process would train in bfloat16.
+    bf16_optim_wrapper.cpu_bf16_times = lambda: (2.0 + 2 * rank, 3.0)
+    assert not bf16_optim_wrapper.use_bf16_on_cpu()
     torch.save(_state(model.module), f'{folder}/rank{rank}.pth')
+    dist.barrier()
     dist.destroy_process_group()
 
 

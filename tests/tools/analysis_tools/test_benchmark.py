@@ -180,7 +180,9 @@ def test_inference_of_all_forms_gives_the_same_masks(propagation, monkeypatch):
 def test_in_fp32_both_forms_are_the_same_training_step(training, monkeypatch):
     box = torch.tensor([[0.1, 0.2, 0.8, 0.9]]).repeat(3, 1)
     monkeypatch.setattr(training, 'coco_like_boxes', lambda n: (box, box))
-    monkeypatch.setattr(training, 'BF16OptimWrapper', OptimWrapper)
+    monkeypatch.setattr(
+        training, 'BF16OptimWrapper', lambda adam, **_: OptimWrapper(adam)
+    )
     steps = training.build_steps(3, 64, 'cpu', seed=0)
     plain, lean = (step.losses for step in steps.values())
     weights = steps['lean'].held()
@@ -201,15 +203,17 @@ def test_in_fp32_both_forms_are_the_same_training_step(training, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    'samples, size, threads, bound',
-    [(8, 256, 2, 2.3), (None, 256, 2, None), (8, 128, 2, None)]
-    + [(8, 256, 1, None)],
+    'samples, size, threads, bf16, bound',
+    [(8, 256, 2, True, 2.3), (None, 256, 2, True, None)]
+    + [(8, 128, 2, True, None), (8, 256, 1, True, None)]
+    + [(8, 256, 2, False, None)],
 )
 def test_the_training_steps_target_is_for_its_setting(
-    training, monkeypatch, samples, size, threads, bound
+    training, monkeypatch, samples, size, threads, bf16, bound
 ):
     class Step:
         losses = (0.0,)
+        wrapper = Namespace(enabled=bf16)
 
         def __call__(self):
             pass
@@ -221,7 +225,9 @@ def test_the_training_steps_target_is_for_its_setting(
     )
     given = dict(samples=samples, size=size, threads=threads)
     args = Namespace(**{**ARGUMENTS, **given})
-    (target,) = training.measure_train_step(args).targets
+    report = training.measure_train_step(args)
+    (target,) = report.targets
+    assert any('no bfloat16 units' in n for n in report.notes) != bf16
     assert (target.value, target.bound) == (2.0, bound)
     assert target.missed is (bound is not None)
 

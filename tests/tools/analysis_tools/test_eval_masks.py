@@ -167,7 +167,7 @@ def test_data_root_as_an_option(score, sample_dir, davis_masks, tmp_path):
 
 
 def test_a_missing_mask_is_named(score, sample_dir, davis_masks):
-    video = sorted(davis_masks.iterdir())[0]
+    (video,) = davis_masks.glob('*-00')
     (video / '00002.png').unlink()
     with pytest.raises(FileNotFoundError, match=rf'{video.name}/00002\.png'):
         score('davis17_val', sample_dir, davis_masks)

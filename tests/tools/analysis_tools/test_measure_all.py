@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import DictAction
 
-from hvc_mm.datasets.data_root import read_config
+from hvc_mm.engine.run_config import read_config
 
 SMALL = (
     '--extra=data=--number 4 --repeats 1',

@@ -1,0 +1,349 @@
+"""Models and videos: labels propagated, and features, frame by frame.
+
+H, W: height and width of a frame in pixels; O: objects so far; C: channels,
+h w: feature grid.
+"""
+
+from __future__ import annotations
+
+import logging
+import os.path as osp
+import warnings
+from pathlib import Path
+from typing import (
+    Any,
+    Callable,
+    Container,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    Union,
+)
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
+from mmengine.logging import MMLogger, print_log
+from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint
+from torch import Tensor
+
+from hvc_mm.checkpoint import CheckpointError, read_checkpoint
+from hvc_mm.engine.run_config import read_config
+from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.registry import MODELS, TRANSFORMS
+from hvc_mm.structures import VOSDataSample
+
+from .prompt_masks import Masks, PromptMasks
+from .video_io import Frame, FrameSource, open_frames
+
+ConfigLike = Union[str, Path, Config, ConfigDict, dict]
+Pipeline = Callable[[dict], dict]
+Batches = Iterator[Tuple[List[Frame], dict]]
+
+# A model is a stream with one state: which video it is on at the moment.
+_streams: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def init_model(
+    config: ConfigLike,
+    checkpoint: Optional[Union[str, Path]] = None,
+    device: Optional[str] = None,
+    cfg_options: Optional[dict] = None,
+) -> LabelPropagationVOS:
+    """Build a propagation model, load weights, put it in eval mode.
+
+    Args:
+        config: A config file, the name of one (``hvc_davis``), or a config
+            in memory, which is not changed.
+        checkpoint: A file or URL that holds weights of the config's
+            backbone, from whatever training; None leaves random weights and
+            warns.
+        device: As torch names it; None takes the best that is there.
+        cfg_options: Entries to override, dotted keys to values.
+
+    Returns:
+        The model; ``model.cfg`` is its config.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        TypeError: The config has no :class:`LabelPropagationVOS`.
+        ValueError: The checkpoint doesn't fit the backbone.
+    """
+    if isinstance(config, (str, Path)):
+        cfg = read_config(config, cfg_options)
+    else:
+        if isinstance(config, Config):
+            cfg = config.copy()
+        else:
+            cfg = Config(ConfigDict(config).to_dict())
+        cfg.merge_from_dict(cfg_options or {})
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    # mmengine lists how each parameter was initialised, one line a tensor.
+    logger.setLevel(logging.WARNING)
+    try:
+        with DefaultScope.overwrite_default_scope('hvc_mm'):
+            model = MODELS.build(cfg.model)
+    finally:
+        logger.setLevel(level)
+    if not isinstance(model, LabelPropagationVOS):
+        raise TypeError(
+            f'{cfg.filename or "the config"} has a model of type '
+            f'{type(model).__name__}; expected LabelPropagationVOS, as in '
+            'hvc_davis'
+        )
+    if checkpoint is None:
+        warnings.warn(
+            'no checkpoint was given: the weights are random', stacklevel=2
+        )
+    else:
+        _load_weights(model, str(checkpoint))
+    model.cfg = cfg
+    return model.to(device or get_device()).eval()
+
+
+def _load_weights(model: LabelPropagationVOS, checkpoint: str) -> None:
+    if '://' in checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+        return
+    if not osp.isfile(checkpoint):
+        raise FileNotFoundError(f'no checkpoint {checkpoint}')
+    content = read_checkpoint(checkpoint)
+    try:
+        model.load_state_dict(content, strict=False)
+    except CheckpointError as error:
+        raise CheckpointError(f'{checkpoint}: {error}') from None
+
+
+def propagate_in_video(
+    model: LabelPropagationVOS,
+    frames: Any,
+    masks: Masks,
+    batch_size: int = 1,
+    pipeline: Optional[Pipeline] = None,
+) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+    """Propagate masks through a video, frame by frame.
+
+    Memory doesn't grow with the video: frames are read as they are needed,
+    and the model keeps its context and the frames that brought objects.
+
+    Args:
+        model: From :func:`~hvc_mm.apis.init_model`.
+        frames: A video file, a folder of images, or an iterable of
+            ``(H, W, 3)`` uint8 BGR arrays or image files.
+        masks: A mask of frame 0, or masks by frame index; see
+            :class:`~hvc_mm.apis.prompt_masks.PromptMasks` for their forms.
+            Objects may begin at any frame. The mapping may grow while the
+            generator runs: a mask counts if it is there before the batch of
+            its frame is read.
+        batch_size: Frames whose features are computed together.
+        pipeline: From a frame to the model's input; by default the one of
+            the model's config.
+
+    Yields:
+        The frame's index, the ids of all objects so far in ascending order,
+        and their masks, ``(O, H, W)`` bool. Before the first mask O is 0.
+
+    Raises:
+        FileNotFoundError: A missing video, folder, frame or mask.
+        ValueError: One that can't be used; says which and why.
+        RuntimeError: Another video was begun on the same model meanwhile.
+
+    Example:
+        >>> model = init_model('hvc_davis', 'hvc_r18.pth')  # doctest: +SKIP
+        >>> for index, ids, masks in propagate_in_video(  # doctest: +SKIP
+        ...         model, 'bear.mp4', {0: 'bear.png', 30: 'cub.png'}):
+        ...     print(index, ids, masks.sum((1, 2)))
+    """
+    source, prompts = open_frames(frames), PromptMasks(masks)
+    if pipeline is None:
+        pipeline = frame_pipeline(getattr(model, 'cfg', None))
+    batches = video_batches(source, prompts, pipeline, batch_size)
+    return _object_masks(stream_video(model, batches))
+
+
+def _object_masks(
+    stream: Iterator[Tuple[Frame, VOSDataSample]],
+) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+    object_ids: List[int] = []
+    for frame, sample in stream:
+        object_ids = sorted({*object_ids, *new_objects(sample)})
+        ids = sample.pred_ids.numpy()
+        masks = ids == np.array(object_ids, np.uint8)[:, None, None]
+        yield frame.index, list(object_ids), masks
+
+
+def new_objects(sample: VOSDataSample) -> List[int]:
+    """List the ids of the objects that begin at a sample's frame."""
+    if 'prompt_ids' not in sample:
+        return []
+    return [i for i in sample.prompt_ids.unique().tolist() if i]
+
+
+def frame_pipeline(cfg: Optional[dict] = None) -> Pipeline:
+    """Build what a config does to a frame between loading and the model.
+
+    Args:
+        cfg: A config with a test pipeline, whose loading steps
+            (``Load...``) are left out; without one frames are only packed.
+
+    Returns:
+        A function from ``img`` and meta keys to ``inputs`` and
+        ``data_samples``.
+    """
+    steps = [dict(type='PackVOSInputs')]
+    try:
+        steps = list(cfg['test_dataloader']['dataset']['pipeline'])
+    except (KeyError, TypeError):
+        pass  # a config of a model alone
+    steps = [
+        step
+        for step in steps
+        if not str(step['type']).split('.')[-1].startswith('Load')
+    ]
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        return Compose([TRANSFORMS.build(dict(step)) for step in steps])
+
+
+def video_batches(
+    source: FrameSource,
+    prompts: PromptMasks,
+    pipeline: Pipeline,
+    batch_size: int = 1,
+) -> Batches:
+    """Read a video in batches that a model's ``test_step`` takes.
+
+    Args:
+        source: The frames.
+        prompts: The masks.
+        pipeline: See :func:`frame_pipeline`.
+        batch_size: Frames whose features are computed together.
+
+    Returns:
+        An iterator of frames, and ``inputs`` with ``data_samples``.
+
+    Raises:
+        ValueError: ``batch_size`` is below 1, a mask is given for a frame
+            beyond the end, or at the end no mask was used.
+    """
+    if batch_size < 1:
+        raise ValueError(f'batch_size must be at least 1, not {batch_size}')
+    prompts.check_frames(source)
+    return _read_batches(source, prompts, pipeline, batch_size)
+
+
+def _read_batches(
+    source: FrameSource,
+    prompts: PromptMasks,
+    pipeline: Pipeline,
+    batch_size: int,
+) -> Batches:
+    frames: List[Frame] = []
+    items: List[dict] = []
+    count = 0
+    for frame in source:
+        count += 1
+        frames.append(frame)
+        prompt = prompts.prompt_at(frame.index, frame.image.shape[:2])
+        items.append(pipeline(_frame_item(frame, source, prompt)))
+        if len(items) == batch_size:
+            yield frames, pseudo_collate(items)
+            frames, items = [], []
+    if items:
+        yield frames, pseudo_collate(items)
+    unused = prompts.unused()
+    if unused:
+        message = (
+            f'masks are given for frames {unused}, but {source.name} has '
+            f'{count} frames, 0 to {count - 1}'
+        )
+        if not prompts.known:
+            raise ValueError(message)
+        print_log(message, logger='current', level=logging.WARNING)
+
+
+def _frame_item(
+    frame: Frame, source: FrameSource, prompt: Optional[Tensor] = None
+) -> dict:
+    """Bring a frame, and the ``(H, W)`` uint8 ids of objects that begin
+    there, to the form that transforms take: a video data set's keys."""
+    shape = frame.image.shape[:2]
+    item = dict(
+        img=frame.image,
+        img_shape=shape,
+        ori_shape=shape,
+        img_path=frame.path,
+        video=source.name,
+        video_length=source.length,
+        frame_index=frame.index,
+        frame_name=frame.name,
+        starts_video=frame.index == 0,
+        gt_path=None,
+    )
+    return item if prompt is None else dict(item, prompt_ids=prompt)
+
+
+def stream_video(
+    model: LabelPropagationVOS, batches: Batches
+) -> Iterator[Tuple[Frame, VOSDataSample]]:
+    """Run a model over a video.
+
+    Args:
+        model: In eval mode.
+        batches: From :func:`video_batches`.
+
+    Yields:
+        Each frame and its sample with ``pred_ids``.
+
+    Raises:
+        RuntimeError: Another video was begun on the same model meanwhile.
+    """
+    token = _streams[model] = object()
+    for frames, data in batches:
+        if _streams.get(model) is not token:
+            raise RuntimeError(
+                'another video was begun with this model while one was '
+                'under way; finish one first, or use a model for each'
+            )
+        for frame, sample in zip(frames, model.test_step(data)):
+            given = set(new_objects(sample))
+            lost = sorted(given - set(sample.pred_ids.unique().tolist()))
+            if lost:
+                warnings.warn(
+                    f'{sample.video}, frame {sample.frame_name}: objects '
+                    f'{lost} are too small for the feature grid and are lost '
+                    'at once; let the network see larger frames (ResizeFrame)',
+                    stacklevel=2,
+                )
+            yield frame, sample
+
+
+def video_features(
+    model: LabelPropagationVOS,
+    source: FrameSource,
+    only: Optional[Container[int]] = None,
+) -> Iterator[Tuple[Frame, Tensor]]:
+    """Compute the features that propagation compares, frame by frame.
+
+    Args:
+        model: In eval mode, with its config as ``cfg``.
+        source: The frames.
+        only: Indices of the frames to compute; None for all.
+
+    Yields:
+        The frame, and its features ``(C, h, w)`` fp32, of unit length in
+        every cell, on the model's device.
+    """
+    pipeline = frame_pipeline(getattr(model, 'cfg', None))
+    for frame in source:
+        if only is not None and frame.index not in only:
+            continue
+        batch = pseudo_collate([pipeline(_frame_item(frame, source))])
+        with torch.no_grad():
+            inputs = model.data_preprocessor(batch)['inputs']
+            yield frame, model.extract_feat(inputs)[0][0]

@@ -1,0 +1,368 @@
+"""Find and read configs, and settle what a run is told around them.
+
+Training, testing, the scoreboard and the demos share these rules: where the
+data are, which weights are taken, where results go, and how several processes
+start without a GPU.
+
+The configs spell every path of data as ``{{$HVC_DATA_ROOT:data}}/...``, which
+mmengine fills in from the environment while it reads a file. A root given
+later, by ``--cfg-options data_root=...`` or by a config that inherits ours,
+then has to reach those paths; :func:`set_data_root` does that.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os.path as osp
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config, DictAction
+from mmengine.registry import Registry
+from mmengine.runner import find_latest_checkpoint
+
+import hvc_mm
+from hvc_mm.evaluation import VideoMetric
+from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.registry import METRICS, MODELS
+
+DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
+DEFAULT_DATA_ROOT = 'data'
+# Where weights are looked for when none are given.
+PRETRAINING = 'work_dirs/hvc_coco'
+
+# Where a run writes; it may well be in a folder that is named as the data.
+_NOT_DATA = ('work_dir', 'data_root')
+# Arguments of metrics that say where results go.
+_RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
+
+
+def config_root() -> Path:
+    """Find the folder of configs that belongs to this ``hvc_mm``.
+
+    Returns:
+        ``.mim/configs`` in an installed package, else ``configs`` next to
+        the package, as a checkout has it.
+
+    Raises:
+        FileNotFoundError: Neither is there.
+    """
+    package = Path(hvc_mm.__file__).resolve().parent
+    # A folder `configs` next to an installed package may be anyone's, so the
+    # package's own comes first.
+    for root in (package / '.mim' / 'configs', package.parent / 'configs'):
+        if root.is_dir():
+            return root
+    raise FileNotFoundError(
+        f'no configs with {package}: expected .mim/configs in it (made by '
+        'pip install) or configs next to it (a checkout)'
+    )
+
+
+def list_configs() -> Dict[str, Path]:
+    """List every config that can be run.
+
+    Returns:
+        Paths by the file's stem, e.g. ``hvc_davis``; parts that configs are
+        put together from (``_base_``) are left out.
+    """
+    root = config_root()
+    return {
+        path.stem: path
+        for path in sorted(root.rglob('*.py'))
+        if '_base_' not in path.relative_to(root).parts
+    }
+
+
+def find_config(name: Union[str, Path]) -> Path:
+    """Find a config file.
+
+    Args:
+        name: A path, or the name of one of the project's configs: its stem
+            (``hvc_davis``), with or without ``.py``.
+
+    Returns:
+        The file's path.
+
+    Raises:
+        FileNotFoundError: There is neither such a file nor such a name; the
+            nearest names are told.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    found = list_configs()
+    stem = path.stem if path.suffix == '.py' else path.name
+    # A path that isn't there is a mistake even if its last part is a name.
+    if len(path.parts) == 1 and stem in found:
+        return found[stem]
+    near = get_close_matches(stem, found) or sorted(found)[:8]
+    raise FileNotFoundError(
+        f'no config {name}: neither a file nor one of the {len(found)} names '
+        f'in {config_root()}; did you mean {", ".join(near)}?'
+    )
+
+
+def read_config(
+    name: Union[str, Path], cfg_options: Optional[dict] = None
+) -> Config:
+    """Read a config, apply options to it, and settle where the data are.
+
+    Args:
+        name: A config file or the name of one of the project's
+            (:func:`find_config`); a file that a run dumped works as well.
+        cfg_options: What ``--cfg-options`` gave, dotted keys to values.
+            ``data_root`` moves every path of data; other options come after
+            that and may name a path of their own.
+
+    Returns:
+        Config: Complete; ``data_root`` says which root is in use.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    cfg = Config.fromfile(find_config(name))
+    options = dict(cfg_options or {})
+    root = options.pop('data_root', None)
+    set_data_root(cfg, root or cfg.get('data_root', _root_in_use(cfg)))
+    if options:
+        cfg.merge_from_dict(options)
+    return cfg
+
+
+def set_data_root(cfg: Config, root: str) -> None:
+    """Move every path of data in a config to another root, in place.
+
+    Paths below the root that the config was read with are moved, be it from
+    the environment, the default, or the config's own ``data_root``; paths
+    elsewhere stay as they are.
+
+    Args:
+        cfg: The config.
+        root: The new root.
+    """
+    old = {_root_in_use(cfg), str(cfg.get('data_root', root)), root}
+    old = sorted((r.rstrip('/') for r in old), key=len, reverse=True)
+    for key in cfg:
+        if key not in _NOT_DATA:
+            cfg[key] = _moved(key, cfg[key], old, root.rstrip('/'))
+    cfg.data_root = root
+
+
+def _root_in_use(cfg: Config) -> str:
+    return cfg.env_variables.get(DATA_ROOT_VARIABLE, DEFAULT_DATA_ROOT)
+
+
+def _moved(key: str, value: Any, old: Sequence[str], new: str) -> Any:
+    if isinstance(value, str):
+        for root in old:
+            # A bare 'data' may mean anything but where a root is asked for.
+            if value.rstrip('/') == root and key.endswith('root'):
+                return new
+            if value.startswith(root + '/'):
+                return f'{new}/{value[len(root) :].lstrip("/")}'
+    elif isinstance(value, dict):
+        for name in value:
+            value[name] = _moved(name, value[name], old, new)
+    elif isinstance(value, (list, tuple)):
+        return type(value)(_moved(key, item, old, new) for item in value)
+    return value
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing have in common.
+
+    Args:
+        parser: Gets ``--work-dir``, ``--cfg-options`` and ``--launcher``.
+    """
+    parser.add_argument(
+        '--work-dir', help='where logs and results go (work_dirs/CONFIG)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override entries of the config',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+    )
+    # torch >= 2 launchers pass the first spelling, older ones the second.
+    parser.add_argument('--local-rank', '--local_rank', type=int, default=0)
+
+
+def read_run(
+    name: Union[str, Path],
+    cfg_options: Optional[dict] = None,
+    work_dir: Optional[str] = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config for a run: where it writes, and by which launcher.
+
+    Results that the config puts into a default work dir follow the run's,
+    and each video's score is written when it is known.
+
+    Args:
+        name: As for :func:`read_config`.
+        cfg_options: Likewise.
+        work_dir: Instead of the config's own, else ``work_dirs/NAME``.
+        launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+
+    Returns:
+        The config.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    cfg = read_config(name, cfg_options)
+    cfg.launcher = launcher
+    stem = Path(name).stem
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{stem}'
+    defaults = [f'work_dirs/{other}/' for other in {stem, *list_configs()}]
+    for evaluator in evaluators_of(cfg):
+        for key in _RESULTS:
+            path = evaluator.get(key) or ''
+            for default in defaults:
+                if path.startswith(default):
+                    evaluator[key] = f'{cfg.work_dir}/{path[len(default) :]}'
+        if is_a(evaluator, METRICS, VideoMetric):
+            # A crash then loses no video that was finished.
+            evaluator.setdefault('results_dir', f'{cfg.work_dir}/scores')
+    return cfg
+
+
+def evaluators_of(cfg: Config) -> List[dict]:
+    """List the configs of a test's metrics; changes to them count.
+
+    Args:
+        cfg: A run's config.
+
+    Returns:
+        One per metric; empty where nothing is tested.
+    """
+    evaluator = cfg.get('test_evaluator') or []
+    return evaluator if isinstance(evaluator, list) else [evaluator]
+
+
+def is_a(part: dict, registry: Registry, cls: type) -> bool:
+    """Tell whether a part's config builds an instance of a class.
+
+    Args:
+        part: With ``type``, a name (of any scope) or a class.
+        registry: One of ``hvc_mm``'s registries.
+        cls: A class registered there, already imported.
+
+    Returns:
+        True for the class and those derived from it.
+    """
+    kind = part.get('type')
+    if isinstance(kind, str):
+        # Not `registry.get`: that raises for another project's name.
+        kind = registry.module_dict.get(kind.split('.')[-1])
+    return inspect.isclass(kind) and issubclass(kind, cls)
+
+
+def choose_checkpoint(
+    cfg: Config, given: Optional[str] = None
+) -> Optional[str]:
+    """Decide which weights a model gets.
+
+    In this order: what was given; the config's ``load_from``; nothing, where
+    the config itself names the weights by ``init_cfg``; the last checkpoint
+    of ``work_dirs/hvc_coco``, which fits label propagation alone.
+
+    Args:
+        cfg: The config.
+        given: What the user said: a file, a URL, ``'none'`` for random
+            weights, or nothing.
+
+    Returns:
+        A path or URL; None where nothing is to be loaded.
+
+    Raises:
+        FileNotFoundError: There is no such file, or nothing was said and
+            there is nothing to take.
+    """
+    if given == 'none':
+        return None
+    chosen = given or cfg.get('load_from')
+    if chosen:
+        if '://' not in chosen and not osp.isfile(chosen):
+            raise FileNotFoundError(f'no checkpoint {chosen}')
+        return chosen
+    model = cfg.get('model') or {}
+    propagates = is_a(model, MODELS, LabelPropagationVOS)
+    # These two load what their parts' init_cfg names before a test, too;
+    # mmengine's test loop, which other models rely on, doesn't.
+    part = 'backbone' if propagates else None
+    if str(model.get('type')).split('.')[-1] == 'HVCInstanceTracker':
+        part = 'detector'
+    if part and model.get(part, {}).get('init_cfg'):
+        return None
+    if not propagates:
+        raise FileNotFoundError(
+            f'no weights for {model.get("type")}: give a checkpoint of its '
+            "training or set load_from ('none' takes random weights)"
+        )
+    latest = None
+    if osp.isdir(PRETRAINING):
+        latest = find_latest_checkpoint(PRETRAINING)
+    if latest is None:
+        raise FileNotFoundError(
+            f'no weights: {PRETRAINING} has no checkpoint; give one, set '
+            'load_from, or train one first with `python tools/train.py '
+            "configs/hvc_coco.py` ('none' takes random weights)"
+        )
+    return latest
+
+
+def prepare_cpu_processes(cfg: Config) -> None:
+    """Let ``--launcher pytorch`` work where there is no CUDA device.
+
+    mmengine's own start selects a CUDA device in every process, and wraps
+    the model for one. Without CUDA this joins the gloo group first (mmengine
+    then leaves it alone) and asks for a wrapper without devices. Does
+    nothing with CUDA, or without a launcher.
+
+    Args:
+        cfg: The run's config; ``model_wrapper_cfg`` is set in it.
+
+    Raises:
+        ValueError: For slurm or mpi without CUDA, which mmengine can't do.
+    """
+    if cfg.launcher == 'none' or torch.cuda.is_available():
+        return
+    if cfg.launcher != 'pytorch':
+        raise ValueError(
+            f'--launcher {cfg.launcher} needs CUDA devices; on CPUs start '
+            'the processes with torch.distributed.run, --launcher pytorch'
+        )
+    cfg.env_cfg.dist_cfg = dict(backend='gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False,
+        ),
+    )
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+
+
+def leave_processes() -> None:
+    """End the run's process group, if there is one, before Python ends.
+
+    Left to the interpreter's exit, gloo's destructor may abort a process
+    whose work is done (seen with torch 2.6).
+    """
+    if dist.is_initialized():
+        dist.barrier()
+        dist.destroy_process_group()

@@ -1,0 +1,253 @@
+"""Models from configs; the generator gives what a benchmark gives."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DefaultScope
+
+from hvc_mm.apis import (
+    init_model,
+    open_frames,
+    propagate_in_video,
+    video_features,
+)
+from hvc_mm.apis.inference import frame_pipeline
+from hvc_mm.datasets import VOSDataset, write_id_mask
+
+
+def test_weights_reach_the_backbone(tiny_cfg, tiny_model, tmp_path):
+    path = tmp_path / 'w.pth'
+    weights = {
+        name: torch.randn_like(tensor)
+        if tensor.is_floating_point()
+        else tensor
+        for name, tensor in tiny_model.backbone.state_dict().items()
+    }
+    # As mmengine saves a pre-training, and as a plain file of a backbone.
+    for content in (
+        {'state_dict': {f'backbone.{k}': v for k, v in weights.items()}},
+        {'model': {f'online_encoder.{k}': v for k, v in weights.items()}},
+        weights,
+    ):
+        torch.save(content, path)
+        model = init_model(tiny_cfg, path, device='cpu')
+        for name, tensor in model.backbone.state_dict().items():
+            assert torch.equal(tensor, weights[name]), name
+    assert not model.training
+
+
+def test_config_forms_and_options(tiny_cfg):
+    for form in (tiny_cfg, Config(tiny_cfg)):
+        with pytest.warns(UserWarning, match='random'):
+            model = init_model(
+                form, device='cpu', cfg_options={'model.propagator.topk': 2}
+            )
+        assert model.propagator.topk == 2
+        assert model.cfg.model.propagator.topk == 2
+    assert tiny_cfg['model']['propagator']['topk'] == 5
+
+
+def test_another_default_scope_is_left_alone(tiny_cfg):
+    with DefaultScope.overwrite_default_scope('mmengine'):
+        with pytest.warns(UserWarning, match='random'):
+            init_model(tiny_cfg, device='cpu')
+        current = DefaultScope.get_current_instance()
+        assert current.scope_name == 'mmengine'
+
+
+def test_what_cannot_be_used_is_named(tiny_cfg, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no.pth'):
+        init_model(tiny_cfg, tmp_path / 'no.pth')
+    with pytest.raises(TypeError, match='hvc_coco.*type HVC'):
+        init_model('hvc_coco', device='cpu')
+    (tmp_path / 'bad.pth').write_bytes(b'<html>')
+    with pytest.raises(ValueError, match='bad.pth'):
+        init_model(tiny_cfg, tmp_path / 'bad.pth')
+    torch.save({'fc.weight': torch.ones(2)}, tmp_path / 'fc.pth')
+    with pytest.raises(ValueError, match='fc.pth: none of the tensors'):
+        init_model(tiny_cfg, tmp_path / 'fc.pth')
+
+
+@pytest.fixture
+def late_mask(moving_square):
+    """Object 5 in the lower right corner, from frame 3 on."""
+    ids = np.zeros_like(moving_square[1][0])
+    ids[36:46, 44:60] = 5
+    return ids
+
+
+def test_same_ids_as_a_benchmark(
+    tiny_model, frame_folder, moving_square, late_mask, tmp_path
+):
+    images, masks = moving_square
+    first = masks[0]
+    for index, ids in ((0, first), (3, late_mask)):
+        write_id_mask(tmp_path / f'ann/square/{index}.png', ids)
+    dataset = VOSDataset(
+        ann_file='',
+        data_prefix=dict(
+            img_path=str(tmp_path), ann_path=str(tmp_path / 'ann')
+        ),
+        videos=['square'],
+        prompt_at='new_objects',
+        pipeline=[
+            dict(type='hvc_mm.LoadFrame'),
+            dict(type='hvc_mm.LoadPrompt'),
+            dict(type='hvc_mm.PackVOSInputs'),
+        ],
+    )
+    expected = [
+        tiny_model.test_step(pseudo_collate([dataset[i]]))[0].pred_ids
+        for i in range(len(dataset))
+    ]
+    for frames, batch_size in ((images, 1), (frame_folder, 3)):
+        results = list(
+            propagate_in_video(
+                tiny_model, frames, {0: first, 3: late_mask}, batch_size
+            )
+        )
+        assert [index for index, _, _ in results] == list(range(8))
+        for (index, ids, found), wanted in zip(results, expected):
+            assert ids == ([1] if index < 3 else [1, 5])
+            assert found.shape == (len(ids), 48, 64) and found.dtype == bool
+            for object_id, mask in zip(ids, found):
+                np.testing.assert_array_equal(mask, wanted == object_id)
+
+
+def test_the_square_is_followed(tiny_model, moving_square):
+    images, masks = moving_square
+    *_, (index, ids, found) = propagate_in_video(tiny_model, images, masks[0])
+    overlap = (found[0] & (masks[-1] > 0)).sum()
+    union = (found[0] | (masks[-1] > 0)).sum()
+    assert (index, ids) == (7, [1])
+    assert overlap / union > 0.7
+
+
+def test_first_mask_in_the_middle_and_one_added_on_the_way(
+    tiny_model, moving_square, late_mask
+):
+    images, masks = moving_square
+    given = {2: masks[2]}
+    seen = {}
+    for index, ids, found in propagate_in_video(tiny_model, images, given):
+        seen[index] = (ids, found)
+        if index == 4:
+            given[5] = late_mask
+    assert seen[1][0] == [] and seen[1][1].shape == (0, 48, 64)
+    assert seen[2][0] == seen[4][0] == [1] and seen[4][1].any()
+    assert seen[5][0] == [1, 5] and seen[7][1][1].any()
+
+
+def test_frames_are_read_as_needed_and_memory_stays_flat(
+    tiny_model, moving_square
+):
+    images, masks = moving_square
+    read, sizes = [], []
+    frames = (read.append(t) or images[t % 8] for t in range(24))
+    for index, _, _ in propagate_in_video(tiny_model, frames, masks[0]):
+        assert len(read) == index + 1
+        sizes.append(held_bytes(tiny_model.propagator))
+    assert sizes[0] > 0
+    assert max(sizes) == max(sizes[:8])
+
+
+def held_bytes(thing, seen=None):
+    """Bytes of all tensors that an object holds, directly or in containers."""
+    seen = set() if seen is None else seen
+    if id(thing) in seen:
+        return 0
+    seen.add(id(thing))
+    if isinstance(thing, torch.Tensor):
+        return thing.untyped_storage().nbytes()
+    if isinstance(thing, dict):
+        return sum(held_bytes(v, seen) for v in thing.values())
+    if isinstance(thing, (list, tuple, set)) or hasattr(thing, 'popleft'):
+        return sum(held_bytes(v, seen) for v in thing)
+    return held_bytes(vars(thing), seen) if hasattr(thing, '__dict__') else 0
+
+
+def test_two_videos_on_one_model_are_refused(tiny_model, moving_square):
+    images, masks = moving_square
+    first = propagate_in_video(tiny_model, images, masks[0])
+    next(first)
+    second = propagate_in_video(tiny_model, images, masks[0])
+    next(second)
+    with pytest.raises(RuntimeError, match='another video was begun'):
+        next(first)
+
+
+def test_bad_input_shows_before_the_first_frame(
+    tiny_model, moving_square, tmp_path
+):
+    images, masks = moving_square
+    first = masks[0]
+    for frames, given, complaint in (
+        (tmp_path / 'gone.mp4', first, 'gone.mp4'),
+        (images, None, 'no mask'),
+        (images, {0: first, 8: first}, r'frames \[8\]'),
+        (images, first[:-1], 'expected 64x48'),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=complaint):
+            next(propagate_in_video(tiny_model, frames, given))
+    with pytest.raises(ValueError, match='batch_size'):
+        propagate_in_video(tiny_model, images, first, batch_size=0)
+
+
+def test_a_mask_past_the_end_is_an_error(tiny_model, moving_square, video):
+    """At once for a file, whose length is an estimate; else at the end."""
+    images, masks = moving_square
+    complaint = r'frames \[8\], but \w+ has 8 frames, 0 to 7'
+    with pytest.raises(ValueError, match=complaint):
+        propagate_in_video(tiny_model, video, {8: masks[0]})
+    stream = propagate_in_video(
+        tiny_model, (image for image in images), {8: masks[0]}
+    )
+    assert next(stream)[1] == []
+    with pytest.raises(ValueError, match=complaint):
+        list(stream)
+    # Where other masks were used, the result is good.
+    both = {0: masks[0], 8: masks[0]}
+    frames = propagate_in_video(tiny_model, (i for i in images), both)
+    assert len(list(frames)) == 8
+
+
+def test_objects_that_the_grid_cannot_hold_are_told(tiny_model, moving_square):
+    ids = moving_square[1][0].copy()
+    ids[3, 50] = 7  # a pixel, between cells
+    with pytest.warns(
+        UserWarning, match=r'00000: objects \[7\] are too small'
+    ):
+        next(propagate_in_video(tiny_model, moving_square[0], ids))
+
+
+def test_pipeline_keeps_all_but_loading(moving_square):
+    steps = [
+        dict(type='LoadFrame'),
+        dict(type='hvc_mm.LoadPrompt'),
+        dict(type='ResizeFrame', size=(24, 32)),
+        dict(type='PackVOSInputs'),
+    ]
+    cfg = dict(test_dataloader=dict(dataset=dict(pipeline=steps)))
+    item = dict(img=moving_square[0][0], ori_shape=(48, 64))
+    packed = frame_pipeline(cfg)(dict(item))
+    assert packed['inputs'].shape == (3, 24, 32)
+    assert packed['data_samples'].ori_shape == (48, 64)
+    assert frame_pipeline()(dict(item))['inputs'].shape == (3, 48, 64)
+
+
+def test_unit_features_of_chosen_frames(tiny_model, moving_square):
+    source = open_frames(moving_square[0])
+    every = {f.index: m for f, m in video_features(tiny_model, source)}
+    some = {f.index: m for f, m in video_features(tiny_model, source, {2, 5})}
+    assert list(every) == list(range(8)) and list(some) == [2, 5]
+    for index, features in some.items():
+        assert features.shape == (64, 12, 16)
+        assert torch.equal(features, every[index])
+        length = features.norm(dim=0)
+        torch.testing.assert_close(length, torch.ones_like(length))
+    image = torch.from_numpy(moving_square[0][2]).permute(2, 0, 1)
+    batch = tiny_model.data_preprocessor(dict(inputs=[image]))
+    expected = tiny_model.extract_feat(batch['inputs'])[0][0]
+    torch.testing.assert_close(some[2], expected)

@@ -1,0 +1,224 @@
+"""Frames from files, folders and memory; videos that can be read back."""
+
+import io
+
+import mmcv
+import numpy as np
+import pytest
+from rich.console import Console
+
+from hvc_mm.apis import PictureWriter, open_frames, track_frames, video_io
+
+FOURCC = {'mp4v': 'FMP4', 'MJPG': 'MJPG', 'VP90': 'VP90', 'h264': 'h264'}
+
+
+def test_folder_without_loss_in_the_order_of_numbers(
+    frame_folder, moving_square
+):
+    # '10' comes after '9', though not as text.
+    extra = moving_square[0][0] // 2
+    mmcv.imwrite(extra, str(frame_folder / '10.png'))
+    (frame_folder / '._0.png').write_bytes(b'a copy from a Mac')
+    source = open_frames(frame_folder)
+    frames = list(source)
+    assert (source.length, source.name, source.fps) == (9, 'square', None)
+    assert [frame.name for frame in frames] == [*map(str, range(8)), '10']
+    assert [frame.index for frame in frames] == list(range(9))
+    for frame, image in zip(frames, [*moving_square[0], extra]):
+        np.testing.assert_array_equal(frame.image, image)
+
+
+def test_video_file_twice(video, moving_square):
+    source = open_frames(video)
+    assert (source.name, source.fps, source.length) == ('square', 12, 8)
+    for _ in range(2):
+        frames = list(source)
+        assert [frame.name for frame in frames][:2] == ['00000', '00001']
+        assert len(frames) == 8
+        for frame, image in zip(frames, moving_square[0]):
+            # Motion JPEG loses detail of the noise, not the square.
+            assert np.abs(frame.image.astype(int) - image).mean() < 40
+            assert frame.path is None
+
+
+def test_arrays_paths_and_generators(frame_folder, moving_square):
+    images = moving_square[0]
+    read = []
+    for given, length in (
+        (images, 8),
+        (list(images), 8),
+        (sorted(frame_folder.iterdir()), 8),
+        ((read.append(0) or image for image in images), None),
+    ):
+        source = open_frames(given)
+        assert source.length == length
+        frames = iter(source)
+        found = [next(frames).image]
+        assert len(read) < 2  # nothing is read ahead
+        found += [frame.image for frame in frames]
+        np.testing.assert_array_equal(np.stack(found), images)
+    assert open_frames(source) is source
+    assert source.has_frame(9) is None
+
+
+def test_an_estimate_is_checked_where_it_denies_a_frame(video):
+    source = open_frames(video)
+    source.length = 5  # as a container may say
+    assert source.has_frame(4) and source.length == 5
+    assert source.has_frame(7) and source.length == 8
+    assert source.has_frame(8) is False
+
+
+def test_a_cut_video_is_noticed(video):
+    # The index at the end is lost, and half of the frames.
+    data = video.read_bytes()
+    video.write_bytes(data[: len(data) // 2])
+    source = open_frames(video)
+    source.length = 8
+    with pytest.warns(UserWarning, match=r'square.avi ended after \d of 8'):
+        assert 0 < len(list(source)) < 8
+
+
+def test_what_cannot_be_read_is_named(tmp_path, moving_square):
+    (tmp_path / 'text.mp4').write_text('no video')
+    (tmp_path / 'empty').mkdir()
+    for given, complaint in (
+        (tmp_path / 'gone.mp4', 'no video .*gone.mp4'),
+        (tmp_path / 'text.mp4', 'cannot read the video .*text.mp4'),
+        (tmp_path / 'empty', 'no frame in .*empty'),
+        ('a.jpg', 'single image'),
+        ([], 'found none'),
+        (3, 'not int'),
+        (moving_square[0][0], r'\(48, 64, 3\)'),
+    ):
+        with pytest.raises(
+            (FileNotFoundError, ValueError, TypeError), match=complaint
+        ):
+            open_frames(given)
+
+
+@pytest.mark.parametrize(
+    ('second', 'complaint'),
+    [
+        (np.zeros((4, 6, 3), np.uint8), 'has 6x4 pixels; expected 8x4'),
+        (np.zeros((4, 8), np.uint8), r'uint8 \(4, 8\)'),
+        (np.zeros((4, 8, 3)), 'float64'),
+        ('gone.png', 'gone.png'),
+    ],
+)
+def test_bad_frames_are_named(second, complaint):
+    first = np.zeros((4, 8, 3), np.uint8)
+    with pytest.raises((ValueError, OSError), match=complaint):
+        list(open_frames([first, second]))
+
+
+def smooth_frames(height=48, width=64):
+    """Codecs keep smooth pictures nearly as they are."""
+    y, x = np.mgrid[:height, :width]
+    for t in range(5):
+        levels = (3 * y, 2 * x + 10 * t, np.full_like(x, 60))
+        yield np.stack(levels, -1).astype(np.uint8)
+
+
+def write(path, **kwargs):
+    with PictureWriter(path, **kwargs) as writer:
+        for index, frame in enumerate(smooth_frames()):
+            writer.write(frame, f'{index}')
+    return writer
+
+
+def read_back(path):
+    reader = mmcv.VideoReader(str(path))
+    code = int(reader.fourcc).to_bytes(4, 'little').decode()
+    return reader, [mmcv.bgr2rgb(frame) for frame in reader], code
+
+
+@pytest.mark.parametrize('suffix', ['.mp4', '.mov', '.mkv', '.AVI', '.webm'])
+def test_round_trip(suffix, tmp_path):
+    path = tmp_path / 'new' / f'video{suffix}'
+    writer = write(path, fps=10)
+    reader, frames, code = read_back(path)
+    assert (len(frames), writer.count) == (5, 5)
+    assert reader.fps == pytest.approx(10)
+    assert code == FOURCC[writer.codec]
+    for got, wanted in zip(frames, smooth_frames()):
+        assert np.abs(got.astype(int) - wanted).mean() < 6
+
+
+def test_without_pyav_opencv_writes(tmp_path, monkeypatch):
+    monkeypatch.setattr(video_io, 'av', None)
+    assert write(tmp_path / 'v.mp4').codec == 'mp4v'
+    assert read_back(tmp_path / 'v.mp4')[2] == 'FMP4'
+
+
+def test_h264_that_browsers_show(tmp_path):
+    av = pytest.importorskip('av')
+    write(tmp_path / 'v.mp4', fps=29.97)
+    with av.open(str(tmp_path / 'v.mp4')) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == 'h264'
+        assert stream.codec_context.pix_fmt == 'yuv420p'
+        assert float(stream.average_rate) == pytest.approx(29.97, abs=0.01)
+        assert sum(1 for _ in container.decode(stream)) == 5
+
+
+def test_odd_sizes_are_padded_and_what_was_written_before_an_error_plays(
+    tmp_path,
+):
+    with pytest.raises(ZeroDivisionError):
+        with PictureWriter(tmp_path / 'v.mp4') as writer:
+            for frame in smooth_frames(47, 63):
+                writer.write(frame)
+            raise ZeroDivisionError
+    reader, frames, _ = read_back(tmp_path / 'v.mp4')
+    assert reader.resolution == (64, 48) and len(frames) == 5
+    wanted = next(smooth_frames(47, 63))
+    assert np.abs(frames[0][:47, :63].astype(int) - wanted).mean() < 6
+
+
+def test_other_names_are_folders(tmp_path):
+    writer = write(tmp_path / 'new' / 'v1.2')
+    assert writer.codec is None
+    read = mmcv.imread(str(tmp_path / 'new/v1.2/3.jpg'), channel_order='rgb')
+    wanted = [*smooth_frames()][3].astype(int)
+    assert np.abs(read - wanted).mean() < 6
+
+
+def test_writing_errors_name_the_file(tmp_path):
+    (tmp_path / 'notes.txt').touch()
+    with pytest.raises(ValueError, match='notes.txt is a file'):
+        PictureWriter(tmp_path / 'notes.txt')
+    with pytest.raises(ValueError, match='fps'):
+        PictureWriter(tmp_path / 'v.mp4', fps=0)
+    picture = np.zeros((4, 8, 3), np.uint8)
+    with PictureWriter(tmp_path / 'v.mp4') as writer:
+        writer.write(picture)
+        with pytest.raises(ValueError, match=r'frame 1 of .*v.mp4'):
+            writer.write(picture[:, :6])
+    (tmp_path / 'folder.avi').mkdir()
+    with pytest.raises(OSError, match='folder.avi'):
+        PictureWriter(tmp_path / 'folder.avi').write(picture)
+
+
+@pytest.mark.parametrize('total', [3, None])
+def test_progress_shows_count_and_rate(total):
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+    letters = (letter for letter in 'abc')
+    frames = track_frames(letters, total, 'bear', console=console)
+    assert list(frames) == ['a', 'b', 'c']
+    text = console.file.getvalue()
+    for part in ('bear', f'3/{total or "?"}', 'frames/s'):
+        assert part in text
+    silent = Console(file=io.StringIO(), width=100, force_terminal=True)
+    frames = track_frames(iter('ab'), 2, show=False, console=silent)
+    assert list(frames) == ['a', 'b']
+    assert silent.file.getvalue().strip() == ''
+
+
+def test_an_error_below_the_progress_comes_out():
+    def broken():
+        yield 1
+        raise OSError('frame 1')
+
+    with pytest.raises(OSError, match='frame 1'):
+        list(track_frames(broken(), 2, console=Console(file=io.StringIO())))

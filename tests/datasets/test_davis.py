@@ -1,0 +1,179 @@
+"""DAVIS's layout: what is given where, and bad data by name."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from mmengine.dataset import pseudo_collate
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from hvc_mm.datasets import VOSDataset, read_id_mask
+
+PIPELINE = [
+    dict(type='hvc_mm.LoadFrame'),
+    dict(type='hvc_mm.LoadPrompt'),
+    dict(type='hvc_mm.ResizeFrame', size=None),
+    dict(type='hvc_mm.PackVOSInputs'),
+]
+ONE, TWO = (1, 1, 9, 9), (12, 12, 20, 20)
+
+
+def _dataset(davis, pipeline=PIPELINE, **kwargs):
+    return VOSDataset(data_root=str(davis.root), pipeline=pipeline, **kwargs)
+
+
+def test_the_first_mask_only_is_given(davis, boxes, prompts):
+    davis.add('b', 3).add('a', 2, {0: boxes({2: ONE})}).add('c', 1)
+    dataset = _dataset(davis)
+    assert prompts(dataset) == {
+        ('b', '00000'): [1],
+        ('a', '00000'): [2],
+        ('c', '00000'): [1],
+    }
+    item = dataset[0]
+    sample = item['data_samples']
+    assert item['inputs'].shape == (3, 24, 32)
+    assert item['inputs'].dtype == torch.uint8
+    mask = read_id_mask(davis.mask('b', 0))
+    np.testing.assert_array_equal(sample.prompt_ids, mask)
+    assert sample.gt_path == str(davis.mask('b', 0))
+    assert sample.ori_shape == (24, 32) and sample.starts_video
+    # 'a' has no second annotation, as DAVIS's test-dev.
+    assert dataset[4]['data_samples'].gt_path is None
+    # A video of one frame.
+    assert dataset[5]['data_samples'].video_length == 1
+    assert dataset.counts == dict(videos=3, frames=6, objects=3)
+
+
+def test_frames_before_the_first_annotation(davis, boxes, prompts):
+    davis.add('a', 4, {2: boxes({1: ONE}), 3: boxes({})})
+    with pytest.raises(FileNotFoundError, match=r'no first mask .*a/00000'):
+        _dataset(davis)
+    dataset = _dataset(davis, prompt_at='first_annotation')
+    assert prompts(dataset) == {('a', '00002'): [1]}
+    davis.add('b', 2, {})
+    with pytest.raises(FileNotFoundError, match=r'no mask in .*/b;'):
+        _dataset(davis, prompt_at='first_annotation')
+
+
+def test_objects_may_enter_late(davis, boxes, prompts):
+    masks = {
+        0: boxes({1: ONE}),
+        1: boxes({1: ONE, 255: TWO}),
+        2: boxes({1: ONE, 2: TWO}),
+        3: boxes({1: ONE, 2: TWO}),
+    }
+    davis.add('a', 4, masks)
+    dataset = _dataset(davis, prompt_at='new_objects')
+    assert prompts(dataset) == {('a', '00000'): [1], ('a', '00002'): [2]}
+    assert dataset.counts['objects'] == 2
+    davis.add('b', 2, {0: boxes({}), 1: boxes({})})
+    with pytest.raises(ValueError, match='all masks in .*b are empty'):
+        _dataset(davis, prompt_at='new_objects')
+
+
+def test_masks_of_0_and_255(davis, boxes, prompts):
+    davis.add('a', 2, {i: boxes({255: ONE}) for i in range(2)})
+    assert prompts(_dataset(davis)) == {('a', '00000'): [1]}
+    with pytest.raises(ValueError, match='empty'):
+        _dataset(davis, binary_masks=False)
+
+
+def test_resized_frames_keep_labels_of_their_own_size(davis):
+    pipeline = [dict(step) for step in PIPELINE]
+    pipeline[2]['size'] = (12, 20)
+    item = _dataset(davis.add('a'), pipeline)[0]
+    assert item['inputs'].shape == (3, 12, 20)
+    assert item['data_samples'].ori_shape == (24, 32)
+    assert item['data_samples'].prompt_ids.shape == (24, 32)
+
+
+def test_without_a_list_every_folder_is_a_video(davis):
+    dataset = _dataset(davis.add('b').add('a'), ann_file='')
+    assert [dataset.get_data_info(i)['video'] for i in (0, 3)] == ['a', 'b']
+
+
+def test_loaders_keep_the_order_whatever_the_workers(davis):
+    davis.add('a', 5).add('b', 4)
+    loader = DataLoader(
+        _dataset(davis), batch_size=2, num_workers=2, collate_fn=pseudo_collate
+    )
+    got = [
+        (sample.video, sample.frame_index)
+        for batch in loader
+        for sample in batch['data_samples']
+    ]
+    assert got == [('a', i) for i in range(5)] + [('b', i) for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    'break_it, error, message',
+    [
+        ('root', FileNotFoundError, 'DAVIS.*HVC_DATA_ROOT'),
+        ('list', FileNotFoundError, r'no list of videos .*val\.txt'),
+        ('folder', FileNotFoundError, 'no folder of frames .*480p/gone'),
+        ('frames', ValueError, 'no frame in .*/b;'),
+        ('mask', FileNotFoundError, r'no first mask .*b/00000\.png'),
+        ('empty', ValueError, r'b/00000\.png is empty'),
+        ('rgb', ValueError, r'b/00000\.png has mode .RGB.'),
+        ('size', ValueError, r'b/00000\.png has 16x10 pixels; expected 32x24'),
+        ('id', ValueError, r'b/00000\.png holds object 1; .*up to 0'),
+        ('header', OSError, r'b/00000\.jpg'),
+        ('prompt_at', ValueError, 'prompt_at must be one of'),
+    ],
+)
+def test_bad_data_is_named_before_the_run(
+    davis, boxes, break_it, error, message
+):
+    davis.add('a').add('b')
+    kwargs = {}
+    mask = davis.mask('b', 0)
+    if break_it == 'root':
+        davis.root.rename(davis.root.with_name('other'))
+    elif break_it == 'list':
+        (davis.root / 'ImageSets/2017/val.txt').unlink()
+    elif break_it == 'folder':
+        (davis.root / 'ImageSets/2017/val.txt').write_text('a\ngone\n')
+    elif break_it == 'frames':
+        for index in range(3):
+            davis.frame('b', index).unlink()
+    elif break_it == 'mask':
+        mask.unlink()
+    elif break_it == 'empty':
+        Image.fromarray(boxes({})).save(mask)
+    elif break_it == 'rgb':
+        Image.new('RGB', (32, 24)).save(mask)
+    elif break_it == 'size':
+        Image.fromarray(boxes({1: (1, 1, 5, 5)}, 10, 16)).save(mask)
+    elif break_it == 'id':
+        kwargs = dict(max_objects=0, videos=['b'])
+    elif break_it == 'header':
+        davis.frame('b', 0).write_bytes(b'nothing')
+    elif break_it == 'prompt_at':
+        kwargs = dict(prompt_at='never')
+    with pytest.raises(error, match=message):
+        _dataset(davis, **kwargs)
+
+
+def test_broken_frames_and_frames_of_another_size_are_named(davis, photo):
+    davis.add('a')
+    path = davis.frame('a', 1)
+    path.write_bytes(path.read_bytes()[:200])
+    photo(davis.frame('a', 2), 24, 30)
+    dataset = _dataset(davis)
+    dataset[0]
+    with pytest.raises(OSError, match=re.escape(str(path))):
+        dataset[1]
+    with pytest.raises(ValueError, match=r'00002\.jpg has 30x24.*32x24'):
+        dataset[2]
+
+
+def test_real_davis(shared_dir):
+    root = shared_dir / 'data/DAVIS'
+    dataset = VOSDataset(data_root=str(root), pipeline=PIPELINE)
+    assert dataset.counts == dict(videos=4, frames=236, objects=12)
+    last = dataset[235]
+    assert last['inputs'].shape[0] == 3
+    assert last['data_samples'].gt_path.endswith('.png')

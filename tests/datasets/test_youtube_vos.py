@@ -1,0 +1,174 @@
+"""YouTube-VOS: late objects, frames that count, wrong folders."""
+
+import json
+import shutil
+
+import pytest
+
+from hvc_mm.datasets import YouTubeVOSDataset, write_id_mask
+
+PIPELINE = [
+    dict(type='hvc_mm.LoadFrame'),
+    dict(type='hvc_mm.LoadPrompt'),
+    dict(type='hvc_mm.PackVOSInputs'),
+]
+ONE, TWO = (1, 1, 9, 9), (12, 12, 20, 20)
+
+
+@pytest.fixture
+def year(tmp_path, photo, boxes):
+    """Video 'a': 11 frames, object 1 from the start, 2 from frame 5 on.
+
+    Frame 5's mask shows object 1 again, as some of the real ones do.
+    """
+    root = tmp_path / '2018'
+    for index in range(11):
+        name = f'{index:05d}.jpg'
+        photo(root / 'valid_all_frames/JPEGImages/a' / name, seed=index)
+        if index % 5 == 0:
+            photo(root / 'valid/JPEGImages/a' / name, seed=index)
+    masks = root / 'valid/Annotations/a'
+    write_id_mask(masks / '00000.png', boxes({1: ONE}))
+    write_id_mask(masks / '00005.png', boxes({1: ONE, 2: TWO}))
+    objects = {
+        '1': dict(category='bear', frames=['00000', '00005', '00010']),
+        '2': dict(category='cat', frames=['00005', '00010']),
+    }
+    _write_meta(root / 'valid', {'a': dict(objects=objects)})
+    return root
+
+
+def _write_meta(folder, videos):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / 'meta.json').write_text(json.dumps(dict(videos=videos)))
+
+
+def _dataset(root, **kwargs):
+    return YouTubeVOSDataset(data_root=str(root), pipeline=PIPELINE, **kwargs)
+
+
+OFFICIAL = dict(
+    img_path='valid_all_frames/JPEGImages',
+    ann_path='valid/Annotations',
+    scored_path='valid/JPEGImages',
+)
+
+
+def _scored(dataset):
+    samples = [item['data_samples'] for item in dataset]
+    return [s.frame_index for s in samples if s.is_scored]
+
+
+def test_objects_are_given_once_where_they_begin(year, prompts):
+    dataset = _dataset(year)
+    assert prompts(dataset) == {('a', '00000'): [1], ('a', '00005'): [2]}
+    prompt = dataset[5]['data_samples'].prompt_ids
+    assert (prompt[TWO[0], TWO[1]] == 2).all()
+    assert dataset.counts == dict(videos=1, frames=11, objects=2)
+    categories = dataset[0]['data_samples'].object_categories
+    assert categories == {1: 'bear', 2: 'cat'}
+    with_truth = [i for i in range(11) if dataset[i]['data_samples'].gt_path]
+    assert with_truth == [0, 5]
+
+
+@pytest.mark.parametrize('prefix', [None, OFFICIAL])
+@pytest.mark.parametrize('moved', [False, True])
+def test_frames_of_valid_are_scored(year, prompts, prefix, moved):
+    if moved:  # all of the annotation next to all frames
+        inside = year / 'valid_all_frames'
+        (year / 'valid/Annotations').rename(inside / 'Annotations')
+        (year / 'valid/meta.json').rename(inside / 'meta.json')
+        shutil.rmtree(year / 'valid')
+    dataset = _dataset(year, data_prefix=prefix)
+    assert len(dataset) == 11 and _scored(dataset) == [0, 5, 10]
+    assert len(prompts(dataset)) == 2
+
+
+def test_the_frames_of_meta_count_where_no_folder_says(year):
+    _write_meta(
+        year / 'valid', {'a': dict(objects={'1': dict(frames=['00000'])})}
+    )
+    dataset = _dataset(year, data_prefix=dict(OFFICIAL, scored_path=None))
+    assert _scored(dataset) == [0]
+
+
+def test_valid_instead_of_valid_all_frames_fails_at_once(year):
+    prefix = dict(OFFICIAL, img_path='valid/JPEGImages')
+    with pytest.raises(
+        ValueError, match='valid/JPEGImages/a holds every 5th.*valid_all_fra'
+    ):
+        _dataset(year, data_prefix=prefix)
+    # The same by copying the folder under the other name.
+    frames = year / 'valid_all_frames/JPEGImages'
+    shutil.rmtree(frames)
+    shutil.copytree(year / 'valid/JPEGImages', frames)
+    with pytest.raises(ValueError, match='holds every 5th frame only'):
+        _dataset(year)
+    assert len(_dataset(year, all_frames=False)) == 3
+
+
+def test_a_shortened_video_leaves_out_objects_that_come_later(year):
+    dataset = _dataset(year, max_frames=4)
+    assert dataset.counts == dict(videos=1, frames=4, objects=1)
+
+
+@pytest.mark.parametrize(
+    'break_it, error, message',
+    [
+        ('meta', FileNotFoundError, r'no file .*valid/meta\.json'),
+        ('json', ValueError, r'cannot read .*meta\.json.*"videos"'),
+        ('form', ValueError, r'cannot read .*meta\.json'),
+        ('objects', ValueError, r'meta\.json: video a has no objects'),
+        ('frames', ValueError, r"video a has no frames for object \['1'\]"),
+        ('later', ValueError, 'object of a begins at frame 00099'),
+        ('mask', FileNotFoundError, r'no mask .*a/00005\.png.*\[2\] to begin'),
+        ('lacks', ValueError, r'a/00000\.png lacks object \[3\]'),
+        ('video', FileNotFoundError, 'no folder of frames .*JPEGImages/b'),
+        ('cut', ValueError, r'JPEGImages/a lacks frame 00010 \(1 of the 3'),
+        ('root', FileNotFoundError, 'valid_all_frames.*HVC_DATA_ROOT'),
+    ],
+)
+def test_bad_data_is_named(year, break_it, error, message):
+    valid = year / 'valid'
+    entry = dict(category='x', frames=['00000'])
+    if break_it == 'meta':
+        (valid / 'meta.json').unlink()
+    elif break_it == 'json':
+        (valid / 'meta.json').write_text('{')
+    elif break_it == 'form':
+        (valid / 'meta.json').write_text('{"videos": []}')
+    elif break_it == 'objects':
+        _write_meta(valid, {'a': dict(objects={})})
+    elif break_it == 'frames':
+        _write_meta(valid, {'a': dict(objects={'1': dict(category='x')})})
+    elif break_it == 'later':
+        entry['frames'] = ['00099']
+        _write_meta(valid, {'a': dict(objects={'1': entry})})
+    elif break_it == 'mask':
+        (valid / 'Annotations/a/00005.png').unlink()
+    elif break_it == 'lacks':
+        _write_meta(valid, {'a': dict(objects={'3': entry})})
+    elif break_it == 'video':
+        _write_meta(valid, {'b': dict(objects={'1': entry})})
+    elif break_it == 'cut':
+        (year / 'valid_all_frames/JPEGImages/a/00010.jpg').unlink()
+    elif break_it == 'root':
+        shutil.rmtree(year / 'valid_all_frames')
+    with pytest.raises(error, match=message):
+        _dataset(year)
+
+
+def test_a_real_video_of_the_training_set(shared_dir):
+    dataset = YouTubeVOSDataset(
+        ann_file='train/meta.json',
+        data_root=str(shared_dir / 'data/YTVOS'),
+        data_prefix=dict(
+            img_path='train/JPEGImages', ann_path='train/Annotations'
+        ),
+        all_frames=False,
+        pipeline=PIPELINE,
+    )
+    assert dataset.counts == dict(videos=1, frames=15, objects=5)
+    samples = [item['data_samples'] for item in dataset]
+    assert all(s.gt_path and s.is_scored for s in samples)
+    assert 'prompt_ids' in samples[0]
