@@ -43,9 +43,9 @@ def _random_clip(seed=0, frames=4, **kwargs):
 
 def test_golden(golden_dir, score, tmp_path):
     data = np.load(golden_dir / 'jhmdb_metric.npz')
+    keys = ('gt', 'pred_feature', 'size')
     clips = [
-        _clip(f'class/clip{i}', *(data[f'{key}_{i}'] for key in keys))
-        for keys in [('gt', 'pred_feature', 'size')]
+        _clip(f'class/clip{i}', *[data[f'{key}_{i}'] for key in keys])
         for i in range(3)
     ]
     cfg = dict(type='PCKMetric', out_dir=str(tmp_path / 'j'))
