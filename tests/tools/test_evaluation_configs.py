@@ -310,7 +310,7 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
 
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
     # Loaded, not only named.
-    assert f'HVCResNet: 258 tensors from {moco} (moco, ' in log
+    assert f'HVCResNet: 258 tensors from {moco} (state_dict / ' in log
 
 
 def read_zip(path, root):
