@@ -155,7 +155,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
-    count = 0
     try:
         cfg = read_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase)
@@ -165,12 +164,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 pictures(dataset, args.number, args.video), total, 'items'
             ):
                 writer.write(picture, name)
-                count += 1
     except (OSError, TypeError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
-    if count == 0:
+    if writer.count == 0:
         raise SystemExit(f'error: no video {args.video} in the data set')
-    print(f'{count} pictures: {args.out}')
+    print(f'{writer.count} pictures: {args.out}')
 
 
 if __name__ == '__main__':
