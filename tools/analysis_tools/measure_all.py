@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
-from hvc_mm.utils.files import write_json
 from measuring import Target, environment
 from mmengine.registry import DefaultScope
 
@@ -40,6 +39,7 @@ from hvc_mm.engine.run_config import find_config, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.scoreboard import BackboneError, make_backbone, parse_backbones
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.files import write_json
 from hvc_mm.utils.run_log import find_log, read_log, series
 
 TOOLS = Path(__file__).resolve().parents[1]
