@@ -54,6 +54,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show-dir', metavar='DIR', help='write frames with masks over them'
     )
+    parser.add_argument(
+        '--fuse-conv-bn',
+        action='store_true',
+        help='fuse batch norms into the convolutions before them: faster, '
+        'the same features but for rounding',
+    )
     add_run_arguments(parser)
     args = parser.parse_args()
     if args.checkpoint and args.checkpoint_option:
@@ -131,6 +137,11 @@ def load_config(args: argparse.Namespace) -> Config:
             evaluator['format_only'] = True
     if args.show_dir:
         draw_results(cfg, args.show_dir)
+    if args.fuse_conv_bn:
+        cfg.custom_hooks = [
+            *(cfg.get('custom_hooks') or []),
+            dict(type='hvc_mm.FuseConvBNHook'),
+        ]
     return cfg
 
 

@@ -104,25 +104,22 @@ class ImageFolderDataset(BaseDataset):
             elif path.lower().endswith(self.suffixes):
                 images.append(path)
         if not images:
-            self._complain(source)
+            raise self._error(source)
         return sorted(images)
 
-    def _complain(self, source: str) -> None:
+    def _error(self, source: str) -> Exception:
         if not _matches(source):
-            is_pattern = glob.escape(source) != source
-            raise FileNotFoundError(
-                f'nothing matches {source}'
-                if is_pattern
-                else f'no such image folder: {source}'
-            )
+            if glob.has_magic(source):
+                return FileNotFoundError(f'nothing matches {source}')
+            return FileNotFoundError(f'no such image folder: {source}')
         message = (
             f'no image in {source}; expected files that end in '
             f'{", ".join(self.suffixes)}'
         )
-        if not self.recursive and osp.isdir(source):
-            if any(entry.is_dir() for entry in os.scandir(source)):
-                message += '; it has subfolders: set recursive=True'
-        raise ValueError(message)
+        has_subfolders = osp.isdir(source) and next(os.walk(source))[1]
+        if has_subfolders and not self.recursive:
+            message += '; it has subfolders: set recursive=True to read them'
+        return ValueError(message)
 
 
 @DATASETS.register_module()
