@@ -16,18 +16,7 @@ import warnings
 from collections import OrderedDict
 from functools import partial
 from pathlib import Path
-from typing import (
-    IO,
-    Any,
-    Callable,
-    Dict,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Union,
-)
+from typing import Any, Dict, List, NamedTuple, Tuple, Union
 
 import numpy as np
 import torch
@@ -143,7 +132,7 @@ def allow_checkpoint_classes() -> None:
     )
 
 
-def _statistic(owner: type, name: str) -> Callable:
+def _statistic(owner: type, name: str) -> Any:
     """Look up one of HistoryBuffer's own statistics, nothing else."""
     if owner is not HistoryBuffer or name not in _STATISTICS:
         raise ValueError(
@@ -242,7 +231,7 @@ class _RestrictedPickle:
             raise pickle.UnpicklingError(f'the pickle asks for {full_name}')
 
     @staticmethod
-    def load(file: IO[bytes], **kwargs: Any) -> Any:
+    def load(file: Any, **kwargs: Any) -> Any:
         """Unpickle one object from a file, as ``pickle.load`` does."""
         return _RestrictedPickle.Unpickler(file, **kwargs).load()
 
@@ -409,50 +398,51 @@ def find_backbone(checkpoint: Dict[str, Any], layout: str = 'auto') -> Found:
         for holder, prefix in LAYOUTS[name].places:
             if layout == 'auto' and not prefix and name != _PLAIN_IS:
                 continue
-            found = _find_at(checkpoint, name, holder, prefix)
-            if found is not None:
-                return found
-    known = LAYOUTS.get(layout)
-    expected = 'any known layout'
-    if known is not None:
-        places = (
-            f'{prefix}{_STYLES[known.style][0]}'
-            + (f' under {holder!r}' if holder else '')
-            for holder, prefix in known.places
-        )
-        expected = f'the layout of {known.title}: {" or ".join(places)}'
-    raise CheckpointError(f'no ResNet in {expected}. {_seen(checkpoint)}')
+            tensors = _tensors(checkpoint, holder)
+            roots = _prefixes(tensors, _STYLES[LAYOUTS[name].style][0])
+            # A wrapper may add a name of its own ('online_encoder.net.');
+            # where nothing should precede the names, nothing may.
+            roots = [
+                root
+                for root in roots
+                if _bare(root).startswith(prefix)
+                and (prefix or not _bare(root))
+            ]
+            if roots:
+                return _take(tensors, name, holder, roots[0])
+    raise CheckpointError(
+        f'no ResNet in {_expected(layout)}. {_seen(checkpoint)}'
+    )
 
 
-def _find_at(
-    checkpoint: Dict[str, Any], layout: str, holder: str, prefix: str
-) -> Optional[Found]:
-    tensors = _tensors(checkpoint, holder)
-    style = LAYOUTS[layout].style
-    anchor = _STYLES[style][0]
-    roots = [
+def _expected(layout: str) -> str:
+    if layout == 'auto':
+        return 'any known layout'
+    places = (
+        f'{prefix}{_STYLES[LAYOUTS[layout].style][0]}'
+        + (f' under {holder!r}' if holder else '')
+        for holder, prefix in LAYOUTS[layout].places
+    )
+    return f'the layout of {LAYOUTS[layout].title}: {" or ".join(places)}'
+
+
+def _prefixes(tensors: Dict[str, Tensor], *anchors: str) -> List[str]:
+    """Find what precedes some names, the shortest first."""
+    found = {
         key[: -len(anchor)]
+        for anchor in anchors
         for key in tensors
         if key.endswith(anchor)
-        and _without_module(key[: -len(anchor)]).startswith(prefix)
-    ]
-    # A wrapper may add a name of its own ('online_encoder.net.'); where
-    # nothing should precede the names, nothing may.
-    roots = [r for r in roots if prefix or not _without_module(r)]
-    if not roots:
-        return None
-    return _take(tensors, layout, holder, min(roots, key=len), style)
+    }
+    return sorted(found, key=lambda prefix: (len(prefix), prefix))
 
 
 def _take(
-    tensors: Dict[str, Tensor],
-    layout: str,
-    holder: str,
-    root: str,
-    style: str = 'plain',
+    tensors: Dict[str, Tensor], layout: str, holder: str, root: str
 ) -> Found:
     """Separate what is under one prefix, and rename it."""
     taken = {}
+    style = LAYOUTS[layout].style if layout else 'plain'
     for key, tensor in tensors.items():
         if key.startswith(root):
             name = key[len(root) :]
@@ -481,9 +471,9 @@ def _tensors(checkpoint: Dict[str, Any], holder: str) -> Dict[str, Tensor]:
     }
 
 
-def _without_module(key: str) -> str:
-    """``DistributedDataParallel`` puts ``module.`` before every name."""
-    return key[len('module.') :] if key.startswith('module.') else key
+def _bare(prefix: str) -> str:
+    """Drop the ``module.`` that ``DistributedDataParallel`` adds."""
+    return prefix[len('module.') :] if prefix[:7] == 'module.' else prefix
 
 
 def match_backbone(
@@ -516,7 +506,11 @@ def match_backbone(
         if layout != 'auto':
             raise
     if layout == 'auto':
-        found += _under_any_prefix(checkpoint, wanted)
+        weights = [name for name in wanted if name.endswith('weight')]
+        for holder in _HOLDERS:
+            tensors = _tensors(checkpoint, holder)
+            for prefix in _prefixes(tensors, *weights[:1], *weights[-1:]):
+                found.append(_take(tensors, '', holder, prefix))
     if not found:
         raise CheckpointError(
             'none of the tensors in the checkpoint matches the '
@@ -526,42 +520,21 @@ def match_backbone(
     chosen = min(found, key=lambda f: len(compare(f.tensors, wanted)[1]))
     matching, missing = compare(chosen.tensors, wanted)
     if missing:
+        shapes = [
+            f'{name} is {tuple(chosen.tensors[name].shape)}, expected '
+            f'{tuple(wanted[name].shape)}'
+            if name in chosen.tensors
+            else name
+            for name in missing
+        ]
         raise CheckpointError(
             f'the checkpoint lacks {len(missing)} of the {len(wanted)} '
             f'tensors of the backbone under {chosen.place!r}, or has them in '
-            f'another shape: {_some(_differences(chosen, wanted, missing))}. '
+            f'another shape: {_some(shapes)}. '
             'Is it another architecture, or does the backbone build more '
             'stages than the file has?'
         )
     return chosen._replace(tensors=matching)
-
-
-def _differences(
-    found: Found, wanted: Dict[str, Tensor], names: List[str]
-) -> List[str]:
-    return [
-        f'{name} is {tuple(found.tensors[name].shape)}, expected '
-        f'{tuple(wanted[name].shape)}'
-        if name in found.tensors
-        else name
-        for name in names
-    ]
-
-
-def _under_any_prefix(
-    checkpoint: Dict[str, Any], wanted: Dict[str, Tensor]
-) -> Iterator[Found]:
-    anchors = [name for name in wanted if name.endswith('weight')]
-    for holder in _HOLDERS:
-        tensors = _tensors(checkpoint, holder)
-        prefixes = {
-            key[: -len(anchor)]
-            for anchor in anchors[:1] + anchors[-1:]
-            for key in tensors
-            if key.endswith(anchor)
-        }
-        for prefix in sorted(prefixes, key=lambda p: (len(p), p)):
-            yield _take(tensors, '', holder, prefix)
 
 
 def load_backbone(

@@ -1,11 +1,13 @@
 """What all tests share: where the reference material is, and skips."""
 
+import importlib
 import importlib.util
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,6 +82,16 @@ def run_tool():
 
 
 @pytest.fixture(scope='session')
+def sample_tool():
+    """The module make_sample; skips where photographs are missing."""
+    pytest.importorskip('skimage')
+    pytest.importorskip('sklearn')
+    sys.path.insert(0, str(ROOT / 'tools/dataset_converters'))
+    yield importlib.import_module('make_sample')
+    sys.path.remove(str(ROOT / 'tools/dataset_converters'))
+
+
+@pytest.fixture(scope='session')
 def sample_dir(tmp_path_factory, run_tool) -> Path:
     """A tiny sample: 12 training images, 2 videos of 6 frames."""
     folder = tmp_path_factory.mktemp('sample')
@@ -94,3 +106,52 @@ def sample_dir(tmp_path_factory, run_tool) -> Path:
     )
     assert made.returncode == 0, made.stdout
     return folder
+
+
+@pytest.fixture
+def tiny_cfg() -> dict:
+    """Layer1 of a ResNet-18 (stride 4), so that a frame takes milliseconds."""
+    return dict(
+        default_scope='hvc_mm',
+        model=dict(
+            type='LabelPropagationVOS',
+            backbone=dict(type='HVCResNet', depth=18, out_indices=(0,)),
+            propagator=dict(radius=4, topk=5, context=3),
+        ),
+    )
+
+
+@pytest.fixture(scope='session')
+def moving_square():
+    """8 frames (T, 48, 64, 3) uint8 BGR and their masks (T, 48, 64), id 1."""
+    rng = np.random.default_rng(0)
+    ground = rng.integers(0, 80, (48, 64, 3), np.uint8)
+    square = rng.integers(150, 255, (16, 16, 3), np.uint8)
+    frames = np.repeat(ground[None], 8, 0)
+    masks = np.zeros(frames.shape[:3], np.uint8)
+    for t in range(8):
+        frames[t, 16:32, 8 + 2 * t : 24 + 2 * t] = square
+        masks[t, 16:32, 8 + 2 * t : 24 + 2 * t] = 1
+    return frames, masks
+
+
+@pytest.fixture
+def frame_folder(tmp_path, moving_square) -> Path:
+    """The square's frames as PNGs, without loss."""
+    import mmcv
+
+    for index, frame in enumerate(moving_square[0]):
+        mmcv.imwrite(frame, str(tmp_path / f'square/{index}.png'))
+    return tmp_path / 'square'
+
+
+@pytest.fixture
+def video(tmp_path, moving_square) -> Path:
+    """The square's frames as a video of 12 frames per second."""
+    from hvc_mm.apis import PictureWriter
+
+    path = tmp_path / 'square.avi'
+    with PictureWriter(path, fps=12) as writer:
+        for frame in moving_square[0]:
+            writer.write(frame[..., ::-1])
+    return path

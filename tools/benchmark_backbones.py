@@ -14,7 +14,7 @@ A backbone is one of
                                          that model_converters/convert.py
                                          knows
     [NAME=][SCOPE.]TYPE[:KEY=VALUE,...]  a class of any OpenMMLab registry
-    SPECS.yaml (.yml, .json, .py)        a file whose `backbones` maps names
+    BACKBONES.yaml (.yml, .json, .py)    a file whose `backbones` maps names
                                          to the above, or to dicts of the
                                          keys below
 
@@ -53,11 +53,9 @@ from hvc_mm.scoreboard import (
     BackboneError,
     Benchmark,
     Scoreboard,
-    make_candidate,
-    make_cell,
-    missing_data,
+    make_backbone,
     parse_backbones,
-    run_cell,
+    prepare_run,
 )
 from hvc_mm.utils import register_all_modules
 
@@ -109,28 +107,57 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def read_benchmark(benchmark: Benchmark, args: argparse.Namespace) -> Config:
-    """Read a benchmark's config just as ``tools/test.py`` would."""
-    return read_run(
-        benchmark.config,
-        # Each benchmark takes some of them out.
-        dict(args.cfg_options or {}),
-        str(args.out / 'runs'),
-    )
+    """Read a benchmark's config as ``tools/test.py`` would."""
+    # Each benchmark takes some of the options out.
+    options = dict(args.cfg_options or {})
+    return read_run(benchmark.config, options, str(args.out / 'runs'))
 
 
-def fill(board: Scoreboard, args: argparse.Namespace) -> None:
-    """Run whatever isn't there yet; the report grows with every cell."""
+def missing_data(cfg: Config) -> Optional[str]:
+    """Tell what isn't there of a benchmark's data: a folder or a list.
+
+    What is wrong with data that are there is the data set's to say.
+    """
+    dataset = cfg.test_dataloader.dataset
+    root = Path(dataset.data_root)
+    if not root.is_dir():
+        return f'there is no folder {root}'
+    listed = dataset.get('ann_file')
+    if listed and not (root / listed).is_file():
+        return f'there is no list {root / listed}'
+    return None
+
+
+def find_data(board: Scoreboard, args: argparse.Namespace) -> None:
+    """Skip benchmarks without data; stop where there is none at all."""
+    for name in dict.fromkeys(args.benchmarks):
+        benchmark = BENCHMARKS[name]
+        missing = missing_data(read_benchmark(benchmark, args))
+        if missing is None:
+            board.benchmarks.append(benchmark)
+        else:
+            print(f'{benchmark.title} is skipped: {missing}', flush=True)
+            board.skipped[name] = missing
+    if not board.benchmarks:
+        raise SystemExit(
+            'there are no data of any of these benchmarks; their root is set '
+            'by HVC_DATA_ROOT or --cfg-options data_root=DIR'
+        )
+
+
+def score_all(board: Scoreboard, args: argparse.Namespace) -> None:
+    """Run whatever isn't there yet; the report grows with every run."""
     for benchmark in board.benchmarks:
-        for candidate in board.candidates:
-            names = (candidate.name, benchmark.name)
+        for backbone in board.backbones:
+            names = (backbone.name, benchmark.name)
             print(f'== {names[0]} on {benchmark.title}', flush=True)
             try:
                 cfg = read_benchmark(benchmark, args)
-                size = args.input_size if benchmark.takes_own_size else None
-                cell = make_cell(benchmark, candidate, cfg, args.out, size)
-                board.results[names] = run_cell(cell)
+                size = args.input_size
+                run = prepare_run(benchmark, backbone, cfg, args.out, size)
+                board.results[names] = run.score()
             except Exception as error:  # whatever a foreign network raises
-                # The other cells may well be fine.
+                # The other runs may well be fine.
                 traceback.print_exc()
                 kind = type(error).__name__
                 board.failures[names] = f'{kind}: {error}'
@@ -143,27 +170,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     register_all_modules(init_default_scope=False)
     try:
         # All of them before the first one is scored: mistakes come early.
-        candidates = [
-            make_candidate(s) for s in parse_backbones(args.backbones)
-        ]
+        named = parse_backbones(args.backbones)
+        backbones = [make_backbone(name, named[name]) for name in named]
     except BackboneError as error:
         raise SystemExit(str(error)) from None
-    board = Scoreboard(candidates, input_size=args.input_size)
-    for name in dict.fromkeys(args.benchmarks):
-        benchmark = BENCHMARKS[name]
-        cfg = read_benchmark(benchmark, args)
-        missing = missing_data(cfg.test_dataloader.dataset)
-        if missing is None:
-            board.benchmarks.append(benchmark)
-        else:
-            print(f'{benchmark.title} is skipped: {missing}', flush=True)
-            board.skipped[name] = missing
-    if not board.benchmarks:
-        raise SystemExit(
-            'there are no data of any of these benchmarks; their root is set '
-            'by HVC_DATA_ROOT or --cfg-options data_root=DIR'
-        )
-    fill(board, args)
+    board = Scoreboard(backbones, input_size=args.input_size)
+    find_data(board, args)
+    score_all(board, args)
     print(board.overview())
     print(f'the report is in {args.out}')
     for (backbone, benchmark), why in board.failures.items():

@@ -18,7 +18,7 @@ from hvc_mm.engine.run_config import (
     prepare_cpu_processes,
     read_run,
 )
-from hvc_mm.evaluation.metrics.video_metric import VideoMetric
+from hvc_mm.evaluation import VideoMetric
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils import register_all_modules
@@ -53,6 +53,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--show-dir', metavar='DIR', help='write frames with masks over them'
+    )
+    parser.add_argument(
+        '--fuse-conv-bn',
+        action='store_true',
+        help='fuse batch norms into the convolutions before them: faster, '
+        'the same features but for rounding',
     )
     add_run_arguments(parser)
     args = parser.parse_args()
@@ -131,6 +137,11 @@ def load_config(args: argparse.Namespace) -> Config:
             evaluator['format_only'] = True
     if args.show_dir:
         draw_results(cfg, args.show_dir)
+    if args.fuse_conv_bn:
+        cfg.custom_hooks = [
+            *(cfg.get('custom_hooks') or []),
+            dict(type='hvc_mm.FuseConvBNHook'),
+        ]
     return cfg
 
 

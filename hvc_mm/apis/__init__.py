@@ -6,8 +6,7 @@ from hvc_mm.engine.run_config import (
     list_configs,
 )
 
-from .inference import propagate_in_video, video_features
-from .init_model import init_model
+from .inference import init_model, propagate_in_video, video_features
 from .prompt_masks import PromptMasks
 from .video_io import FrameSource, PictureWriter, open_frames, track_frames
 from .vos_inferencer import VOSInferencer

@@ -7,29 +7,117 @@ h w: feature grid.
 from __future__ import annotations
 
 import logging
+import os.path as osp
 import warnings
-from typing import Any, Callable, Container, Iterator, List, Optional, Tuple
+from pathlib import Path
+from typing import (
+    Any,
+    Callable,
+    Container,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    Union,
+)
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.logging import print_log
+from mmengine.device import get_device
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
+from mmengine.runner import load_checkpoint
 from torch import Tensor
 
+from hvc_mm.checkpoint import CheckpointError, read_checkpoint
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
-from hvc_mm.registry import TRANSFORMS
+from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
 
 from .prompt_masks import Masks, PromptMasks
 from .video_io import Frame, FrameSource, open_frames
 
+ConfigLike = Union[str, Path, Config, ConfigDict, dict]
 Pipeline = Callable[[dict], dict]
 Batches = Iterator[Tuple[List[Frame], dict]]
 
 # A model is a stream with one state: which video it is on at the moment.
 _streams: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def init_model(
+    config: ConfigLike,
+    checkpoint: Optional[Union[str, Path]] = None,
+    device: Optional[str] = None,
+    cfg_options: Optional[dict] = None,
+) -> LabelPropagationVOS:
+    """Build a propagation model, load weights, put it in eval mode.
+
+    Args:
+        config: A config file, the name of one (``hvc_davis``), or a config
+            in memory, which is not changed.
+        checkpoint: A file or URL that holds weights of the config's
+            backbone, from whatever training; None leaves random weights and
+            warns.
+        device: As torch names it; None takes the best that is there.
+        cfg_options: Entries to override, dotted keys to values.
+
+    Returns:
+        The model; ``model.cfg`` is its config.
+
+    Raises:
+        FileNotFoundError: No such config or checkpoint.
+        TypeError: The config has no :class:`LabelPropagationVOS`.
+        ValueError: The checkpoint doesn't fit the backbone.
+    """
+    if isinstance(config, (str, Path)):
+        cfg = read_config(config, cfg_options)
+    else:
+        if isinstance(config, Config):
+            cfg = config.copy()
+        else:
+            cfg = Config(ConfigDict(config).to_dict())
+        cfg.merge_from_dict(cfg_options or {})
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    # mmengine lists how each parameter was initialised, one line a tensor.
+    logger.setLevel(logging.WARNING)
+    try:
+        with DefaultScope.overwrite_default_scope('hvc_mm'):
+            model = MODELS.build(cfg.model)
+    finally:
+        logger.setLevel(level)
+    if not isinstance(model, LabelPropagationVOS):
+        raise TypeError(
+            f'{cfg.filename or "the config"} has a model of type '
+            f'{type(model).__name__}; expected LabelPropagationVOS, as in '
+            'hvc_davis'
+        )
+    if checkpoint is None:
+        warnings.warn(
+            'no checkpoint was given: the weights are random', stacklevel=2
+        )
+    else:
+        _load_weights(model, str(checkpoint))
+    model.cfg = cfg
+    return model.to(device or get_device()).eval()
+
+
+def _load_weights(model: LabelPropagationVOS, checkpoint: str) -> None:
+    if '://' in checkpoint:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+        return
+    if not osp.isfile(checkpoint):
+        raise FileNotFoundError(f'no checkpoint {checkpoint}')
+    content = read_checkpoint(checkpoint)
+    try:
+        model.load_state_dict(content, strict=False)
+    except CheckpointError as error:
+        raise CheckpointError(f'{checkpoint}: {error}') from None
 
 
 def propagate_in_video(
@@ -76,20 +164,12 @@ def propagate_in_video(
     if pipeline is None:
         pipeline = frame_pipeline(getattr(model, 'cfg', None))
     batches = video_batches(source, prompts, pipeline, batch_size)
-    return object_masks(stream_video(model, batches))
+    return _object_masks(stream_video(model, batches))
 
 
-def object_masks(
+def _object_masks(
     stream: Iterator[Tuple[Frame, VOSDataSample]],
 ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
-    """Turn samples into what :func:`propagate_in_video` yields.
-
-    Args:
-        stream: Frames with their samples.
-
-    Yields:
-        Frame index, ids so far, ``(O, H, W)`` bool masks.
-    """
     object_ids: List[int] = []
     for frame, sample in stream:
         object_ids = sorted({*object_ids, *new_objects(sample)})
@@ -209,16 +289,13 @@ def _frame_item(
 
 
 def stream_video(
-    model: LabelPropagationVOS,
-    batches: Batches,
-    step: Optional[Callable[[dict], List[VOSDataSample]]] = None,
+    model: LabelPropagationVOS, batches: Batches
 ) -> Iterator[Tuple[Frame, VOSDataSample]]:
     """Run a model over a video.
 
     Args:
         model: In eval mode.
         batches: From :func:`video_batches`.
-        step: What takes a batch; by default the model's ``test_step``.
 
     Yields:
         Each frame and its sample with ``pred_ids``.
@@ -233,7 +310,7 @@ def stream_video(
                 'another video was begun with this model while one was '
                 'under way; finish one first, or use a model for each'
             )
-        for frame, sample in zip(frames, (step or model.test_step)(data)):
+        for frame, sample in zip(frames, model.test_step(data)):
             given = set(new_objects(sample))
             lost = sorted(given - set(sample.pred_ids.unique().tolist()))
             if lost:

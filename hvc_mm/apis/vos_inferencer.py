@@ -22,17 +22,17 @@ from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import VOSLocalVisualizer
 
 from .inference import (
+    ConfigLike,
     frame_pipeline,
+    init_model,
     new_objects,
-    object_masks,
+    propagate_in_video,
     stream_video,
     video_batches,
 )
-from .init_model import ConfigLike, init_model
 from .prompt_masks import Masks, PromptMasks
 from .video_io import (
     Frame,
-    FrameSource,
     PictureWriter,
     open_frames,
     track_frames,
@@ -133,8 +133,8 @@ class VOSInferencer(BaseInferencer):
         predictions: List[Any] = []
         shown: List[np.ndarray] = []
         object_ids: List[int] = []
-        batches = self.preprocess(source, batch_size, prompts)
-        stream = stream_video(self.model, batches, self.forward)
+        batches = video_batches(source, prompts, self.pipeline, batch_size)
+        stream = stream_video(self.model, batches)
         with pictures or nullcontext():
             for frame, sample in track_frames(
                 stream, source.length, source.name, self.show_progress
@@ -147,9 +147,11 @@ class VOSInferencer(BaseInferencer):
                     path = preds_dir / f'{frame.name}.png'
                     write_id_mask(path, sample.pred_ids.numpy())
                 object_ids = sorted({*object_ids, *new_objects(sample)})
-                if not return_datasamples:
-                    sample = self.pred2dict(sample, object_ids, path)
-                predictions.append(sample)
+                predictions.append(
+                    sample
+                    if return_datasamples
+                    else _to_dict(sample, object_ids, path)
+                )
         results = self.postprocess(predictions, shown or None)
         if pictures is not None:
             results['vis_path'] = str(pictures.out)
@@ -174,24 +176,9 @@ class VOSInferencer(BaseInferencer):
             A generator of the frame's index, the ids of all objects so far,
             and their ``(O, H, W)`` bool masks.
         """
-        source, prompts = open_frames(frames), PromptMasks(masks)
-        batches = self.preprocess(source, batch_size, prompts)
-        return object_masks(stream_video(self.model, batches, self.forward))
-
-    def preprocess(
-        self, inputs: FrameSource, batch_size: int, prompts: PromptMasks
-    ) -> Iterator[Tuple[List[Frame], dict]]:
-        """Read a video in batches for the model.
-
-        Args:
-            inputs: The frames.
-            batch_size: Frames per batch.
-            prompts: The masks.
-
-        Returns:
-            An iterator of frames and what ``test_step`` takes.
-        """
-        return video_batches(inputs, prompts, self.pipeline, batch_size)
+        return propagate_in_video(
+            self.model, frames, masks, batch_size, self.pipeline
+        )
 
     def visualize(
         self,
@@ -202,7 +189,7 @@ class VOSInferencer(BaseInferencer):
         wait_time: float = 0.01,
         return_vis: bool = False,
     ) -> Optional[np.ndarray]:
-        """Draw one frame, if anybody wants to see it.
+        """Draw one frame where its picture is needed.
 
         Args:
             inputs: The frame.
@@ -210,10 +197,10 @@ class VOSInferencer(BaseInferencer):
             writer: Takes the picture; None where none is written.
             show: Open a window.
             wait_time: Seconds that the window shows the frame.
-            return_vis: The picture is wanted.
+            return_vis: Return the picture.
 
         Returns:
-            RGB, uint8 ``(H, W, 3)``; None where nobody wants it.
+            RGB, uint8 ``(H, W, 3)``; None where it isn't needed.
         """
         if not show and not return_vis and writer is None:
             return None
@@ -225,32 +212,6 @@ class VOSInferencer(BaseInferencer):
                 picture, win_name=preds.video, wait_time=wait_time
             )
         return picture
-
-    def pred2dict(
-        self,
-        sample: VOSDataSample,
-        object_ids: List[int],
-        mask_path: Optional[Path],
-    ) -> dict:
-        """Turn a sample into plain values, fit for JSON.
-
-        Args:
-            sample: With ``pred_ids``.
-            object_ids: Objects so far.
-            mask_path: Where its mask was written, if it was.
-
-        Returns:
-            See :meth:`__call__`.
-        """
-        result = dict(
-            frame_index=sample.frame_index,
-            frame_name=sample.frame_name,
-            object_ids=object_ids,
-        )
-        if mask_path is not None:
-            return dict(result, mask_path=str(mask_path))
-        ids = sample.pred_ids.numpy()
-        return dict(result, masks=[mask_to_rle(ids == i) for i in object_ids])
 
     def postprocess(
         self,
@@ -297,7 +258,7 @@ class VOSInferencer(BaseInferencer):
     def list_models(
         scope: Optional[str] = None, patterns: str = r'.*'
     ) -> List[str]:
-        """Names of configs.
+        """List the names of configs.
 
         Args:
             scope: Makes no difference: they are hvc_mm's.
@@ -307,6 +268,21 @@ class VOSInferencer(BaseInferencer):
             The names, sorted.
         """
         return [name for name in list_configs() if re.match(patterns, name)]
+
+
+def _to_dict(
+    sample: VOSDataSample, object_ids: List[int], mask_path: Optional[Path]
+) -> dict:
+    """Turn a sample into plain values, fit for JSON."""
+    result = dict(
+        frame_index=sample.frame_index,
+        frame_name=sample.frame_name,
+        object_ids=object_ids,
+    )
+    if mask_path is not None:
+        return dict(result, mask_path=str(mask_path))
+    ids = sample.pred_ids.numpy()
+    return dict(result, masks=[mask_to_rle(ids == i) for i in object_ids])
 
 
 def mask_to_rle(mask: np.ndarray) -> dict:

@@ -6,7 +6,7 @@ import glob
 import os
 import os.path as osp
 import random
-from typing import Dict, List, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class ImageFolderDataset(BaseDataset):
         any_of: Sequence[str] = (),
         recursive: bool = False,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         sources = [sources] if isinstance(sources, str) else list(sources)
         if not sources or not (data_root or all(sources)):
@@ -104,25 +104,22 @@ class ImageFolderDataset(BaseDataset):
             elif path.lower().endswith(self.suffixes):
                 images.append(path)
         if not images:
-            self._complain(source)
+            raise self._error(source)
         return sorted(images)
 
-    def _complain(self, source: str) -> None:
+    def _error(self, source: str) -> Exception:
         if not _matches(source):
-            is_pattern = glob.escape(source) != source
-            raise FileNotFoundError(
-                f'nothing matches {source}'
-                if is_pattern
-                else f'no such image folder: {source}'
-            )
+            if glob.has_magic(source):
+                return FileNotFoundError(f'nothing matches {source}')
+            return FileNotFoundError(f'no such image folder: {source}')
         message = (
             f'no image in {source}; expected files that end in '
             f'{", ".join(self.suffixes)}'
         )
-        if not self.recursive and osp.isdir(source):
-            if any(entry.is_dir() for entry in os.scandir(source)):
-                message += '; it has subfolders: set recursive=True'
-        raise ValueError(message)
+        has_subfolders = osp.isdir(source) and next(os.walk(source))[1]
+        if has_subfolders and not self.recursive:
+            message += '; it has subfolders: set recursive=True to read them'
+        return ValueError(message)
 
 
 @DATASETS.register_module()
@@ -158,7 +155,7 @@ class VideoFramesDataset(BaseDataset):
         data_root: str = '',
         data_prefix: Dict[str, str] = dict(img_path='JPEGImages'),  # noqa: B006
         max_per_video: int = 80,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if max_per_video < 1:
             raise ValueError(
@@ -289,9 +286,7 @@ def seed_worker(worker_id: int) -> None:
     repeats exactly when the main process' torch generator is seeded with the
     same number before it. That needs workers which are started for every
     epoch (``persistent_workers=False``). The rank is mixed in, because all
-    ranks may draw the same ``base``.
-
-    Use it in a config as
+    ranks may draw the same ``base``. In a config:
     ``worker_init_fn=dict(type='hvc_mm.seed_worker')``.
 
     Args:

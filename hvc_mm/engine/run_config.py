@@ -26,7 +26,7 @@ from mmengine.registry import Registry
 from mmengine.runner import find_latest_checkpoint
 
 import hvc_mm
-from hvc_mm.evaluation.metrics.video_metric import VideoMetric
+from hvc_mm.evaluation import VideoMetric
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import METRICS, MODELS
 

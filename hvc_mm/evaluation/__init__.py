@@ -1,5 +1,19 @@
 """Scores as functions (`functional`), benchmarks as metrics (`metrics`)."""
 
-from .metrics import MeanIoUMetric, PCKMetric, VOSMetric, YouTubeVOSMetric
+from .metrics import (
+    MeanIoUMetric,
+    OpenVideo,
+    PCKMetric,
+    VideoMetric,
+    VOSMetric,
+    YouTubeVOSMetric,
+)
 
-__all__ = ['MeanIoUMetric', 'PCKMetric', 'VOSMetric', 'YouTubeVOSMetric']
+__all__ = [
+    'MeanIoUMetric',
+    'OpenVideo',
+    'PCKMetric',
+    'VOSMetric',
+    'VideoMetric',
+    'YouTubeVOSMetric',
+]

@@ -1,22 +1,17 @@
-"""Any backbones on all benchmarks, side by side."""
+"""Any backbones on all benchmarks, next to each other."""
 
-from .backbone_spec import BackboneError, BackboneSpec, parse_backbones
-from .benchmarks import BENCHMARKS, Benchmark, missing_data
-from .candidate import Candidate, make_candidate
-from .cell import Cell, make_cell, run_cell
+from .backbones import Backbone, BackboneError, make_backbone, parse_backbones
 from .report import Scoreboard
+from .runs import BENCHMARKS, Benchmark, Run, prepare_run
 
 __all__ = [
     'BENCHMARKS',
+    'Backbone',
     'BackboneError',
-    'BackboneSpec',
     'Benchmark',
-    'Candidate',
-    'Cell',
+    'Run',
     'Scoreboard',
-    'make_candidate',
-    'make_cell',
-    'missing_data',
+    'make_backbone',
     'parse_backbones',
-    'run_cell',
+    'prepare_run',
 ]

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import math
+from itertools import cycle
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Sequence, Tuple
 
 import numpy as np
+import pandas as pd
 from matplotlib import colormaps
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .benchmarks import Benchmark
+from .runs import Benchmark
+
+__all__ = ['draw_plots']
 
 # More bars or panels can't be read.
-_MOST_BARS = 40
-_MOST_PANELS = 35
-_PANEL_COLUMNS = 4
-_LEGEND_COLUMNS = 4
+_MOST_BARS, _MOST_PANELS, _COLUMNS = 40, 35, 4
 # Videos differ in length: their mean curve runs over shares of the video.
-_SHARES = 50
-_MARKERS = 'os^DvPX*<>hp'
-_LINES = ('-', '--', ':')
-# What the bars beside those of the sequences are called.
-_OVERALL = 'all'
+_SHARES = np.linspace(0, 1, 50)
 
 
-class Look(NamedTuple):
-    """How a backbone is drawn.
+class Style(NamedTuple):
+    """How a backbone is drawn: matplotlib's colour, marker and line."""
 
-    Attributes:
-        colour: Red, green, blue, alpha.
-        marker: matplotlib's, of a point.
-        line: matplotlib's, of a curve.
-    """
-
-    colour: Tuple[float, ...]
+    color: Tuple[float, ...]
     marker: str
-    line: str
+    linestyle: str
+
+
+def styles_of(names: Sequence[str]) -> Dict[str, Style]:
+    """Give every backbone a style of its own, the same in all plots.
+
+    Args:
+        names: The backbones; repetitions don't count.
+
+    Returns:
+        dict: By name; colours recur after ten, markers and lines go on.
+    """
+    lines = [line for line in ('-', '--', ':') for _ in range(10)]
+    colors = cycle(colormaps['tab10'].colors)
+    looks = zip(colors, cycle('os^DvPX*<>hp'), cycle(lines))
+    return {
+        name: Style(*look) for name, look in zip(dict.fromkeys(names), looks)
+    }
 
 
 def draw_plots(
@@ -48,13 +54,13 @@ def draw_plots(
 
     Args:
         benchmarks: In the order of the report.
-        results: What :func:`~hvc_mm.scoreboard.cell.run_cell` returned.
+        results: What :meth:`~hvc_mm.scoreboard.runs.Run.score` returned.
         out_dir: Where the PNG files go.
 
     Returns:
         list: Pairs of a file's name and what it shows.
     """
-    looks = looks_of([result['backbone'] for result in results])
+    styles = styles_of([result['backbone'] for result in results])
     drawn: Dict[str, Tuple[str, Figure]] = {}
     shown = []
     for benchmark in benchmarks:
@@ -62,175 +68,125 @@ def draw_plots(
         if not own:
             continue
         shown.append((benchmark, own))
-        drawn[f'{benchmark.name}_sequences.png'] = (
-            f'{benchmark.title}: {benchmark.headline} per sequence',
-            sequence_bars(benchmark, own, looks),
-        )
+        title = f'{benchmark.title}: {benchmark.headline} per sequence'
+        figure = sequence_bars(benchmark, own, styles)
+        drawn[f'{benchmark.name}_sequences.png'] = (title, figure)
         if any(result['curves'] for result in own):
-            drawn[f'{benchmark.name}_j_over_time.png'] = (
-                f'{benchmark.title}: J over time',
-                j_over_time(benchmark, own, looks),
-            )
+            title = f'{benchmark.title}: J over time'
+            figure = j_over_time(title, own, styles)
+            drawn[f'{benchmark.name}_j_over_time.png'] = (title, figure)
     if shown:
-        drawn['score_against_time.png'] = (
-            'Score against seconds per frame',
-            score_against_time(shown, looks),
-        )
+        figure = score_against_time(shown, styles)
+        title = 'Score against seconds per frame'
+        drawn['score_against_time.png'] = (title, figure)
     out_dir.mkdir(parents=True, exist_ok=True)
     for name, (_, figure) in drawn.items():
+        _legend_below(figure)
         figure.savefig(out_dir / name, dpi=110, bbox_inches='tight')
     return [(name, title) for name, (title, _) in drawn.items()]
 
 
-def looks_of(names: Sequence[str]) -> Dict[str, Look]:
-    """Give every backbone a look of its own, the same in all plots.
-
-    Args:
-        names: The backbones; repetitions don't count.
-
-    Returns:
-        dict: By name; colours recur after ten, markers and lines go on.
-    """
-    palette = colormaps['tab10']
-    return {
-        name: Look(
-            palette(i % 10),
-            _MARKERS[i % len(_MARKERS)],
-            _LINES[i // 10 % len(_LINES)],
-        )
-        for i, name in enumerate(dict.fromkeys(names))
-    }
-
-
 def score_against_time(
-    shown: Sequence[Tuple[Benchmark, Sequence[dict]]], looks: Dict[str, Look]
+    shown: Sequence[Tuple[Benchmark, Sequence[dict]]], styles: Dict[str, Style]
 ) -> Figure:
-    """One panel a benchmark, one point a backbone; up and left is better."""
+    """Draw a panel a benchmark, a point a backbone; up and left is better."""
     figure = Figure(figsize=(max(4.2 * len(shown), 5.5), 3.8))
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, (benchmark, results) in zip(panels, shown):
         for result in results:
-            if result['seconds_per_frame'] is None:
+            seconds = result['seconds_per_frame']
+            if seconds is None:
                 continue
-            look = looks[result['backbone']]
-            panel.plot(
-                result['seconds_per_frame'],
-                result['scores'][benchmark.headline],
-                look.marker,
-                color=look.colour,
-                label=result['backbone'],
-                markersize=9,
-                # Points may lie on each other.
-                alpha=0.8,
-            )
-        panel.set(
-            title=benchmark.title,
-            xlabel='seconds per frame',
-            ylabel=f'{benchmark.headline}, percent',
-        )
+            score = result['scores'][benchmark.headline]
+            style = styles[result['backbone']]._replace(linestyle='')
+            # Points may cover each other.
+            look = dict(markersize=9, alpha=0.8, **style._asdict())
+            panel.plot(seconds, score, label=result['backbone'], **look)
         panel.margins(0.15)
         panel.set_xlim(left=0)
         panel.grid(alpha=0.3)
-    figure.tight_layout()
-    _legend_below(figure, panels)
+        panel.set(title=benchmark.title, xlabel='seconds per frame')
+        panel.set_ylabel(f'{benchmark.headline}, percent')
     return figure
 
 
 def sequence_bars(
-    benchmark: Benchmark, results: Sequence[dict], looks: Dict[str, Look]
+    benchmark: Benchmark, results: Sequence[dict], styles: Dict[str, Style]
 ) -> Figure:
-    """Bars for the score and for every sequence; of many clips per class."""
-    groups = [
+    """Draw bars for the score and every sequence; of many clips per class."""
+    table = pd.DataFrame(
         {
-            _OVERALL: result['scores'][benchmark.headline],
-            **group_sequences(result['sequences']),
+            r['backbone']: {
+                'all': r['scores'][benchmark.headline],
+                **group_sequences(r['sequences']),
+            }
+            for r in results
         }
-        for result in results
-    ]
-    names = list(dict.fromkeys(name for group in groups for name in group))
-    # The first group is no sequence: it stands apart.
-    places = np.arange(len(names)) + 0.5 * (np.arange(len(names)) > 0)
-    inches = len(names) * (0.1 * len(results) + 0.2) + 1.5
+    )
+    inches = len(table) * (0.1 * len(results) + 0.2) + 1.5
     figure = Figure(figsize=(min(max(inches, 5.5), 24), 4.2))
     panel = figure.subplots()
-    width = 0.8 / len(results)
-    for index, (result, group) in enumerate(zip(results, groups)):
-        look = looks[result['backbone']]
-        panel.bar(
-            places + (index + 0.5) * width - 0.4,
-            [group.get(name, math.nan) for name in names],
-            width,
-            color=look.colour,
-            hatch='' if look.line == '-' else '//',
-            label=result['backbone'],
-        )
-    panel.set_xticks(places)
-    panel.set_xticklabels(names, rotation=60, ha='right')
-    for label in panel.get_xticklabels():
-        label.set_rotation_mode('anchor')
-    panel.set(title=benchmark.title, ylabel=f'{benchmark.headline}, percent')
-    panel.set_xlim(places[0] - 0.7, places[-1] + 0.7)
-    panel.set_ylim(0, 100)
-    panel.set_axisbelow(True)
+    colors = [styles[name].color for name in table.columns]
+    table.plot.bar(ax=panel, color=colors, width=0.8, legend=False)
+    for name, bars in zip(table.columns, panel.containers):
+        for bar in bars if styles[name].linestyle != '-' else ():
+            bar.set_hatch('//')
+    # The score itself is no sequence.
+    panel.axvline(0.5, color='grey', linewidth=0.8)
+    panel.set_xticks(
+        *(range(len(table)), table.index),
+        rotation=60,
+        ha='right',
+        rotation_mode='anchor',
+    )
+    panel.set(title=benchmark.title, ylim=(0, 100), axisbelow=True)
+    panel.set_ylabel(f'{benchmark.headline}, percent')
     panel.grid(axis='y', alpha=0.3)
-    figure.tight_layout()
-    _legend_below(figure, [panel])
     return figure
 
 
 def j_over_time(
-    benchmark: Benchmark, results: Sequence[dict], looks: Dict[str, Look]
+    title: str, results: Sequence[dict], styles: Dict[str, Style]
 ) -> Figure:
-    """J by frame for each sequence; first the mean of all sequences."""
+    """Draw J by frame of each sequence; first the mean of all sequences."""
     results = [result for result in results if result['curves']]
     names = list(dict.fromkeys(n for r in results for n in r['curves']))
     kept = names[:_MOST_PANELS]
-    columns = min(_PANEL_COLUMNS, len(kept) + 1)
-    rows = math.ceil((len(kept) + 1) / columns)
+    columns = min(_COLUMNS, len(kept) + 1)
+    rows = -(-(len(kept) + 1) // columns)
     figure = Figure(figsize=(3.6 * columns, 2.5 * rows))
-    panels = figure.subplots(rows, columns, squeeze=False, sharey=True).ravel()
-    for panel in panels[len(kept) + 1 :]:
-        panel.set_visible(False)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    mean, *others = grid.ravel()
     for result in results:
-        look = looks[result['backbone']]
-        style = dict(color=look.colour, linestyle=look.line, linewidth=1.4)
-        mean = mean_curve(list(result['curves'].values()))
-        shares = np.linspace(0, 100, _SHARES)
-        panels[0].plot(shares, mean, label=result['backbone'], **style)
-        for panel, name in zip(panels[1:], kept):
+        style = styles[result['backbone']]
+        line = dict(color=style.color, linestyle=style.linestyle)
+        curve = mean_curve(list(result['curves'].values()))
+        mean.plot(100 * _SHARES, curve, label=result['backbone'], **line)
+        for panel, name in zip(others, kept):
             curve = result['curves'].get(name, [])
             # A single frame makes no line.
-            marker = look.marker if len(curve) == 1 else ''
-            frames = np.arange(1, len(curve) + 1)
-            panel.plot(frames, curve, marker=marker, **style)
-    panels[0].set(
-        title=f'mean of {len(names)} sequences', xlabel='percent of the video'
-    )
-    for panel, name in zip(panels[1:], kept):
-        panel.set(title=name, xlabel='frame')
-        panel.set_xlim(
-            0, 1 + max(len(r['curves'].get(name, ())) for r in results)
-        )
+            line['marker'] = style.marker if len(curve) == 1 else ''
+            panel.plot(range(1, len(curve) + 1), curve, **line)
+    mean.set(title=f'mean of {len(names)} sequences', ylim=(0, 100))
+    mean.set_xlabel('percent of the video')
+    for panel, name in zip(others, kept):
+        longest = max(len(r['curves'].get(name, ())) for r in results)
+        panel.set(title=name, xlabel='frame', xlim=(0, 1 + longest))
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for panel in panels:
-        panel.set_ylim(0, 100)
+    for panel in (mean, *others):
         panel.grid(alpha=0.3)
-    for panel in panels[::columns]:
+    for panel in others[len(kept) :]:
+        panel.set_visible(False)
+    for panel in grid[:, 0]:
         panel.set_ylabel('J, percent')
-    figure.tight_layout()
     more = len(names) - len(kept)
-    figure.suptitle(
-        f'{benchmark.title}: J over time'
-        + (f' ({more} more sequences not shown)' if more else ''),
-        y=1.0,
-        va='bottom',
-    )
-    _legend_below(figure, panels[:1])
+    rest = f' ({more} more sequences not shown)' if more else ''
+    figure.suptitle(title + rest)
     return figure
 
 
 def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
-    """Mean of curves of differing length, over shares of their length.
+    """Average curves of differing length, over shares of their length.
 
     Args:
         curves: Each with one value a frame.
@@ -238,18 +194,15 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
     Returns:
         np.ndarray: ``(50,)``.
     """
-    shares = np.linspace(0, 1, _SHARES)
-    return np.mean(
-        [
-            np.interp(shares, np.linspace(0, 1, len(curve)), curve)
-            for curve in curves
-        ],
-        axis=0,
-    )
+    stretched = [
+        np.interp(_SHARES, np.linspace(0, 1, len(curve)), curve)
+        for curve in curves
+    ]
+    return np.mean(stretched, axis=0)
 
 
 def group_sequences(scores: Dict[str, float]) -> Dict[str, float]:
-    """As many bars as can be read.
+    """Keep as many bars as can be read.
 
     Args:
         scores: By sequence. Where there are more than 40, and their names
@@ -259,27 +212,25 @@ def group_sequences(scores: Dict[str, float]) -> Dict[str, float]:
     Returns:
         dict: By sequence or class.
     """
-    if len(scores) <= _MOST_BARS:
-        return dict(scores)
-    if not all('/' in name for name in scores):
-        return dict(list(scores.items())[:_MOST_BARS])
-    classes: Dict[str, List[float]] = {}
-    for name, score in scores.items():
-        classes.setdefault(name.split('/')[0], []).append(score)
-    return {name: float(np.mean(values)) for name, values in classes.items()}
+    column = pd.Series(scores, dtype=float)
+    if len(column) > _MOST_BARS and all('/' in name for name in scores):
+        classes = [name.split('/')[0] for name in scores]
+        return column.groupby(classes, sort=False).mean().to_dict()
+    return column.head(_MOST_BARS).to_dict()
 
 
-def _legend_below(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend for all panels, where it covers nothing."""
-    handles: Dict[str, Any] = {}
-    for panel in panels:
+def _legend_below(figure: Figure) -> None:
+    """Draw one legend for all panels, where it covers nothing."""
+    figure.tight_layout()
+    handles = {}
+    for panel in figure.axes:
         found, names = panel.get_legend_handles_labels()
         handles = {**dict(zip(names, found)), **handles}
+    place = dict(loc='upper center', bbox_to_anchor=(0.5, 0.0))
+    columns = min(len(handles), _COLUMNS) or 1
     figure.legend(
-        handles.values(),
-        handles.keys(),
-        loc='upper center',
-        bbox_to_anchor=(0.5, 0.0),
-        ncol=min(len(handles), _LEGEND_COLUMNS) or 1,
+        *(handles.values(), handles.keys()),
+        ncol=columns,
         fontsize='small',
+        **place,
     )

@@ -1,4 +1,4 @@
-"""The scoreboard as a table for people and as JSON."""
+"""The scoreboard as tables for people and as JSON."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
-from hvc_mm.utils.whole_files import write_json
+import pandas as pd
 
-from .benchmarks import Benchmark
-from .candidate import Candidate
+from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
+from hvc_mm.utils.files import write_json
+
+from .backbones import Backbone
 from .plots import draw_plots
+from .runs import Benchmark
+
+__all__ = ['Scoreboard', 'markdown_table']
 
 # Longer tables help nobody; the JSON has all.
 _MOST_SEQUENCES = 40
-_NOTHING = '-'
+_SECONDS = 's/frame'
 
 
 @dataclass
@@ -23,25 +27,21 @@ class Scoreboard:
     """What is known so far.
 
     Attributes:
-        candidates: The backbones, in the order they were named.
+        backbones: In the order they were named.
         benchmarks: Those with data, in the order they were named.
         results: By names of backbone and benchmark, what
-            :func:`~hvc_mm.scoreboard.cell.run_cell` returned.
+            :meth:`~hvc_mm.scoreboard.runs.Run.score` returned.
         failures: Likewise, why there is none.
         skipped: By benchmark's name, which data aren't there.
         input_size: ``(H, W)`` that frames of free size were brought to.
     """
 
-    candidates: List[Candidate]
+    backbones: List[Backbone]
     benchmarks: List[Benchmark] = field(default_factory=list)
     results: Dict[Tuple[str, str], dict] = field(default_factory=dict)
     failures: Dict[Tuple[str, str], str] = field(default_factory=dict)
     skipped: Dict[str, str] = field(default_factory=dict)
     input_size: Optional[Tuple[int, int]] = None
-
-    def of(self, candidate: Candidate, benchmark: Benchmark) -> dict:
-        """A cell's result; empty where there is none."""
-        return self.results.get((candidate.name, benchmark.name), {})
 
     def write(self, out_dir: Path) -> None:
         """Write ``scoreboard.json``, ``scoreboard.md`` and the plots.
@@ -50,26 +50,15 @@ class Scoreboard:
             out_dir: Where to; made if missing.
         """
         write_json(out_dir / 'scoreboard.json', self.as_dict())
-        plots = draw_plots(
-            self.benchmarks, list(self.results.values()), out_dir
-        )
+        results = list(self.results.values())
+        plots = draw_plots(self.benchmarks, results, out_dir)
         text = self.as_markdown(plots)
         (out_dir / 'scoreboard.md').write_text(text, encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
-        """All figures, for programs."""
+        """Give all figures, for programs."""
         return {
-            'backbones': {
-                c.name: {
-                    'what': c.title,
-                    'config': c.backbone,
-                    'weights_sha256': c.weights,
-                    'channels': c.channels,
-                    'stride': c.stride,
-                    'parameters': c.parameters,
-                }
-                for c in self.candidates
-            },
+            'backbones': {b.name: b.as_dict() for b in self.backbones},
             'input_size': self.input_size,
             'results': list(self.results.values()),
             'failures': [
@@ -80,7 +69,7 @@ class Scoreboard:
         }
 
     def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
-        """The report.
+        """Write the report.
 
         Args:
             plots: Pairs of a file's name and what it shows.
@@ -89,111 +78,107 @@ class Scoreboard:
             str: Markdown.
         """
         parts = ['# Scoreboard\n', self.overview(), '']
-        parts += [
-            f'- {name}: skipped, {why}' for name, why in self.skipped.items()
-        ]
-        parts += [
-            f'- {backbone} on {benchmark}: failed, {why}'
-            for (backbone, benchmark), why in self.failures.items()
-        ]
+        for name, why in self.skipped.items():
+            parts.append(f'- {name}: skipped, {why}')
+        for (backbone, benchmark), why in self.failures.items():
+            parts.append(f'- {backbone} on {benchmark}: failed, {why}')
         for benchmark in self.benchmarks:
             parts += self._section(benchmark)
         if plots:
             parts.append('\n## Plots\n')
             parts += [f'![{title}]({name})\n' for name, title in plots]
-        parts += ['\n## Backbones\n', self._backbones()]
+        parts += ['\n## Backbones\n', self._table_of_backbones()]
         ran = sorted({r['ran_with'] for r in self.results.values()})
         seeds = sorted({str(r['seed']) for r in self.results.values()})
         parts.append(f'\nSeed {", ".join(seeds)}. {". ".join(ran)}.\n')
         return '\n'.join(parts)
 
     def overview(self) -> str:
-        """The first score and the time of every cell, as a table."""
-        heads = ['backbone']
+        """Tabulate the first score and the time of every run."""
+        table = pd.DataFrame(index=[b.name for b in self.backbones])
         for benchmark in self.benchmarks:
-            heads += [f'{benchmark.title}: {benchmark.headline}', 's/frame']
-        rows = []
-        for candidate in self.candidates:
-            row = [candidate.name]
-            for benchmark in self.benchmarks:
-                result = self.of(candidate, benchmark)
-                score = result.get('scores', {}).get(benchmark.headline)
-                row += [_number(score), _seconds(result)]
-            rows.append(row)
-        return _table(heads, rows)
+            own = self._table(benchmark).reindex(table.index)
+            own = own.reindex(columns=[benchmark.headline, _SECONDS])
+            own.columns = [f'{benchmark.title}: {own.columns[0]}', _SECONDS]
+            table = pd.concat([table, own], axis=1)
+        return markdown_table(table, 'backbone')
+
+    def _results_of(self, benchmark: Benchmark) -> Dict[str, dict]:
+        """The results on a benchmark by backbone, in the report's order."""
+        keys = [(b.name, benchmark.name) for b in self.backbones]
+        return {k[0]: self.results[k] for k in keys if k in self.results}
+
+    def _table(self, benchmark: Benchmark) -> pd.DataFrame:
+        """Scores and seconds a frame, a row a backbone."""
+        rows = {
+            name: {**result['scores'], _SECONDS: result['seconds_per_frame']}
+            for name, result in self._results_of(benchmark).items()
+        }
+        return pd.DataFrame.from_dict(rows, orient='index', dtype=float)
 
     def _section(self, benchmark: Benchmark) -> List[str]:
-        found = [
-            (c, self.of(c, benchmark))
-            for c in self.candidates
-            if self.of(c, benchmark)
-        ]
-        if not found:
+        results = self._results_of(benchmark)
+        if not results:
             return []
-        first = found[0][1]
+        first = next(iter(results.values()))
         counts = counts_of_total(first['counts'], first['whole'])
-        size = ''
-        if self.input_size is not None and benchmark.takes_own_size:
-            size = ' at {}x{} (height x width)'.format(*self.input_size)
-        rows = [
-            [c.name, *map(_number, r['scores'].values()), _seconds(r)]
-            for c, r in found
-        ]
-        heads = ['backbone', *benchmark.scores, 's/frame']
+        if first['input_size']:
+            counts += ' at {}x{} (height x width)'.format(*first['input_size'])
+        columns = {name: r['sequences'] for name, r in results.items()}
+        sequences = pd.DataFrame(columns)
+        shown = sequences.head(_MOST_SEQUENCES)
         parts = [
             f'\n## {benchmark.title}\n',
-            f'{counts}{size}; percent.\n',
+            f'{counts}; percent.\n',
             f'{first["protocol"]}.\n',
-            _table(heads, rows),
+            markdown_table(self._table(benchmark), 'backbone'),
+            '',
+            markdown_table(shown, f'{benchmark.headline} of'),
         ]
-        names = list(first['sequences'])
-        rows = [
-            [name, *(_number(r['sequences'].get(name)) for _, r in found)]
-            for name in names[:_MOST_SEQUENCES]
-        ]
-        heads = [f'{benchmark.headline} of', *(c.name for c, _ in found)]
-        parts += ['', _table(heads, rows)]
-        if len(names) > _MOST_SEQUENCES:
-            more = len(names) - _MOST_SEQUENCES
+        more = len(sequences) - len(shown)
+        if more:
             parts.append(f'\n{more} more are in scoreboard.json.')
         return parts
 
-    def _backbones(self) -> str:
-        rows = []
-        for c in self.candidates:
-            files = [
-                f'`{path}` (sha256 {digest[:8]})'
-                for path, digest in c.weights.items()
-            ]
-            rows.append(
-                [
-                    c.name,
-                    c.title,
-                    f'{c.stride:g}',
-                    str(c.channels),
-                    f'{c.parameters / 1e6:.1f} M',
-                    ', '.join(files) or 'random',
-                ]
-            )
-        heads = ['name', 'what', 'stride', 'channels', 'parameters', 'weights']
-        return _table(heads, rows, texts=(0, 1, 5))
+    def _table_of_backbones(self) -> str:
+        rows = {}
+        for b in self.backbones:
+            files = [f'`{p}` (sha256 {s[:8]})' for p, s in b.weights.items()]
+            rows[b.name] = {
+                'what': b.title,
+                'stride': f'{b.stride:g}',
+                'channels': b.channels,
+                'parameters': f'{b.parameters / 1e6:.1f} M',
+                'weights': ', '.join(files) or 'random',
+            }
+        table = pd.DataFrame.from_dict(rows, orient='index')
+        return markdown_table(table, 'name', texts=('what', 'weights'))
 
 
-def _seconds(result: dict) -> str:
-    value = result.get('seconds_per_frame')
-    return _NOTHING if value is None else f'{value:.3f}'
-
-
-def _number(value: Optional[float]) -> str:
-    return _NOTHING if value is None else f'{value:.1f}'
-
-
-def _table(
-    heads: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    texts: Sequence[int] = (0,),
+def markdown_table(
+    table: pd.DataFrame, corner: str, texts: Sequence[str] = ()
 ) -> str:
-    """A Markdown table; columns of figures are right-aligned."""
-    marks = ['---' if i in texts else '---:' for i in range(len(heads))]
-    lines = [heads, marks, *rows]
+    """Write a table in Markdown.
+
+    Args:
+        table: Figures are shown with one decimal, seconds with three; what
+            isn't known as a dash.
+        corner: Head of the column of row names.
+        texts: Heads of columns that aren't right-aligned.
+
+    Returns:
+        str: A line for the heads, one for the alignment, one a row.
+    """
+
+    def shown(head: str, value: Any) -> str:
+        if not isinstance(value, float):
+            return str(value)
+        digits = 3 if head == _SECONDS else 1
+        return '-' if pd.isna(value) else f'{value:.{digits}f}'
+
+    heads = list(table.columns)
+    alignment = ['---' if head in texts else '---:' for head in heads]
+    lines = [[corner, *heads], ['---', *alignment]]
+    for name, *row in table.itertuples():
+        lines.append([name, *map(shown, heads, row)])
     return '\n'.join(f'| {" | ".join(line)} |' for line in lines)

@@ -99,7 +99,6 @@ def draw_score_curve(
     curves: Mapping[int, Mapping[int, float]],
     width: int,
     length: Optional[int] = None,
-    height: int = 80,
 ) -> np.ndarray:
     """Draw each object's J against the frame, in the object's colour.
 
@@ -112,11 +111,11 @@ def draw_score_curve(
         width: Of the strip, in pixels.
         length: Frames along the width; by default as many as the curves
             reach.
-        height: Of the strip, in pixels.
 
     Returns:
-        uint8 ``(height, width, 3)``.
+        uint8 ``(80, width, 3)``.
     """
+    height = 80
     strip = np.full((height, width, 3), 24, np.uint8)
     last = max((t for curve in curves.values() for t in curve), default=0)
     span = max((length or last + 1) - 1, 1)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.utils import flow_to_image
+from torchvision.utils import draw_bounding_boxes, flow_to_image
 
 from hvc_mm.models.losses import find_positive_pairs
 
@@ -40,17 +40,15 @@ def draw_crops(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         A new image, uint8 ``(H, W, 3)``.
     """
-    out = image.copy()
     height, width = image.shape[:2]
-    thick = max(2, min(height, width) // 150)
-    for box, color in zip(boxes, VIEW_COLORS):
-        x1, y1, x2, y2 = (
-            int(round(float(v) * unit))
-            for v, unit in zip(box, (width - 1, height - 1) * 2)
-        )
-        cv2.rectangle(out, (x1, y1), (x2, y2), (0, 0, 0), thick + 2)
-        cv2.rectangle(out, (x1, y1), (x2, y2), color, thick)
-    return out
+    size = torch.tensor([width - 1, height - 1] * 2)
+    drawn = draw_bounding_boxes(
+        torch.from_numpy(image).permute(2, 0, 1),
+        torch.stack([torch.as_tensor(box) for box in boxes]) * size,
+        colors=list(VIEW_COLORS),
+        width=max(2, min(height, width) // 100),
+    )
+    return drawn.permute(1, 2, 0).numpy()
 
 
 def draw_positive_pairs(

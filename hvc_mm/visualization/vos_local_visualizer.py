@@ -5,7 +5,7 @@ H, W: height and width of a frame in pixels; J: joints. Pictures are RGB.
 
 from __future__ import annotations
 
-from typing import Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Dict, Optional, Sequence, Tuple
 
 import cv2
 import mmcv
@@ -20,8 +20,6 @@ from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 
 from .panels import as_rgb, draw_label, draw_score_curve, side_by_side
-
-Names = Union[Sequence[str], Mapping[int, str]]
 
 # A name needs room: it is written on regions that reach this deep, in
 # pixels. A bare id is written on every object.
@@ -112,7 +110,9 @@ class VOSLocalVisualizer(Visualizer):
         meta = self.dataset_meta or {}
         if ids is not None:
             ids = np.where(ids == VOID, 0, ids).astype(np.uint8)
-            image = overlay_ids(image, ids, self.alpha, meta.get('classes'))
+            image = overlay_ids(
+                image, ids, self.alpha, meta.get('classes', ())
+            )
         if joints is not None:
             image = draw_joints(
                 image,
@@ -208,7 +208,7 @@ def overlay_ids(
     image: np.ndarray,
     ids: np.ndarray,
     alpha: float = 0.5,
-    names: Optional[Names] = None,
+    names: Sequence[str] = (),
 ) -> np.ndarray:
     """Draw an id map over a frame, with contours and labels.
 
@@ -216,8 +216,8 @@ def overlay_ids(
         image: RGB, uint8 ``(H, W, 3)``.
         ids: uint8 ``(H, W)``; 0 (background) stays clear.
         alpha: Opacity of the colours, 0 to 1.
-        names: What to write for an id (parts of the body, say), instead of
-            its number.
+        names: What to write instead of the ids (parts of the body, say), by
+            id; an id beyond them keeps its number.
 
     Returns:
         A new RGB image, uint8 ``(H, W, 3)``.
@@ -233,8 +233,6 @@ def overlay_ids(
     palette = davis_palette()
     colored = cv2.addWeighted(image, 1 - alpha, palette[ids], alpha, 0)
     out = np.where((ids > 0)[..., None], colored, image)
-    if names is not None and not isinstance(names, Mapping):
-        names = dict(enumerate(names))
     labels = []
     for object_id in objects_in(ids):
         mask = np.pad((ids == object_id).astype(np.uint8), 1)
@@ -247,8 +245,9 @@ def overlay_ids(
         # The innermost pixel is inside of any shape; a centroid need not be.
         distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)[1:-1, 1:-1]
         y, x = np.unravel_index(distance.argmax(), ids.shape)
-        if names is None or distance[y, x] >= _NAME_DEPTH:
-            name = (names or {}).get(object_id, str(object_id))
+        if not names or distance[y, x] >= _NAME_DEPTH:
+            known = object_id < len(names)
+            name = names[object_id] if known else str(object_id)
             labels.append((name, (x, y)))
     # After all contours, so that none crosses a word.
     for name, centre in labels:

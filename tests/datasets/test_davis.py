@@ -109,52 +109,51 @@ def test_loaders_keep_the_order_whatever_the_workers(davis):
 
 
 @pytest.mark.parametrize(
-    'break_it, error, message',
+    'path, message',
     [
-        ('root', FileNotFoundError, 'DAVIS.*HVC_DATA_ROOT'),
-        ('list', FileNotFoundError, r'no list of videos .*val\.txt'),
-        ('folder', FileNotFoundError, 'no folder of frames .*480p/gone'),
-        ('frames', ValueError, 'no frame in .*/b;'),
-        ('mask', FileNotFoundError, r'no first mask .*b/00000\.png'),
-        ('empty', ValueError, r'b/00000\.png is empty'),
-        ('rgb', ValueError, r'b/00000\.png has mode .RGB.'),
-        ('size', ValueError, r'b/00000\.png has 16x10 pixels; expected 32x24'),
-        ('id', ValueError, r'b/00000\.png holds object 1; .*up to 0'),
-        ('header', OSError, r'b/00000\.jpg'),
-        ('prompt_at', ValueError, 'prompt_at must be one of'),
+        ('', 'DAVIS.*HVC_DATA_ROOT'),
+        ('ImageSets/2017/val.txt', r'no list of videos .*val\.txt'),
+        ('JPEGImages/480p/b', 'no folder of frames .*480p/b'),
+        ('Annotations/480p/b/00000.png', r'no first mask .*b/00000\.png'),
     ],
 )
-def test_bad_data_is_named_before_the_run(
-    davis, boxes, break_it, error, message
-):
+def test_missing_files_are_named_before_the_run(davis, path, message):
     davis.add('a').add('b')
-    kwargs = {}
-    mask = davis.mask('b', 0)
-    if break_it == 'root':
-        davis.root.rename(davis.root.with_name('other'))
-    elif break_it == 'list':
-        (davis.root / 'ImageSets/2017/val.txt').unlink()
-    elif break_it == 'folder':
-        (davis.root / 'ImageSets/2017/val.txt').write_text('a\ngone\n')
-    elif break_it == 'frames':
-        for index in range(3):
-            davis.frame('b', index).unlink()
-    elif break_it == 'mask':
-        mask.unlink()
-    elif break_it == 'empty':
-        Image.fromarray(boxes({})).save(mask)
-    elif break_it == 'rgb':
-        Image.new('RGB', (32, 24)).save(mask)
-    elif break_it == 'size':
-        Image.fromarray(boxes({1: (1, 1, 5, 5)}, 10, 16)).save(mask)
-    elif break_it == 'id':
-        kwargs = dict(max_objects=0, videos=['b'])
-    elif break_it == 'header':
-        davis.frame('b', 0).write_bytes(b'nothing')
-    elif break_it == 'prompt_at':
-        kwargs = dict(prompt_at='never')
-    with pytest.raises(error, match=message):
-        _dataset(davis, **kwargs)
+    (davis.root / path).rename(davis.root.with_name('elsewhere'))
+    with pytest.raises(FileNotFoundError, match=message):
+        _dataset(davis)
+
+
+def test_bad_frames_are_named_before_the_run(davis):
+    davis.add('a').add('b')
+    davis.frame('b', 0).write_bytes(b'nothing')
+    with pytest.raises(OSError, match=r'b/00000\.jpg'):
+        _dataset(davis)
+    for index in range(3):
+        davis.frame('b', index).unlink()
+    with pytest.raises(ValueError, match='no frame in .*/b;'):
+        _dataset(davis)
+
+
+@pytest.mark.parametrize(
+    'image, message',
+    [
+        (Image.new('L', (32, 24)), 'is empty'),
+        (Image.new('RGB', (32, 24)), 'has mode .RGB.'),
+        (Image.new('L', (16, 10), 1), 'has 16x10 pixels; expected 32x24'),
+        (Image.new('L', (32, 24), 3), 'holds object 3; expected ids up to 2'),
+    ],
+)
+def test_bad_first_masks_are_named_before_the_run(davis, image, message):
+    davis.add('a').add('b')
+    image.save(davis.mask('b', 0))
+    with pytest.raises(ValueError, match=rf'b/00000\.png {message}'):
+        _dataset(davis, max_objects=2)
+
+
+def test_unknown_ways_to_prompt_are_refused(davis):
+    with pytest.raises(ValueError, match='prompt_at must be one of'):
+        _dataset(davis, prompt_at='never')
 
 
 def test_broken_frames_and_frames_of_another_size_are_named(davis, photo):

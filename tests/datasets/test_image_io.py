@@ -128,7 +128,7 @@ def test_whatever_pillow_refuses_is_refused(tmp_path, photo):
 
 
 def test_one_wrong_bit_of_a_png_is_noticed(tmp_path):
-    """Pillow itself reads most of these without a word."""
+    """Pillow itself does not verify the checksums of pixels."""
     path = tmp_path / 'mutated.png'
     rng = np.random.default_rng(0)
     ids = rng.integers(0, 5, (24, 32))

@@ -113,47 +113,60 @@ def test_a_shortened_video_leaves_out_objects_that_come_later(year):
 
 
 @pytest.mark.parametrize(
-    'break_it, error, message',
+    'text, message',
     [
-        ('meta', FileNotFoundError, r'no file .*valid/meta\.json'),
-        ('json', ValueError, r'cannot read .*meta\.json.*"videos"'),
-        ('form', ValueError, r'cannot read .*meta\.json'),
-        ('objects', ValueError, r'meta\.json: video a has no objects'),
-        ('frames', ValueError, r"video a has no frames for object \['1'\]"),
-        ('later', ValueError, 'object of a begins at frame 00099'),
-        ('mask', FileNotFoundError, r'no mask .*a/00005\.png.*\[2\] to begin'),
-        ('lacks', ValueError, r'a/00000\.png lacks object \[3\]'),
-        ('video', FileNotFoundError, 'no folder of frames .*JPEGImages/b'),
-        ('cut', ValueError, r'JPEGImages/a lacks frame 00010 \(1 of the 3'),
-        ('root', FileNotFoundError, 'valid_all_frames.*HVC_DATA_ROOT'),
+        ('{', r'cannot read .*meta\.json.*"videos"'),
+        ('{"videos": []}', r'cannot read .*meta\.json'),
+        ({'a': dict(objects={})}, r'meta\.json: video a has no objects'),
+        (
+            {'a': dict(objects={'1': dict(category='x')})},
+            r"video a has no frames for object \['1'\]",
+        ),
+        (
+            {'a': dict(objects={'1': dict(frames=['00099'])})},
+            'object of a begins at frame 00099',
+        ),
+        (
+            {'a': dict(objects={'3': dict(frames=['00000'])})},
+            r'a/00000\.png lacks object \[3\]',
+        ),
+        (
+            {'b': dict(objects={'1': dict(frames=['00000'])})},
+            'no folder of frames .*JPEGImages/b',
+        ),
     ],
 )
-def test_bad_data_is_named(year, break_it, error, message):
-    valid = year / 'valid'
-    entry = dict(category='x', frames=['00000'])
-    if break_it == 'meta':
-        (valid / 'meta.json').unlink()
-    elif break_it == 'json':
-        (valid / 'meta.json').write_text('{')
-    elif break_it == 'form':
-        (valid / 'meta.json').write_text('{"videos": []}')
-    elif break_it == 'objects':
-        _write_meta(valid, {'a': dict(objects={})})
-    elif break_it == 'frames':
-        _write_meta(valid, {'a': dict(objects={'1': dict(category='x')})})
-    elif break_it == 'later':
-        entry['frames'] = ['00099']
-        _write_meta(valid, {'a': dict(objects={'1': entry})})
-    elif break_it == 'mask':
-        (valid / 'Annotations/a/00005.png').unlink()
-    elif break_it == 'lacks':
-        _write_meta(valid, {'a': dict(objects={'3': entry})})
-    elif break_it == 'video':
-        _write_meta(valid, {'b': dict(objects={'1': entry})})
-    elif break_it == 'cut':
-        (year / 'valid_all_frames/JPEGImages/a/00010.jpg').unlink()
-    elif break_it == 'root':
-        shutil.rmtree(year / 'valid_all_frames')
+def test_bad_meta_is_named(year, text, message):
+    if not isinstance(text, str):
+        text = json.dumps(dict(videos=text))
+    (year / 'valid/meta.json').write_text(text)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        _dataset(year)
+
+
+@pytest.mark.parametrize(
+    'path, error, message',
+    [
+        ('valid/meta.json', FileNotFoundError, r'no file .*valid/meta\.json'),
+        (
+            'valid/Annotations/a/00005.png',
+            FileNotFoundError,
+            r'no mask .*a/00005\.png.*\[2\] to begin',
+        ),
+        (
+            'valid_all_frames/JPEGImages/a/00010.jpg',
+            ValueError,
+            r'JPEGImages/a lacks frame 00010 \(1 of the 3',
+        ),
+        (
+            'valid_all_frames/JPEGImages',
+            FileNotFoundError,
+            'valid_all_frames.*HVC_DATA_ROOT',
+        ),
+    ],
+)
+def test_missing_files_are_named(year, path, error, message):
+    (year / path).rename(year / 'elsewhere')
     with pytest.raises(error, match=message):
         _dataset(year)
 

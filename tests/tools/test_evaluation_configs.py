@@ -25,11 +25,6 @@ from PIL import Image
 
 from hvc_mm.datasets.image_io import davis_palette, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
-from hvc_mm.datasets.sample import SampleFolder, SampleSpec, write_layout
-from hvc_mm.datasets.sample.davis import draw_testdev_scene, draw_val_scene
-from hvc_mm.datasets.sample.renderer import Renderer
-from hvc_mm.datasets.sample.vip import draw_vip_scene, frame_stem
-from hvc_mm.datasets.sample.ytvos import draw_ytvos_scene
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models import HVCResNet
 from hvc_mm.models.vos.codecs import MaskCodec, PartCodec
@@ -40,15 +35,15 @@ ROOT = Path(__file__).resolve().parents[2]
 # Grey levels from one id to the next.
 LEVELS = 12
 STRIDE = 4
-WIDE = dict(videos=2, size=(96, 160), images=1)
+WIDE = '--videos=2 --size=96x160'
 SPECS = {
-    'davis': SampleSpec(frames=6, **WIDE),
-    'davis_testdev': SampleSpec(frames=6, **WIDE),
+    'davis': f'--frames=6 {WIDE}',
+    'davis_testdev': f'--frames=6 {WIDE}',
     # Long enough for a late object: those come after two annotations.
-    'ytvos': SampleSpec(frames=12, **WIDE),
-    'ytvos19': SampleSpec(frames=12, **WIDE),
-    'vip': SampleSpec(videos=1, frames=5, size=(140, 140), images=1),
-    'jhmdb': SampleSpec(seed=2, videos=3, frames=5, size=(320, 320), images=1),
+    'ytvos': f'--frames=12 {WIDE}',
+    'ytvos19': f'--frames=12 {WIDE}',
+    'vip': '--videos=1 --frames=5 --size=140x140',
+    'jhmdb': '--seed=2 --videos=3 --frames=5 --size=320x320',
 }
 RAW = (
     'model.data_preprocessor.mean=[0,0,0]',
@@ -101,32 +96,25 @@ def _registered():
         MODELS.module_dict.pop(cls.__name__)
 
 
-def scenes(layout):
+def scenes(tool, layout):
     """Folders of frames, their stems, and the scene behind each."""
-    spec = SPECS[layout]
-    wanted = []
-    for index in range(spec.videos):
-        if layout == 'davis':
-            scene = draw_val_scene(spec, index)
-            wanted.append(('DAVIS/JPEGImages/480p', '{:05d}', scene))
-        elif layout == 'vip':
-            scene, _ = draw_vip_scene(spec, index)
-            wanted.append(('VIP/VIP_Fine/Images', frame_stem, scene))
-        else:
-            year = 2019 if layout == 'ytvos19' else 2018
-            folder = f'YTB/{year}/valid_all_frames/JPEGImages'
-            scene = draw_ytvos_scene(spec, year, 'valid', index)
-            wanted.append((folder, '{:05d}', scene))
-    if layout == 'ytvos':
-        scene = draw_ytvos_scene(spec, 2018, 'train', 0)
-        folder = 'YTB/2018/train_all_frames/JPEGImages'
-        wanted.append((folder, '{:05d}', scene))
-    if layout == 'davis_testdev':
-        scene = draw_testdev_scene(spec, 0)
-        wanted = [('DAVIS/JPEGImages/480p', '{:05d}', scene)]
-    for folder, stem, scene in wanted:
-        name = stem if callable(stem) else stem.format
-        yield f'{folder}/{scene.name}', name, scene
+    args = tool.parse_args(['', *SPECS[layout].split()])
+    if layout.startswith('davis'):
+        split, count = ('val', 2) if layout == 'davis' else ('testdev', 1)
+        for index in range(count):
+            scene = tool.davis_scene(args, split, index)
+            yield f'DAVIS/JPEGImages/480p/{scene.name}', '{:05d}'.format, scene
+    elif layout == 'vip':
+        scene = tool.figure_scene(args, 'vip', 0)
+        name = lambda frame: f'{1 + 25 * frame:012d}'  # noqa: E731
+        yield f'VIP/VIP_Fine/Images/{scene.name}', name, scene
+    else:
+        year = 2019 if layout == 'ytvos19' else 2018
+        videos = [('valid', 0), ('valid', 1), ('train', 0)]
+        for split, index in videos[: 2 if year == 2019 else 3]:
+            scene = tool.ytvos_scene(args, year, split, index)
+            folder = f'YTB/{year}/{split}_all_frames/JPEGImages/{scene.name}'
+            yield folder, '{:05d}'.format, scene
 
 
 def shown(frame, length, shuffled):
@@ -161,23 +149,20 @@ def paint_joints(joints):
 @pytest.fixture(
     scope='module', params=[False, pytest.param(True, marks=pytest.mark.slow)]
 )
-def sample(request, tmp_path_factory):
+def sample(request, tmp_path_factory, sample_tool):
     """All benchmarks' samples, painted; second time round, shuffled."""
-    for module in ('skimage', 'sklearn'):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f'{module}, which holds photographs, is missing')
     root = tmp_path_factory.mktemp('painted')
-    with SampleFolder(root) as folder:
-        for layout, spec in SPECS.items():
-            write_layout(layout, folder, spec)
-    truth = {}
     for layout, spec in SPECS.items():
+        wanted = [str(root), *spec.split(), '--benchmarks', layout, '--force']
+        assert not sample_tool.main(wanted)
+    truth = {}
+    for layout in SPECS:
         if layout == 'jhmdb':
             continue
-        for folder, stem, scene in scenes(layout):
-            renderer = Renderer(scene, spec.size)
+        for folder, stem, scene in scenes(sample_tool, layout):
             for t in range(scene.length):
-                ids = renderer.ids(shown(t, scene.length, request.param))
+                order = shown(t, scene.length, request.param)
+                _, ids = scene.render(order)
                 truth[scene.name, stem(t)] = ids
                 image = np.repeat(LEVELS * ids[..., None], 3, axis=2)
                 write_frame(root / folder / stem(t), image)
@@ -325,7 +310,7 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
 
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
     # Loaded, not only named.
-    assert f'HVCResNet: 258 tensors from {moco} (moco, ' in log
+    assert f'HVCResNet: 258 tensors from {moco} (state_dict / ' in log
 
 
 def read_zip(path, root):

@@ -1,27 +1,42 @@
 """tools/test.py as a user calls it: score, write, show, two processes."""
 
+import argparse
+import importlib.util
 import json
+import pickle
+import shutil
 import socket
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from hvc_mm.datasets.image_io import read_id_mask
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models.backbones import HVCResNet
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tmp_path_factory):
-    """What pre-training writes: a backbone among other things."""
+def _state(prefix):
     torch.manual_seed(0)
     weights = HVCResNet(18).state_dict()
-    state = {f'backbone.{name}': value for name, value in weights.items()}
-    state.update({f'target.module.{n}': v for n, v in state.items()})
-    path = tmp_path_factory.mktemp('checkpoint') / 'epoch_1.pth'
-    torch.save({'state_dict': state, 'meta': {'epoch': 1}}, path)
+    return {f'{prefix}{name}': value for name, value in weights.items()}
+
+
+@pytest.fixture(scope='module')
+def checkpoint(tmp_path_factory):
+    """What the training script of the HVC release writes."""
+    state = _state('online_encoder.')
+    others = {f'target_encoder.{n}': v * 0 for n, v in _state('').items()}
+    content = {
+        'model': {**others, **state},
+        'optimizer': {'state': {}, 'param_groups': [{'lr': 1e-3}]},
+        'epoch': 19,
+        'args': argparse.Namespace(lr=1e-3),
+    }
+    path = tmp_path_factory.mktemp('checkpoint') / 'hvc.pth'
+    torch.save(content, path)
     return path
 
 
@@ -57,7 +72,8 @@ def test_scores_writes_and_shows(one_process, sample_dir):
     jf = scores['davis/J&F']
     assert 0 < jf <= 100
     assert f'{jf:.1f}' in printed
-    assert 'all 90 tensors of the model found' in printed
+    found = "90 of 90 tensors of backbone found in the checkpoint under 'model"
+    assert found in printed
     davis = sample_dir / 'DAVIS'
     videos = (davis / 'ImageSets/2017/val.txt').read_text().split()
     assert len(videos) == 2
@@ -139,24 +155,23 @@ def test_format_only_writes_and_does_not_score(
     assert 'J&F' not in out.stdout
 
 
-def test_says_what_to_do_without_weights(run_tool, config, tmp_path):
+def test_takes_the_last_checkpoint_of_pretraining(
+    run_tool, config, sample_dir, tmp_path
+):
     out = run_tool('test.py', config, cwd=tmp_path)
     assert out.returncode != 0
     last = out.stdout.strip().splitlines()[-1]
     assert 'tools/train.py configs/hvc_coco.py' in last
-
-
-def test_takes_the_last_checkpoint_of_pretraining(
-    run_tool, config, checkpoint, sample_dir, tmp_path
-):
     folder = tmp_path / 'work_dirs' / 'hvc_coco'
     folder.mkdir(parents=True)
     target = folder / 'epoch_1.pth'
-    target.write_bytes(checkpoint.read_bytes())
+    state = {**_state('target.module.backbone.'), **_state('backbone.')}
+    torch.save({'state_dict': state, 'meta': {'epoch': 1}}, target)
     (folder / 'last_checkpoint').write_text(str(target))
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
     assert f'Load checkpoint from {target}' in out.stdout
+    assert 'all 90 tensors of the model found' in out.stdout
 
 
 @pytest.mark.parametrize(
@@ -181,3 +196,91 @@ def test_refuses_unfitting_checkpoints(
     )
     assert out.returncode != 0
     assert message in out.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture
+def load_config(root_dir):
+    """What tools/test.py makes of a config and a command line."""
+    path = root_dir / 'tools/test.py'
+    spec = importlib.util.spec_from_file_location('test_tool', path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+
+    def load(config, checkpoint='none', **options):
+        given = dict(
+            dict.fromkeys(('out', 'show_dir', 'work_dir', 'cfg_options')),
+            format_only=False,
+            launcher='none',
+        )
+        given.update(options, config=str(config), checkpoint=checkpoint)
+        return tool.load_config(argparse.Namespace(**given))
+
+    return load
+
+
+@pytest.fixture
+def detector(tmp_path):
+    """A config as a detector of another project has it."""
+    cfg = dict(
+        model=dict(
+            type='mmdet.FasterRCNN',
+            backbone=dict(init_cfg=dict(checkpoint='a.pth')),
+        ),
+        default_hooks=dict(visualization=dict(type='DetVisualizationHook')),
+        visualizer=dict(type='DetLocalVisualizer'),
+        test_evaluator=dict(type='CocoMetric', metric='bbox'),
+    )
+    path = tmp_path / 'detector.py'
+    Config(cfg).dump(path)
+    return path
+
+
+def test_a_detector_writes_and_draws_its_own_way(
+    load_config, detector, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    cfg = load_config(detector, out='results.pkl', show_dir='show')
+    coco, dump = cfg.test_evaluator
+    assert coco == dict(type='CocoMetric', metric='bbox')
+    assert dump == dict(type='DumpResults', out_file_path='results.pkl')
+    hook = cfg.default_hooks.visualization
+    assert hook.draw and hook.test_out_dir == str(tmp_path / 'show')
+    assert cfg.visualizer.type == 'DetLocalVisualizer'
+    assert 'custom_hooks' not in cfg
+    with pytest.raises(SystemExit, match='expected a name that ends in .pkl'):
+        load_config(detector, out='results')
+    with pytest.raises(SystemExit, match='mmdet.FasterRCNN: give a checkpoi'):
+        load_config(detector, checkpoint=None)
+    options = {'default_hooks.visualization': None}
+    with pytest.raises(SystemExit, match='default_hooks.visualization'):
+        load_config(detector, show_dir='show', cfg_options=options)
+
+
+def test_masks_do_not_go_into_a_pickle_file(load_config, config, tmp_path):
+    with pytest.raises(SystemExit, match='VOSMetric writes a folder of PNGs'):
+        load_config(config, out=str(tmp_path / 'results.pkl'))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.mmdet
+def test_a_detector_end_to_end(run_tool, root_dir, sample_dir, tmp_path):
+    coco = tmp_path / 'data/coco'
+    shutil.copytree(sample_dir / 'coco/train2017', coco / 'val2017')
+    annotations = sample_dir / 'coco/annotations/instances_train2017.json'
+    (coco / 'annotations').mkdir()
+    shutil.copy(annotations, coco / 'annotations/instances_val2017.json')
+    out = run_tool(
+        'test.py',
+        root_dir / 'configs/mixed/faster-rcnn_hvc-r18_coco.py',
+        'none',
+        *('--out=results.pkl', '--show-dir=show', '--work-dir=work'),
+        '--cfg-options',
+        'test_dataloader.dataset.indices=2',
+        'test_dataloader.dataset.pipeline.1.scale=(160,96)',
+        data_root=tmp_path / 'data',
+        cwd=tmp_path,
+    )
+    assert out.returncode == 0, out.stdout
+    assert len(pickle.loads((tmp_path / 'results.pkl').read_bytes())) == 2
+    assert len(list((tmp_path / 'show').glob('*.jpg'))) == 2

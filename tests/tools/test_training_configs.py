@@ -8,10 +8,9 @@ import sys
 
 import pytest
 
-from hvc_mm.datasets.sample import SampleFolder, SampleSpec, write_layout
 from hvc_mm.datasets.transforms import LoadPretrainImage
 
-SPEC = SampleSpec(videos=1, frames=12, size=(96, 160), images=40)
+SPEC = ('--videos=1', '--frames=12', '--size=96x160', '--images=40')
 BATCH = 2
 # Images each of the sample's plain folders holds.
 IMAGES = 4
@@ -28,15 +27,11 @@ SMALL = (
 
 
 @pytest.fixture(scope='module')
-def data(tmp_path_factory):
+def data(tmp_path_factory, sample_tool):
     """The layouts of all sources."""
-    for module in ('skimage', 'sklearn'):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f'{module}, which holds photographs, is missing')
     root = tmp_path_factory.mktemp('sources')
-    with SampleFolder(root) as folder:
-        for layout in ('coco', 'ytvos', 'folder'):
-            write_layout(layout, folder, SPEC)
+    layouts = ('--benchmarks', 'coco', 'ytvos', 'folder')
+    assert not sample_tool.main([str(root), *SPEC, *layouts])
     return root
 
 

@@ -12,23 +12,17 @@ from scipy.io import loadmat, savemat
 
 from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
 from hvc_mm.datasets.jhmdb import read_test_clips
-from hvc_mm.datasets.sample import SampleFolder, SampleSpec, write_layout
 from hvc_mm.models import LabelPropagationVOS
 
-SPEC = SampleSpec(videos=1, frames=12, size=(96, 160), images=1)
+SPEC = ('--videos=1', '--frames=12', '--size=96x160')
 LAYOUTS = ('davis', 'davis_testdev', 'ytvos', 'vip', 'jhmdb')
 
 
 @pytest.fixture(scope='module')
-def whole(tmp_path_factory):
+def whole(tmp_path_factory, sample_tool):
     """Data as they should be."""
-    for module in ('skimage', 'sklearn'):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f'{module}, which holds photographs, is missing')
     root = tmp_path_factory.mktemp('whole')
-    with SampleFolder(root) as folder:
-        for layout in LAYOUTS:
-            write_layout(layout, folder, SPEC)
+    assert not sample_tool.main([str(root), *SPEC, '--benchmarks', *LAYOUTS])
     return root
 
 
@@ -158,7 +152,8 @@ def test_a_stage_that_is_not_there(test):
 
 
 def test_masks_of_colours(test, data):
-    path = sorted((data / 'DAVIS/Annotations/480p').glob('*/00000.png'))[0]
+    name = (data / 'DAVIS/ImageSets/2017/val.txt').read_text().strip()
+    path = data / f'DAVIS/Annotations/480p/{name}/00000.png'
     with Image.open(path) as image:
         colours = np.array(image.convert('RGB'))
     Image.fromarray(colours).save(path)

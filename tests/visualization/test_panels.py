@@ -67,12 +67,12 @@ def rows_of(strip, object_id, column):
 
 def test_the_curves_height_is_the_score():
     curve = {t: 0.25 if t < 50 else 0.75 for t in range(100)}
-    strip = draw_score_curve({2: curve}, width=300, length=100, height=100)
-    assert strip.shape == (100, 300, 3)
+    strip = draw_score_curve({2: curve}, width=300, length=100)
+    assert strip.shape == (80, 300, 3)
     low, high = rows_of(strip, 2, 120), rows_of(strip, 2, 250)
-    # Margins of 6 pixels: 0 is row 93, 1 is row 6.
-    assert abs(low.mean() - (93 - 0.25 * 87)) < 2
-    assert abs(high.mean() - (93 - 0.75 * 87)) < 2
+    # Margins of 6 pixels: 0 is row 73, 1 is row 6.
+    assert abs(low.mean() - (73 - 0.25 * 67)) < 2
+    assert abs(high.mean() - (73 - 0.75 * 67)) < 2
 
 
 def test_frames_to_come_are_empty_and_gaps_stay_gaps():

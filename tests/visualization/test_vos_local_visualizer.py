@@ -90,7 +90,7 @@ def test_labels_are_ids_or_names_inside_their_objects(frame, ids, labels):
     assert {text for text, _ in labels} == {'1', '3', '9'}
     for text, (x, y) in labels:
         assert ring[y, x] == int(text)
-    for names in ({1: 'hat', 3: 'sock'}, ('background', 'hat')):
+    for names in (('background', 'hat'), ('background', 'hat', '', 'sock')):
         labels.clear()
         overlay_ids(frame, ring, names=names)
         # No room for the sock; 9 has no name.

@@ -37,10 +37,10 @@ from mmengine.registry import DefaultScope
 from hvc_mm.datasets import ImageFolderDataset
 from hvc_mm.engine.run_config import find_config, read_config
 from hvc_mm.registry import DATASETS
-from hvc_mm.scoreboard import BackboneError, make_candidate, parse_backbones
+from hvc_mm.scoreboard import BackboneError, make_backbone, parse_backbones
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.files import write_json
 from hvc_mm.utils.run_log import find_log, read_log, series
-from hvc_mm.utils.whole_files import write_json
 
 TOOLS = Path(__file__).resolve().parents[1]
 NAMES = (
@@ -61,30 +61,37 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    option = parser.add_argument
-    option('--images', required=True, help='folder or pattern of photographs')
-    option('--davis', required=True, help='folder with ImageSets, ..')
-    option(
+    parser.add_argument(
+        '--images', required=True, help='folder or pattern of photographs'
+    )
+    parser.add_argument(
+        '--davis', required=True, help='folder with ImageSets, ..'
+    )
+    parser.add_argument(
         '--resnet50',
         metavar='SPEC',
         help='a backbone to compare with, as benchmark_backbones.py takes it: '
         'FILE, or FILE:style=caffe',
     )
-    option('--out', type=Path, required=True, help='the JSON file')
-    option(
+    parser.add_argument(
+        '--out', type=Path, required=True, help='the JSON file'
+    )
+    parser.add_argument(
         '--work-dir',
         type=Path,
         help='for logs, checkpoints and scores (default: OUT without .json)',
     )
-    option(
+    parser.add_argument(
         '--minutes',
         type=float,
         default=MOST_MINUTES,
         help=f'of training, at most {MOST_MINUTES:g}',
     )
-    option('--device', choices=['cpu', 'cuda'], help='default: cuda, if any')
-    option('--stages', nargs='+', choices=NAMES, default=NAMES)
-    option(
+    parser.add_argument(
+        '--device', choices=['cpu', 'cuda'], help='default: cuda, if any'
+    )
+    parser.add_argument('--stages', nargs='+', choices=NAMES, default=NAMES)
+    parser.add_argument(
         '--extra',
         action='append',
         default=[],
@@ -137,13 +144,13 @@ def complete(args: argparse.Namespace) -> None:
 def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
     """Find images and videos, and try the backbone on a frame."""
     len(ImageFolderDataset(sources=images, recursive=True))
-    cfg = read_config(find_config('hvc_davis'))
+    cfg = read_config('hvc_davis')
     dataset = {**cfg.test_dataloader.dataset, 'data_root': davis}
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         DATASETS.build({**dataset, 'pipeline': []})
     if resnet50:
-        for spec in parse_backbones([f'resnet50={resnet50}']):
-            make_candidate(spec)
+        for name, entry in parse_backbones([f'resnet50={resnet50}']).items():
+            make_backbone(name, entry)
 
 
 def commands(args: argparse.Namespace) -> Dict[str, List[str]]:

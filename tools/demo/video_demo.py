@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
 import mmcv
 from mmengine.config import DictAction
@@ -16,18 +16,17 @@ from mmengine.config import DictAction
 from hvc_mm.apis import (
     PictureWriter,
     PromptMasks,
-    choose_checkpoint,
     init_model,
     open_frames,
     track_frames,
 )
 from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
-from hvc_mm.apis.init_model import to_config
 from hvc_mm.datasets import write_id_mask
+from hvc_mm.engine.run_config import choose_checkpoint, read_config
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Propagate masks through a video and draw them over it'
     )
@@ -77,14 +76,17 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def parse_masks(given: Sequence[str]) -> Dict[int, str]:
-    """Masks by frame.
+    """Sort masks by the frame that they are given for.
 
     Args:
         given: ``PNG`` or ``FRAME:PNG`` each.
+
+    Returns:
+        Paths by frame index.
 
     Raises:
         ValueError: Two masks for one frame.
@@ -110,7 +112,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
     prompts = PromptMasks(parse_masks(args.mask))
     prompts.check_frames(source)
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
-    cfg = to_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
@@ -127,8 +129,8 @@ def run(args: argparse.Namespace) -> PictureWriter:
     return writer
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     begun = time.time()
     try:
         writer = run(args)

@@ -9,7 +9,7 @@ affinity.mp4`` shows how alike every place of every frame is to one point.
 from __future__ import annotations
 
 import argparse
-from typing import Iterator, Tuple
+from typing import Iterator, Optional, Sequence, Tuple
 
 import cv2
 import mmcv
@@ -19,13 +19,12 @@ from mmengine.config import DictAction
 from hvc_mm.apis import (
     FrameSource,
     PictureWriter,
-    choose_checkpoint,
     init_model,
     open_frames,
     track_frames,
     video_features,
 )
-from hvc_mm.apis.init_model import to_config
+from hvc_mm.engine.run_config import choose_checkpoint, read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
@@ -36,7 +35,7 @@ from hvc_mm.visualization import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Show what features have learned, over a video'
     )
@@ -83,7 +82,7 @@ def parse_args() -> argparse.Namespace:
             action=DictAction,
             metavar='KEY=VALUE',
         )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def pca_pictures(
@@ -171,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     """Do what the command line says; return the number of frames."""
     source = open_frames(args.video)
     writer = PictureWriter(args.out, source.fps or 25)
-    cfg = to_config(args.config, args.cfg_options)
+    cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device)
     if args.kind == 'pca':
@@ -181,16 +180,14 @@ def run(args: argparse.Namespace) -> int:
         pictures = affinity_pictures(
             model, source, tuple(args.point), args.frame, temperature
         )
-    count = 0
     with writer:
         for name, picture in pictures:
             writer.write(picture, name)
-            count += 1
-    return count
+    return writer.count
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     try:
         count = run(args)
     except (FileNotFoundError, ValueError, OSError) as error:

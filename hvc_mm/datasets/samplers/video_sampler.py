@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional, Sequence
 
+from mmengine.dataset import BaseDataset
 from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
@@ -12,9 +13,9 @@ from hvc_mm.registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class VideoSampler(Sampler):
-    """Hand each rank whole videos, all frames of one after another.
+    """Give each rank whole videos, all frames of one after another.
 
-    The longest videos are dealt out first, each to the rank with the fewest
+    The longest videos are given away first, each to the rank with the fewest
     frames so far; a rank then keeps the data set's order. Nothing is
     repeated to make ranks equal: the shares differ, and where there are
     fewer videos than ranks some are empty. The split depends on the videos'
@@ -30,7 +31,9 @@ class VideoSampler(Sampler):
         ValueError: Items of a video that aren't all there, in order.
     """
 
-    def __init__(self, dataset, seed: Optional[int] = None) -> None:
+    def __init__(
+        self, dataset: BaseDataset, seed: Optional[int] = None
+    ) -> None:
         rank, world_size = get_dist_info()
         videos = find_videos(dataset)
         share = split_videos([len(v) for v in videos], world_size)[rank]
@@ -43,7 +46,7 @@ class VideoSampler(Sampler):
         return len(self._indices)
 
 
-def find_videos(dataset) -> List[range]:
+def find_videos(dataset: BaseDataset) -> List[range]:
     """Find where a data set's videos begin and end.
 
     Args:
@@ -56,25 +59,23 @@ def find_videos(dataset) -> List[range]:
     Raises:
         ValueError: Items of a video that aren't all there, in order.
     """
+    infos = [dataset.get_data_info(index) for index in range(len(dataset))]
     videos: List[range] = []
-    total = len(dataset)
     start = 0
-    while start < total:
-        info = dataset.get_data_info(start)
-        videos.append(range(start, start + info['video_length']))
-        for index in videos[-1]:
-            other = dataset.get_data_info(index) if index < total else {}
-            if (other.get('video'), other.get('frame_index')) != (
-                info['video'],
-                index - start,
-            ):
-                raise ValueError(
-                    f"the video {info['video']} isn't whole and in order in "
-                    f'the data set: item {index} of {total} should be its '
-                    f'frame {index - start} of {info["video_length"]}, but '
-                    f'is {other.get("video")} {other.get("frame_index")}'
-                )
-        start = videos[-1].stop
+    while start < len(infos):
+        name, length = infos[start]['video'], infos[start]['video_length']
+        videos.append(range(start, start + length))
+        found = [
+            (info['video'], info['frame_index'])
+            for info in infos[start : start + length]
+        ]
+        if found != [(name, index) for index in range(length)]:
+            raise ValueError(
+                f"the video {name} isn't whole and in order in the data set: "
+                f'items {start} to {start + length - 1} of {len(infos)} '
+                f'should be its frames 0 to {length - 1}, but are {found}'
+            )
+        start += length
     return videos
 
 

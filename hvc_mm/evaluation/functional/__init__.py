@@ -1,9 +1,8 @@
 """Scores as pure functions on numpy arrays."""
 
-from .boundary_accuracy import boundary_accuracy, mask_boundary
 from .confusion import confusion_matrix, iou_from_confusion
+from .j_and_f import boundary_accuracy, mask_boundary, region_similarity
 from .pck import pck, pck_per_joint
-from .region_similarity import region_similarity
 from .sequence_statistics import (
     SequenceStatistics,
     davis_summary,

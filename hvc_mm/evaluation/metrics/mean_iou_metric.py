@@ -1,4 +1,4 @@
-"""Mean IoU of parts carried through videos (VIP).
+"""Mean IoU of parts propagated through videos (VIP).
 
 Legend: C: classes, background among them.
 """
@@ -8,19 +8,17 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
-from mmengine.logging import print_log
 
+from hvc_mm.datasets.image_io import VOID
 from hvc_mm.registry import METRICS
 
-from ..functional import iou_from_confusion
-from .frame_scoring import count_classes
-from .mask_metric import MaskMetric
-from .score_table import render_table
-from .video_metric import OpenVideo
+from ..functional import confusion_matrix, iou_from_confusion
+from .background import FrameJob
+from .video_metric import OpenVideo, VideoMetric
 
 
 @METRICS.register_module()
-class MeanIoUMetric(MaskMetric):
+class MeanIoUMetric(VideoMetric):
     """IoU per class from one confusion matrix over all frames and videos.
 
     All frames count, the first one too. Void (255) in the ground truth is
@@ -33,7 +31,7 @@ class MeanIoUMetric(MaskMetric):
         class_names: C names for the table; by default the data set's
             ``classes``, else the ids.
         per_sequence: Also log every video's own mean IoU.
-        kwargs: See `MaskMetric`.
+        kwargs: See `VideoMetric`.
 
     Raises:
         ValueError: Another number of names than of classes.
@@ -53,11 +51,10 @@ class MeanIoUMetric(MaskMetric):
         self.num_classes = num_classes
         self.class_names = class_names
         self.per_sequence = per_sequence
-        if class_names is not None:
-            self._check_names(class_names)
+        self.names_for_table(class_names, 'classes', num_classes)
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
-        """All frames.
+        """Take all frames.
 
         Raises:
             ValueError: A frame has no annotation.
@@ -70,11 +67,11 @@ class MeanIoUMetric(MaskMetric):
         return True
 
     def job(self, video: OpenVideo) -> Tuple[Callable[..., list], tuple]:
-        """Confusion matrices."""
+        """Count pixels in confusion matrices."""
         return count_classes, (self.num_classes,)
 
     def video_result(self, video: OpenVideo) -> dict:
-        """The confusion matrix of one video, and its mean IoU."""
+        """Add up the confusion matrix of one video, and its mean IoU."""
         hist = sum(video.outcomes)
         return {
             'video': video.name,
@@ -83,13 +80,7 @@ class MeanIoUMetric(MaskMetric):
         }
 
     def summarise(self, results: List[dict]) -> Dict[str, float]:
-        """IoU per class and its mean; logs the table, writes the files.
-
-        Raises:
-            ValueError: No video came.
-        """
-        if not results:
-            raise ValueError('no video came; there is no IoU to compute')
+        """Compute IoU per class and its mean; log the table, write files."""
         hist = np.array([r['confusion'] for r in results]).sum(axis=0)
         iou = 100 * iou_from_confusion(hist)
         annotated = hist.sum(axis=1)
@@ -102,18 +93,16 @@ class MeanIoUMetric(MaskMetric):
             'overall_accuracy': float(hit.sum() / hist.sum()),
         }
         columns = ('part', 'IoU', 'accuracy')
-        rows = [
-            (name, float(i), float(a))
-            for name, i, a in zip(self._names(), iou, accuracy)
-        ]
+        names = self.names_for_table(
+            self.class_names, 'classes', self.num_classes
+        )
+        rows = list(zip(names, iou.tolist(), accuracy.tolist()))
         total = ('mean', overall['mIoU'], overall['mean_accuracy'])
         if self.per_sequence:
             videos = [(result['video'], result['mIoU']) for result in results]
-            print_log(
-                render_table('Videos', ('video', 'mIoU'), videos), 'current'
-            )
-        title = f'{len(results)} videos'
-        print_log(render_table(title, columns, [*rows, total]), 'current')
+            self.log_table('Videos, percent', ('video', 'mIoU'), videos)
+        title = f'{len(results)} videos, percent'
+        self.log_table(title, columns, [*rows, total])
         parts = {name: None if np.isnan(i) else i for name, i, _ in rows}
         self.write_results(
             {'overall': overall, 'IoU': parts, 'videos': results},
@@ -122,15 +111,37 @@ class MeanIoUMetric(MaskMetric):
         )
         return overall
 
-    def _names(self) -> List[str]:
-        names = self.class_names or (self.dataset_meta or {}).get('classes')
-        if names is None:
-            return [str(i) for i in range(self.num_classes)]
-        self._check_names(names)
-        return list(names)
 
-    def _check_names(self, names: Sequence[str]) -> None:
-        if len(names) != self.num_classes:
+def count_classes(
+    frames: Sequence[FrameJob], num_classes: int
+) -> List[np.ndarray]:
+    """Count the pixels of some frames in one confusion matrix.
+
+    Args:
+        frames: The frames.
+        num_classes: Number of classes, background among them.
+
+    Returns:
+        List[np.ndarray]: A single ``(num_classes, num_classes)`` int64
+        matrix (in a list, as the results of other jobs are).
+
+    Raises:
+        ValueError: An annotation can't be read, has another size than the
+            prediction or holds an id that is neither a class nor void, or
+            the prediction holds one that is no class.
+        FileNotFoundError: An annotation isn't there.
+    """
+    total = np.zeros((num_classes, num_classes), dtype=np.int64)
+    for frame in frames:
+        gt = frame.read_gt()
+        unknown = gt[(gt >= num_classes) & (gt != VOID)]
+        if unknown.size:
             raise ValueError(
-                f'{len(names)} class names for {self.num_classes} classes'
+                f'the annotation {frame.gt_path} holds the id {unknown[0]}; '
+                f'expected 0..{num_classes - 1}, or {VOID} for void'
             )
+        try:
+            total += confusion_matrix(gt, frame.pred, num_classes)
+        except ValueError as error:
+            raise ValueError(f'{frame.name}: {error}') from error
+    return [total]

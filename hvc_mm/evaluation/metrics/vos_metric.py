@@ -1,33 +1,42 @@
 """J and F of video object segmentation, by the DAVIS protocol.
 
-Legend: T: scored frames of a video, O: its objects.
+Legend: T: scored frames of a video, H, W: height and width of a frame in
+pixels.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    Iterable,
+    List,
+    NamedTuple,
+    Sequence,
+    Tuple,
+)
 
 import numpy as np
-from mmengine.logging import print_log
 
-from hvc_mm.datasets.image_io import read_id_mask
+from hvc_mm.datasets.image_io import (
+    VOID,
+    objects_in,
+    read_id_mask,
+    without_void,
+)
 from hvc_mm.registry import METRICS
 
 from ..functional import (
     SequenceStatistics,
+    boundary_accuracy,
     davis_summary,
+    region_similarity,
     sequence_statistics,
 )
-from ..functional.boundary_accuracy import BOUND_TH
-from .frame_scoring import (
-    FrameScores,
-    is_binary_style,
-    object_ids,
-    score_objects,
-)
-from .mask_metric import MaskMetric
-from .score_table import render_table
-from .video_metric import OpenVideo
+from ..functional.j_and_f import BOUND_TH
+from .background import FrameJob
+from .video_metric import OpenVideo, VideoMetric
 
 _COLUMNS = (
     'J&F',
@@ -35,8 +44,29 @@ _COLUMNS = (
 )
 
 
+class FrameScores(NamedTuple):
+    """J and F of all objects in a frame.
+
+    Attributes:
+        name: The frame, as a message should name it.
+        gt_ids: Ids in the annotation, void and background left out.
+        pred_ids: Ids in the prediction, background left out.
+        scores: J and F of every id that is in one of them. An object that is
+            in neither has J = F = 1.
+    """
+
+    name: str
+    gt_ids: List[int]
+    pred_ids: List[int]
+    scores: Dict[int, Tuple[float, float]]
+
+    def of(self, object_id: int) -> Tuple[float, float]:
+        """J and F of an object, also of one that nobody sees here."""
+        return self.scores.get(object_id, (1.0, 1.0))
+
+
 @METRICS.register_module()
-class VOSMetric(MaskMetric):
+class VOSMetric(VideoMetric):
     """J and F as DAVIS-2017 (and, merged, DAVIS-2016) scores them.
 
     The objects of a video are the ids 1 up to the largest one of its first
@@ -44,8 +74,7 @@ class VOSMetric(MaskMetric):
     annotated too. Void (255) counts as background; if a first annotation
     holds 0 and 255 only, the video's masks are read as one object, as
     DAVIS-2016 stores them. Overall figures are means over the objects of all
-    videos, not over videos. All figures
-    are in percent.
+    videos, not over videos. All figures are in percent.
 
     Args:
         merge_ids: Score all ids above 0 as one object (DAVIS-2016).
@@ -56,7 +85,7 @@ class VOSMetric(MaskMetric):
         bound_th: Distance within which boundaries match, as a share of the
             image diagonal.
         per_sequence: Also log a row for every video and object.
-        kwargs: See `MaskMetric`.
+        kwargs: See `VideoMetric`.
 
     Example:
         >>> metric = VOSMetric(num_workers=0)
@@ -84,7 +113,7 @@ class VOSMetric(MaskMetric):
         self.per_sequence = per_sequence
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
-        """All frames but the first and the last one.
+        """Take all frames but the first and the last one.
 
         Raises:
             ValueError: The video is too short, a frame has no annotation, or
@@ -104,12 +133,12 @@ class VOSMetric(MaskMetric):
         return 0 < index < video.length - 1
 
     def job(self, video: OpenVideo) -> Tuple[Callable[..., list], tuple]:
-        """J and F of all objects."""
+        """Score all objects with J and F."""
         options = (video.state['binary'], self.merge_ids, self.bound_th)
         return score_objects, options
 
     def video_result(self, video: OpenVideo) -> dict:
-        """J and F of each object and frame, and their statistics."""
+        """Gather J and F of each object and frame, and their statistics."""
         frames: List[FrameScores] = video.outcomes
         count = video.state['objects']
         for frame in frames:
@@ -130,42 +159,43 @@ class VOSMetric(MaskMetric):
         }
 
     def summarise(self, results: List[dict]) -> Dict[str, float]:
-        """Means over all objects; logs the tables, writes the files."""
+        """Average over all objects; log the tables, write the files."""
         rows = [
             (result['video'], key, *(entry[name] for name in _COLUMNS))
             for result in results
             for key, entry in result['objects'].items()
         ]
-        overall = davis_summary(*_statistics(results))
         videos = [
-            (result['video'], *davis_summary(*_statistics([result])).values())
+            (result['video'], *_means(result['objects'].values()))
             for result in results
         ]
+        entries = [e for r in results for e in r['objects'].values()]
+        overall = dict(zip(_COLUMNS, _means(entries)))
+        columns = ('sequence', 'object', *_COLUMNS)
         if self.per_sequence:
-            columns = ('sequence', 'object', *_COLUMNS)
-            print_log(render_table('Objects', columns, rows), 'current')
-            table = render_table('Sequences', ('sequence', *_COLUMNS), videos)
-            print_log(table, 'current')
-        title = f'{len(videos)} sequences, {len(rows)} objects'
+            self.log_table('Objects', columns, rows)
+            self.log_table('Sequences', ('sequence', *_COLUMNS), videos)
+        title = f'{len(videos)} sequences, {len(rows)} objects, percent'
         total = [('all objects', *overall.values())]
-        print_log(render_table(title, ('', *_COLUMNS), total), 'current')
+        self.log_table(title, ('', *_COLUMNS), total)
         self.write_results(
             {'overall': overall, 'videos': results},
-            ('sequence', 'object', *_COLUMNS),
+            columns,
             [*rows, ('', 'all', *overall.values())],
         )
         return overall
 
     def _begin(self, video: OpenVideo, gt_path: str) -> None:
-        """Read the first annotation: which objects there are."""
+        """Read from the first annotation which objects there are."""
         if self.first_last_excluded and video.length < 3:
             raise ValueError(
                 f'video {video.name} has {video.length} frame(s); the first '
                 'and the last one are not scored, so at least 3 are needed'
             )
         gt = read_id_mask(gt_path)
-        binary = self.binary_masks or is_binary_style(gt)
-        count = int(object_ids(gt, binary, self.merge_ids).max())
+        # DAVIS-2016 stores one object as 0 and 255, which elsewhere is void.
+        binary = self.binary_masks or objects_in(gt) == [VOID]
+        count = int(_object_ids(gt, binary, self.merge_ids).max())
         if count == 0:
             raise ValueError(
                 f'video {video.name}: the first annotation {gt_path} shows '
@@ -195,18 +225,53 @@ def _object_result(region: np.ndarray, boundary: np.ndarray) -> dict:
     }
 
 
-def _statistics(
-    results: List[dict],
-) -> Tuple[List[SequenceStatistics], List[SequenceStatistics]]:
-    """J's and F's statistics of all objects of some videos."""
-    both = []
-    for measure in 'JF':
-        names = [f'{measure}_{field}' for field in SequenceStatistics._fields]
-        both.append(
-            [
-                SequenceStatistics(*(entry[name] for name in names))
-                for result in results
-                for entry in result['objects'].values()
-            ]
-        )
-    return both[0], both[1]
+def _means(objects: Iterable[dict]) -> List[float]:
+    """Means of all columns over some objects."""
+    rows = [[entry[name] for name in _COLUMNS] for entry in objects]
+    return np.mean(rows, axis=0).tolist()
+
+
+def score_objects(
+    frames: Sequence[FrameJob],
+    binary: bool,
+    merge: bool,
+    bound_th: float = BOUND_TH,
+) -> List[FrameScores]:
+    """Score every object in some frames of one video with J and F.
+
+    Args:
+        frames: The frames.
+        binary: The video's annotations are 0/255 masks of one object.
+        merge: Score all objects as one.
+        bound_th: How far apart boundaries match, as a share of the image
+            diagonal.
+
+    Returns:
+        List[FrameScores]: One entry per frame.
+
+    Raises:
+        ValueError: An annotation can't be read or has another size than the
+            prediction.
+        FileNotFoundError: An annotation isn't there.
+    """
+    results = []
+    for frame in frames:
+        gt, pred = _object_ids(frame.read_gt(), binary, merge), frame.pred
+        if merge or binary:
+            pred = (pred > 0).astype(np.uint8)
+        gt_ids, pred_ids = objects_in(gt), objects_in(pred)
+        scores = {}
+        for i in sorted({*gt_ids, *pred_ids}):
+            masks = (gt == i)[None], (pred == i)[None]
+            scores[i] = (
+                float(region_similarity(*masks)[0]),
+                float(boundary_accuracy(*masks, bound_th)[0]),
+            )
+        results.append(FrameScores(frame.name, gt_ids, pred_ids, scores))
+    return results
+
+
+def _object_ids(gt: np.ndarray, binary: bool, merge: bool) -> np.ndarray:
+    """Ids ``(H, W)`` uint8 without void; all objects as 1 if merged."""
+    ids = without_void(gt, binary)
+    return (ids > 0).astype(np.uint8) if merge else ids

@@ -10,21 +10,19 @@ from mmengine.logging import print_log
 
 from hvc_mm.registry import METRICS
 
-from ..functional.boundary_accuracy import BOUND_TH
-from .frame_scoring import FrameScores, score_objects
-from .mask_metric import MaskMetric
-from .score_table import render_table
-from .video_metric import OpenVideo
+from ..functional.j_and_f import BOUND_TH
+from .video_metric import OpenVideo, VideoMetric
+from .vos_metric import FrameScores, score_objects
 
 _COLUMNS = ('category', 'seen', 'J_mean', 'F_mean')
 
 
 @METRICS.register_module()
-class YouTubeVOSMetric(MaskMetric):
+class YouTubeVOSMetric(VideoMetric):
     """J and F over seen and over unseen categories, overall their mean.
 
     Every object counts from the annotated frame after its first one on; the
-    frames that carry ground truth count, the last one included. An object's
+    annotated frames count, the last one included. An object's
     score is the mean over its frames, a group's the mean over its objects,
     and ``overall`` the mean of J and F over the seen and over the unseen.
     Where a group has no object, ``overall`` is the mean of what is there,
@@ -34,7 +32,7 @@ class YouTubeVOSMetric(MaskMetric):
     of that kind can't be scored; when all are, the masks are written and
     packed (``out_dir``, ``zip_path``) and there are no figures.
 
-    Samples hold, beside the usual, ``object_categories``: a dict from id to
+    Samples hold, next to the usual, ``object_categories``: a dict from id to
     category; and ``is_scored``, False on frames that are only propagated
     through (those of ``valid_all_frames`` that aren't in ``valid``).
 
@@ -45,7 +43,7 @@ class YouTubeVOSMetric(MaskMetric):
             image diagonal.
         per_sequence: Also log a row for every object.
         zip_root: Folder inside the zip.
-        kwargs: See `MaskMetric`.
+        kwargs: See `VideoMetric`.
     """
 
     default_prefix = 'ytvos'
@@ -67,7 +65,7 @@ class YouTubeVOSMetric(MaskMetric):
         self.per_sequence = per_sequence
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
-        """The frames that carry ground truth."""
+        """Take the frames that are annotated."""
         state = video.state
         categories = sample.get('object_categories') or {}
         state['categories'] = {int(i): c for i, c in categories.items()}
@@ -78,11 +76,11 @@ class YouTubeVOSMetric(MaskMetric):
         return True
 
     def job(self, video: OpenVideo) -> Tuple[Callable[..., list], tuple]:
-        """J and F of all objects."""
+        """Score all objects with J and F."""
         return score_objects, (False, False, self.bound_th)
 
     def video_result(self, video: OpenVideo) -> dict:
-        """J and F of each object in the frames after its first one.
+        """Gather J and F of each object in the frames after its first one.
 
         Raises:
             ValueError: A prediction holds an id that is annotated nowhere.
@@ -109,7 +107,7 @@ class YouTubeVOSMetric(MaskMetric):
         return {'video': video.name, 'objects': objects}
 
     def summarise(self, results: List[dict]) -> Dict[str, float]:
-        """Means over seen and unseen objects; logs and writes them.
+        """Average over seen and over unseen objects; log and write that.
 
         Raises:
             ValueError: Nothing could be scored, and nothing was to be
@@ -142,10 +140,12 @@ class YouTubeVOSMetric(MaskMetric):
             )
         columns = ('sequence', 'object', *_COLUMNS)
         if self.per_sequence:
-            print_log(render_table('Objects', columns, rows), 'current')
-        title = f'{len(results) - without} sequences, {len(rows)} objects'
+            self.log_table('Objects', columns, rows)
+        title = (
+            f'{len(results) - without} sequences, {len(rows)} objects, percent'
+        )
         row = ['all objects', *overall.values()]
-        print_log(render_table(title, ['', *overall], [row]), 'current')
+        self.log_table(title, ['', *overall], [row])
         self.write_results(
             {'overall': overall, 'videos': results}, columns, rows
         )
@@ -159,11 +159,11 @@ class YouTubeVOSMetric(MaskMetric):
             f'none of {videos} videos has an annotation beyond the frames '
             'where objects begin: nothing was scored'
         )
-        if self._writer is None:
+        if self.out_dir is None:
             raise ValueError(
                 f'{message}, and there is no out_dir to write masks to'
             )
-        print_log(f'{message}; masks are in {self._writer.out_dir}', 'current')
+        print_log(f'{message}; masks are in {self.out_dir}', 'current')
         return {}
 
 

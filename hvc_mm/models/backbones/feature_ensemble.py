@@ -17,13 +17,43 @@ from torch import Tensor, nn
 
 from hvc_mm.registry import MODELS
 
-__all__ = ['FeatureEnsemble', 'unit_features']
+__all__ = ['FeatureEnsemble', 'check_grid', 'unit_features']
 
 Index = Optional[Union[int, Sequence[int]]]
 
+# Cells that a network without padding loses at the borders: torchvision's
+# Inception v3 has 35 columns where 299 / 8 would be 37.4.
+_LOST_CELLS = 3
+
+
+def check_grid(shape: Sequence[int], size: Tuple[int, int]) -> None:
+    """Refuse a map whose grid is not the image's size over a whole stride.
+
+    Args:
+        shape: Of a map, to be ``(N, C, h, w)``.
+        size: ``(H, W)`` of the images.
+
+    Raises:
+        ValueError: When no whole stride fits ``h`` and ``w``: mostly a map
+            of ``(N, h, w, C)``, as torchvision's Swin has them.
+    """
+    smallest = max(1, size[0] // (shape[2] + _LOST_CELLS + 1))
+    largest = -(-size[0] // max(1, shape[2] - _LOST_CELLS))
+    for stride in range(smallest, largest + 1):
+        lost = [side / stride - cells for side, cells in zip(size, shape[2:])]
+        if max(map(abs, lost)) <= _LOST_CELLS:
+            return
+    raise ValueError(
+        f'the backbone gives a map of shape {tuple(shape)} for images of '
+        f'{size[0]}x{size[1]}: a grid of {shape[2]}x{shape[3]} is not '
+        'proportional to them; expected (N, C, h, w), is it (N, h, w, C)?'
+    )
+
 
 def unit_features(
-    maps: Union[Tensor, Sequence[Tensor]], index: Index = None
+    maps: Union[Tensor, Sequence[Tensor]],
+    index: Index = None,
+    size: Optional[Tuple[int, int]] = None,
 ) -> Tensor:
     """Choose maps of a backbone's output and L2-normalise over channels.
 
@@ -33,17 +63,22 @@ def unit_features(
         index: Which entry of the tuple; several are brought to the grid of
             the first one (bilinear), normalised, and concatenated. None
             takes the only entry.
+        size: ``(H, W)`` of the images; the maps' grids must fit it. None
+            checks nothing.
 
     Returns:
         ``(N, sum C, h, w)`` in fp32, of length 1 in every cell.
 
     Raises:
-        ValueError: When an entry isn't there, or None meets several maps.
+        ValueError: When an entry isn't there, None meets several maps, or a
+            grid does not fit.
     """
     chosen = _choose((maps,) if isinstance(maps, Tensor) else maps, index)
     grid = chosen[0].shape[-2:]
     parts = []
     for features in chosen:
+        if size is not None:
+            check_grid(features.shape, size)
         features = features.float()
         if features.shape[-2:] != grid:
             features = F.interpolate(
@@ -125,7 +160,7 @@ class FeatureEnsemble(BaseModule):
             One map, ``(N, sum C_i, h, w)``, of length 1 in every cell.
         """
         parts = [
-            weight * unit_features(member(x), index)
+            weight * unit_features(member(x), index, tuple(x.shape[2:]))
             for member, weight, index in zip(
                 self.members, self.weights, self.feature_index
             )

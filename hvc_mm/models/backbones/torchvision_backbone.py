@@ -18,6 +18,8 @@ from torchvision.models.feature_extraction import (
 
 from hvc_mm.registry import MODELS
 
+from .feature_ensemble import check_grid
+
 
 @MODELS.register_module()
 class TorchvisionBackbone(BaseModule):
@@ -102,7 +104,8 @@ class TorchvisionBackbone(BaseModule):
             One ``(N, C, h, w)`` map per entry of ``nodes``.
 
         Raises:
-            ValueError: When a node gives no map but, say, ``(N, C)``.
+            ValueError: When a node gives no map but, say, ``(N, C)``, or its
+                grid does not fit the images (Swin has ``(N, h, w, C)``).
         """
         maps = self.body(x)
         for node, features in maps.items():
@@ -111,6 +114,7 @@ class TorchvisionBackbone(BaseModule):
                     f'TorchvisionBackbone: node {node!r} gives '
                     f'{tuple(features.shape)}, expected a map (N, C, h, w)'
                 )
+            check_grid(features.shape, tuple(x.shape[2:]))
         return tuple(maps[node] for node in self.nodes)
 
 

@@ -1,23 +1,26 @@
-"""Video object segmentation without training: any backbone, carried labels.
+"""Segment a video's objects without training: features, propagated labels.
 
-Shapes: C channels, H W frame, h w feature grid, M label channels.
+A frame is normalised, the backbone computes its features, the codec encodes
+what the frame's annotation brings, the propagator takes one step, and the
+codec decodes its soft labels at the frame's size.
+
+Shapes: N frames, C channels, H W frame, h w feature grid, M label channels.
 """
 
 from __future__ import annotations
 
 from itertools import groupby
-from typing import List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
 
 from hvc_mm.checkpoint import adopt_backbone_weights
-from hvc_mm.models.backbones import unit_features
 from hvc_mm.registry import MODELS, TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
-from .batch_norm_folding import FoldedCopy
+from ..backbones import unit_features
 
 
 @MODELS.register_module()
@@ -26,7 +29,7 @@ class LabelPropagationVOS(BaseModel):
 
     The features of a backbone are compared from frame to frame
     (:class:`~hvc_mm.models.vos.LabelPropagator`); a codec turns what the
-    benchmark annotates (masks, parts, joints) into label planes and back.
+    benchmark annotates (masks, parts, joints) into label channels and back.
     The model is a stream: frames must come in video order, and a sample with
     ``starts_video`` begins anew.
 
@@ -39,12 +42,13 @@ class LabelPropagationVOS(BaseModel):
         propagator: Config of the propagator.
         codec: Config of the label codec.
         feature_index: Which of the backbone's maps to compare, several to
-            join them; None where it returns only one.
+            concatenate them; None where it returns only one.
         data_preprocessor: Config of the preprocessor.
         init_cfg: mmengine's.
-        fold_batch_norm: Run a copy of the backbone whose batch norms are
-            part of its convolutions (eval mode only): somewhat faster, the
-            same features but for rounding.
+        **removed: Options of 0.1, refused with what to use instead.
+
+    Raises:
+        ValueError: For an option that is gone.
     """
 
     def __init__(
@@ -55,11 +59,12 @@ class LabelPropagationVOS(BaseModel):
         feature_index: Optional[Union[int, Sequence[int]]] = None,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
-        fold_batch_norm: bool = False,
+        **removed: Any,
     ) -> None:
+        _refuse(removed)
         # Built here, where names without a scope are hvc_mm's: BaseModel
-        # would look in mmengine's own registry. The parts that go without
-        # saying have theirs: another project's may be the config's.
+        # would look in mmengine's own registry. Default parts name their
+        # scope: a config's own may be another project's.
         preprocessor = MODELS.build(
             {
                 'type': 'hvc_mm.VOSDataPreprocessor',
@@ -79,8 +84,6 @@ class LabelPropagationVOS(BaseModel):
             {'type': 'hvc_mm.MaskCodec', **(codec or {})}
         )
         self.feature_index = feature_index
-        self.fold_batch_norm = fold_batch_norm
-        self._folded = FoldedCopy()
         self._started = False
         self._register_load_state_dict_pre_hook(
             adopt_backbone_weights, with_module=True
@@ -122,14 +125,14 @@ class LabelPropagationVOS(BaseModel):
 
         Returns:
             ``(1, C, h, w)`` fp32 per frame.
+
+        Raises:
+            ValueError: When a map's grid does not fit the frames.
         """
-        backbone = self.backbone
-        if self.fold_batch_norm and not backbone.training:
-            backbone = self._folded.of(backbone)
         features: List[Tensor] = []
-        for _, frames in groupby(inputs, key=lambda frame: frame.shape):
-            maps = backbone(_joined(list(frames)))
-            batch = unit_features(maps, self.feature_index)
+        for size, frames in groupby(inputs, key=lambda f: tuple(f.shape[1:])):
+            maps = self.backbone(_stack(list(frames)))
+            batch = unit_features(maps, self.feature_index, size)
             features += batch.split(1)
         return features
 
@@ -137,7 +140,7 @@ class LabelPropagationVOS(BaseModel):
     def predict(
         self, inputs: Sequence[Tensor], data_samples: List[VOSDataSample]
     ) -> List[VOSDataSample]:
-        """Carry the labels on through the next frames of the stream.
+        """Propagate the labels through the next frames of the stream.
 
         Args:
             inputs: Normalised frames ``(3, H, W)``, in video order.
@@ -162,13 +165,11 @@ class LabelPropagationVOS(BaseModel):
     ) -> VOSDataSample:
         """Propagate the labels to one frame, the next of the stream.
 
-        What the frame's prompt brings is encoded, the propagator takes one
-        step, and its soft labels are decoded at the frame's size. Before
-        the first prompt nothing is propagated.
+        Before the first prompt nothing is propagated.
 
         Args:
             features: Of the frame, ``(1, C, h, w)``, as
-                :meth:`extract_feat` gives them.
+                :meth:`extract_feat` returns them.
             sample: The frame's, with ``ori_shape``; it may bring new
                 objects (``prompt_ids`` or ``prompt_joints``).
 
@@ -197,7 +198,17 @@ class LabelPropagationVOS(BaseModel):
         self.codec.reset()
 
 
-def _joined(frames: List[Tensor]) -> Tensor:
+def _refuse(removed: dict) -> None:
+    if 'fold_batch_norm' in removed:
+        raise ValueError(
+            'LabelPropagationVOS: fold_batch_norm is gone: test with '
+            '`tools/test.py --fuse-conv-bn`'
+        )
+    if removed:
+        raise TypeError(f'LabelPropagationVOS has no arguments {[*removed]}')
+
+
+def _stack(frames: List[Tensor]) -> Tensor:
     """Stack frames ``(3, H, W)`` to ``(N, 3, H, W)``, in their own memory
     format, which ``torch.stack`` alone would lose."""
     if frames[0].stride(0) != 1:

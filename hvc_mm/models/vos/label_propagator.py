@@ -1,64 +1,64 @@
-"""The propagator that models and tools use: exact, on windows of the grid.
+"""Propagate labels through a video, frame by frame.
 
-h w: grid, C: feature channels, M: label channels.
+Each frame's cells look for similar cells in the frames before it: in a
+reference frame (one that brought labels) anywhere, in the latest frames
+within a window. The most similar ones are weighted by their similarity, and
+their labels, summed with these weights, are the frame's. With several
+references each predicts the channels that came with it.
+
+This file has the rules: which frames count, how often, and what new objects
+do. `window` has the window, `windowed_search` the search, `feature_bank` what
+is kept of a video, `propagation` the same formula for one dense step.
+
+h w: grid, C: feature channels, M: label channels (0 is background),
+n: queries, K: candidates.
 """
 
 from __future__ import annotations
 
-from typing import List, NamedTuple, Optional, Union
+from typing import Any, List, NoReturn, Optional, Set, Tuple, Union
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from hvc_mm.registry import MODELS
 
-from .streaming_propagator import Reference, StreamingPropagator
-from .windowed import (
-    Candidates,
-    FeatureBank,
-    LabelBank,
-    Segment,
-    Tiling,
-    WindowStep,
-    blend,
-    join,
-    reference_step,
-    rescore,
-    segments_of,
-)
+from .feature_bank import FeatureBank, Reference
+from .propagation import check_settings
+from .windowed_search import Candidates, WindowedSearch, topk_candidates
 
-__all__ = ['LabelPropagator']
+__all__ = ['LabelPropagator', 'merge_candidates', 'weighted_labels']
 
-# Cells that are scored again in full precision after products in half.
+# More candidates than needed where products are of a half type: they are
+# scored again in full precision. With 32 in all (15 and these) the k-th best
+# beat all that were left out for every query of real features in bfloat16.
 SPARE = 17
-# Scores of a tile, in bytes: on a CPU they should not leave the cache by
-# far, on a GPU few large products are better.
-CPU_BUDGET, GPU_BUDGET = 64 << 20, 512 << 20
-# Frames brought to the computing device at a time, where the bank lies
-# elsewhere or is of another type.
-FRAMES_PER_LOAD = 10
 
-
-class _Kept(NamedTuple):
-    """What stays of a reference frame: keys ``(h, w, C)`` and labels."""
-
-    keys: Tensor
-    exact: Tensor
-    labels: LabelBank
+# What to use instead of options of 0.1.
+_REMOVED = {
+    'bank_dtype': 'features are kept in their own type; a shorter `context` '
+    'takes less memory',
+    'bank_device': 'features are kept on their own device; a shorter '
+    '`context` takes less memory',
+}
 
 
 @MODELS.register_module()
-class LabelPropagator(StreamingPropagator):
-    """Streaming label propagation, equal to the dense form, several times
-    faster and without its memory.
+class LabelPropagator:
+    """Takes a video's features frame by frame, returns its soft labels.
 
-    Frames lie in a ring that is written once per frame. Products are made
-    only where the disc reaches; the copies of a reference in its context
-    are counted, not made; references share the products with the frames
-    they have in common.
+    The context of frame ``t`` for a reference ``t0`` is the list
+    ``[t0] + [max(s, t0) for s in t - context .. t - 1]``: early on the
+    reference is in it several times, and every copy competes in the top-k.
+    Of the list the first frame may match anywhere, the others within the
+    window; then :func:`~hvc_mm.models.vos.propagation.propagate` has the
+    formula. It is computed exactly: products are made only where the window
+    reaches, copies are counted, and references share the search in the
+    frames that they have in common.
 
-    Memory: ``context`` feature maps, one per reference, and about
-    ``64 MiB`` (CPU) to work in, whatever the video's length.
+    Memory: ``context`` feature maps, one per reference, and about ``64 MiB``
+    (CPU) to work in, whatever the video's length.
 
     Args:
         radius: In grid cells, > 0; frames other than the reference match
@@ -67,20 +67,17 @@ class LabelPropagator(StreamingPropagator):
         temperature: Divides the dot products, > 0.
         context: Number of latest frames kept, >= 0.
         compute_dtype: Type of the products; None: the features' own. With
-            a half type the best ``topk + 17`` cells of each kind of frame
-            are scored again in full precision before the selection; that
-            keeps a second bank, unless ``bank_dtype`` is this type too.
-        bank_dtype: Type that features are kept in; None: their own.
-        bank_device: Where they are kept; None: where they come from.
-            ``'cpu'`` lets small GPUs hold long contexts: each frame's step
-            then moves the bank over once, ten frames at a time.
-        repeat_reference: Let the reference stand in for the frames before
-            it, as CRW and HVC do. False: it is in the context once, as in
-            DINO's evaluation.
+            a half type the ``topk + 17`` most similar cells of each kind of
+            frame are scored again in full precision before the selection;
+            that keeps the features a second time.
+        repeat_reference: Let the reference take the place of the frames
+            before it, as CRW and HVC do. False: it is in the context once,
+            as in DINO's evaluation.
+        **removed: Options of 0.1, refused with what to use instead.
 
     Raises:
-        ValueError: When a number is out of its range or a type is not
-            floating point.
+        ValueError: When a number is out of its range, a type is not floating
+            point, or an option is gone.
     """
 
     def __init__(
@@ -90,170 +87,348 @@ class LabelPropagator(StreamingPropagator):
         temperature: float = 0.1,
         context: int = 50,
         compute_dtype: Union[str, torch.dtype, None] = None,
-        bank_dtype: Union[str, torch.dtype, None] = None,
-        bank_device: Union[str, torch.device, None] = None,
         repeat_reference: bool = True,
+        **removed: Any,
     ) -> None:
-        self.compute_dtype = _as_dtype('compute_dtype', compute_dtype)
-        self.bank_dtype = _as_dtype('bank_dtype', bank_dtype)
-        self.bank_device = bank_device
-        super().__init__(radius, topk, temperature, context, repeat_reference)
+        _refuse(removed)
+        check_settings(radius, topk, temperature)
+        if int(context) != context or context < 0:
+            raise ValueError(f'context must be an integer >= 0, got {context}')
+        self.radius = radius
+        self.topk = int(topk)
+        self.temperature = float(temperature)
+        self.context = int(context)
+        self.compute_dtype = _as_dtype(compute_dtype)
+        self.repeat_reference = repeat_reference
+        self.reset()
 
-    def _forget(self) -> None:
+    def reset(self) -> None:
+        """Forget the video; the next frame starts a new one."""
+        self.time = 0
+        self._shape: Optional[Tuple[int, ...]] = None
+        self._channels = 0
         self._bank: Optional[FeatureBank] = None
-        self._exact: Optional[FeatureBank] = None
-        self._step: Optional[WindowStep] = None
-        self._kept: List[_Kept] = []
+        self._search: Optional[WindowedSearch] = None
 
-    def _start(self, features: Tensor) -> None:
-        """Make room for a video of such features."""
-        _, channels, height, width = features.shape
-        exact = self.bank_dtype or features.dtype
-        product = self.compute_dtype or features.dtype
-        self._product = product
-        # Candidates are scored again where products lose precision.
-        self._rescores = (
-            torch.finfo(product).bits < torch.finfo(features.dtype).bits
-        )
-        device = torch.device(self.bank_device or features.device)
-        size = (self.context, height, width, channels)
-        self._exact = FeatureBank(*size, exact, device)
-        if self._rescores and exact != product:
-            self._bank = FeatureBank(*size, product, device)
-        else:
-            self._bank = self._exact
-        on_cpu = features.device.type == 'cpu'
-        budget = CPU_BUDGET if on_cpu else GPU_BUDGET
-        frames = self._frames_per_load(features.device)
-        tiling = Tiling(
-            height,
-            width,
-            self.radius,
-            columns=4 if on_cpu else 8,
-            budget=8 * budget // max(1, frames) // torch.finfo(product).bits,
-            device=features.device,
-        )
-        self._wanted = self.topk + SPARE * self._rescores
-        self._step = WindowStep(tiling, self._wanted, row_by_row=on_cpu)
+    @property
+    def references(self) -> List[Reference]:
+        """Frames of the video that brought labels, in order."""
+        return [] if self._bank is None else self._bank.references
 
-    def _frames_per_load(self, device: torch.device) -> int:
-        store = self._bank.store
-        if (store.dtype, store.device) == (self._product, device):
-            return self.context
-        return min(self.context, FRAMES_PER_LOAD)
+    def known_channels(self) -> Set[int]:
+        """Collect the channels that came with some reference."""
+        return {
+            channel
+            for reference in self.references
+            for channel in reference.channels.tolist()
+        }
 
-    def _predict(self, features: Tensor) -> Tensor:
+    @torch.no_grad()
+    def step(
+        self, features: Tensor, new_labels: Optional[Tensor] = None
+    ) -> Tensor:
+        """Predict the next frame's soft labels and keep the frame.
+
+        Args:
+            features: ``(1, C, h, w)``, L2-normalised over ``C`` (not done
+                again here). Half types are taken as float32.
+            new_labels: ``(1, M, h, w)`` in [0, 1]. The first frame must
+                bring it. Later it holds the channels of new objects and
+                zeros elsewhere; there the result is ``(1 - s) * predicted +
+                s * new_labels``, ``s`` the sum of the channels, and the
+                frame becomes a further reference. ``M`` may grow: older
+                frames count as zero in the new channels. It may also be
+                smaller than before: the missing channels count as zero.
+
+        Returns:
+            ``(1, M, h, w)``, ``M`` the largest seen since the reset. The
+            first frame's labels come back unchanged.
+
+        Raises:
+            ValueError: On the first frame without labels; on features or
+                labels of a wrong or changed shape; on channels of an object
+                that is already known.
+        """
+        predicted = self.predict(features) if self.time else None
+        return self.observe(features, predicted, new_labels)
+
+    @torch.no_grad()
+    def predict(self, features: Tensor) -> Tensor:
+        """Predict the next frame's soft labels; the frame is not kept.
+
+        Args:
+            features: As in :meth:`step`.
+
+        Returns:
+            ``(1, M, h, w)``.
+
+        Raises:
+            ValueError: Before the first frame; as :meth:`step` does.
+        """
+        if self._bank is None:
+            raise ValueError('no frame has brought labels since reset()')
+        self._check_features(features)
         height, width = features.shape[2:]
-        exact = features[0].permute(1, 2, 0).contiguous()
-        queries = exact.to(self._product)
-        segments, found = self._match_window(queries, exact)
-        result = features.new_zeros(
+        bank, exact = self._bank, _to_cells(features)
+        queries = exact.to(bank.keys.dtype)
+        starts = [self._start_of(reference) for reference in self.references]
+        segments = bank.segments(self.time, starts)
+        latest = self._search.in_window(
+            bank.live_keys(self.time), queries, segments
+        )
+        queries, exact = queries.flatten(0, 1), exact.flatten(0, 1)
+        latest = [bank.rescore(one, exact, self.topk) for one in latest]
+        result = exact.new_zeros(
             height * width, self._channels, dtype=self._label_dtype
         )
-        for reference, kept in zip(self.references, self._kept):
-            parts = [self._match_reference(kept, queries, exact)]
-            counts = [1]
-            for segment, candidates in zip(segments, found):
-                copies = self._copies(reference, segment, candidates)
-                if copies is not None:
-                    parts.append(candidates)
-                    counts.append(copies)
-            weights, cells = join(parts, counts, self.topk, self.temperature)
-            result[:, kept.labels.channels] = blend(
-                kept.labels.table, weights, cells
+        for reference, start in zip(self.references, starts):
+            own = self._search.anywhere(reference.keys, queries)
+            parts = [bank.rescore(own, exact, self.topk, reference)]
+            parts += [
+                part
+                for segment, part in zip(segments, latest)
+                if segment.first >= start
+            ]
+            found = Candidates(*(torch.cat(one, dim=1) for one in zip(*parts)))
+            weights, cells = merge_candidates(
+                found,
+                self._copies(reference, found.cells),
+                self.topk,
+                self.temperature,
+            )
+            result[:, reference.channels] = weighted_labels(
+                reference.labels, weights, cells
             )
         return result.t().reshape(1, -1, height, width)
 
-    def _copies(
-        self, reference: Reference, segment: Segment, found: Candidates
-    ) -> Union[int, Tensor, None]:
-        """How often the frames of a segment stand in the context of a
-        reference: one number, or one per candidate; None: not at all."""
+    def _start_of(self, reference: Reference) -> int:
+        """Time of the first frame in a reference's context, within the
+        window."""
+        return reference.time + (not self.repeat_reference)
+
+    def _copies(self, reference: Reference, cells: Tensor) -> Tensor:
+        """Count how often cells are in a reference's context.
+
+        The frames after it are there once, and so is the reference itself,
+        without a window. Within the window it takes the place of the frames
+        before it.
+
+        Args:
+            reference: One of the references.
+            cells: Rows of its labels, ``(n, K)``.
+
+        Returns:
+            ``(n, K)``.
+        """
+        copies = torch.ones(self.context + 1, device=cells.device)
         since = self.time - reference.time
-        if since > self.context:
-            return 1  # The reference itself has left the ring.
-        if segment.first < reference.time:
-            return None
-        own = segment.first == reference.time
-        if not self.repeat_reference:
-            # It would be in the ring a second time, and stands apart there.
-            return None if own else 1
-        copies = self.context - since + 1
-        if not own or copies == 1:
-            return 1
-        # The frames after it are in the same segment, once each.
-        height, width = self._shape[2:]
-        frames = torch.div(found.cells, height * width, rounding_mode='floor')
-        own = frames == reference.time % self.context
-        return 1 + (copies - 1) * own
+        if since <= self.context:
+            copies[reference.time % self.context] = self.context - since + 1
+        return copies[cells // self._bank.area]
 
-    def _match_window(self, queries: Tensor, exact: Tensor):
-        """Segments of the live frames and the best cells in each."""
-        frames = self._frames_per_load(queries.device)
-        cuts = [reference.time for reference in self.references]
-        if not self.repeat_reference:
-            cuts += [time + 1 for time in cuts]
-        segments = segments_of(self.time, self.context, cuts, max(1, frames))
-        live = min(self.time, self.context)
-        area = queries.shape[0] * queries.shape[1]
-        found = {}
-        for start in range(0, live, max(1, frames)):
-            stop = min(start + frames, live)
-            keys = self._bank.read(start, stop, self._product, queries.device)
-            inside = [s for s in segments if start <= s.start < stop]
-            local = [
-                s._replace(start=s.start - start, stop=s.stop - start)
-                for s in inside
-            ]
-            for segment, part in zip(inside, self._step(keys, queries, local)):
-                part = part._replace(cells=part.cells + start * area)
-                if self._rescores:
-                    part = rescore(part, self._exact.rows, exact, self.topk)
-                found[segment] = part
-        return segments, [found[segment] for segment in segments]
+    @torch.no_grad()
+    def observe(
+        self,
+        features: Tensor,
+        predicted: Optional[Tensor],
+        new_labels: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Keep a frame whose prediction is known: :meth:`step` without it.
 
-    def _match_reference(
-        self, kept: _Kept, queries: Tensor, exact: Tensor
-    ) -> Candidates:
-        area = queries.shape[0] * queries.shape[1]
-        part = reference_step(
-            kept.keys.to(queries), queries.flatten(0, 1), self._wanted
+        Args:
+            features: As in :meth:`step`.
+            predicted: ``(1, M, h, w)``; not looked at on the first frame.
+            new_labels: As in :meth:`step`.
+
+        Returns:
+            The labels that the frame is kept with, ``(1, M, h, w)``.
+
+        Raises:
+            ValueError: As :meth:`step` does.
+        """
+        self._check_features(features)
+        brought: List[int] = []
+        if new_labels is not None:
+            self._check_labels(new_labels, features)
+            new_labels = _full(new_labels).to(features.device)
+            present = new_labels[0].flatten(1).ne(0).any(dim=1)
+            brought = present.nonzero()[:, 0].tolist()
+        if self.time == 0:
+            if new_labels is None:
+                raise ValueError(
+                    'the first frame after reset() must bring new_labels '
+                    '(1, M, h, w), got None'
+                )
+            labels = new_labels
+            # Background is the first reference's even where an object
+            # covers the whole frame.
+            brought = sorted({0, *brought})
+        else:
+            labels = pad_channels(_full(predicted), self._channels)
+            if new_labels is not None:
+                labels = self._merge(labels, new_labels, brought)
+        self._keep(features, labels, brought)
+        return labels
+
+    def _merge(
+        self, predicted: Tensor, new_labels: Tensor, brought: List[int]
+    ) -> Tensor:
+        """Lay new objects over a prediction, both ``(1, M, h, w)``."""
+        known = self.known_channels()
+        if known & set(brought):
+            raise ValueError(
+                f'frame {self.time} brings channels '
+                f'{sorted(known & set(brought))}, already known are '
+                f'{sorted(known)}: only new objects may bring labels (0 is '
+                'background)'
+            )
+        channels = max(self._channels, new_labels.shape[1])
+        predicted = pad_channels(predicted, channels)
+        if not brought:
+            return predicted
+        new_labels = pad_channels(new_labels.to(predicted), channels)
+        share = new_labels.sum(dim=1, keepdim=True)
+        return (1 - share) * predicted + share * new_labels
+
+    def _keep(
+        self, features: Tensor, labels: Tensor, brought: List[int]
+    ) -> None:
+        """Take a frame into the bank, as a reference if it brought labels."""
+        frame = _to_cells(features)
+        rows = labels[0].flatten(1).t()
+        if self._bank is None:
+            self._start(frame)
+        if brought:
+            channels = torch.tensor(brought, device=frame.device)
+            self._bank.add_reference(self.time, frame, rows, channels)
+        self._bank.write(self.time, frame, rows)
+        self._shape, self._channels = tuple(features.shape), labels.shape[1]
+        self._label_dtype = labels.dtype
+        self.time += 1
+
+    def _start(self, frame: Tensor) -> None:
+        """Make room for a video of frames ``(h, w, C)``."""
+        dtype = self.compute_dtype or frame.dtype
+        self._bank = FeatureBank(self.context, frame, dtype)
+        self._search = WindowedSearch(
+            frame.shape[:2],
+            self.radius,
+            self.topk + SPARE * self._bank.is_rounded,
+            self.context,
+            dtype,
+            frame.device,
         )
-        if self._rescores:
-            flat = kept.exact.flatten(0, 1)
-            part = rescore(part, lambda cells: flat[cells], exact, self.topk)
-        # The reference's own labels stand behind those of the ring.
-        return part._replace(cells=part.cells + self.context * area)
 
-    def _remember(self, features: Tensor, labels: Tensor) -> None:
-        if self._step is None:
-            self._start(features)
-            self._label_dtype = labels.dtype
-        frame = features[0].permute(1, 2, 0)
-        labels = labels[0]
-        self._exact.write(self.time, frame)
-        if self._bank is not self._exact:
-            self._bank.write(self.time, frame)
-        for kept in self._kept:
-            kept.labels.write(self.time, labels)
-        newest = self.references[-1]
-        if newest.time == self.time:
-            channels = newest.present.nonzero()[:, 0].to(features.device)
-            bank = LabelBank(channels, labels, self.context)
-            bank.write(self.time, labels)
-            exact = frame.to(self._exact.store.dtype).contiguous()
-            self._kept.append(_Kept(exact.to(self._product), exact, bank))
+    def _check_features(self, features: Tensor) -> None:
+        shape = tuple(features.shape)
+        if len(shape) != 4 or shape[0] != 1 or 0 in shape:
+            raise ValueError(f'features must be (1, C, h, w), got {shape}')
+        if self.time and shape != self._shape:
+            raise ValueError(
+                f'features of frame {self.time} have shape {shape}, those '
+                f'before had {self._shape}: call reset() between videos'
+            )
+
+    def _check_labels(self, labels: Tensor, features: Tensor) -> None:
+        shape = tuple(labels.shape)
+        grid = tuple(features.shape[2:])
+        if len(shape) != 4 or shape[0] != 1 or shape[2:] != grid:
+            raise ValueError(
+                f'new_labels of frame {self.time} have shape {shape}, '
+                f'expected (1, M, h, w) = (1, M, {grid[0]}, {grid[1]}) to '
+                'fit the features'
+            )
+        if shape[1] < 1 or not labels.is_floating_point():
+            raise ValueError(
+                f'new_labels must be floating point with M >= 1 channels, '
+                f'got {labels.dtype} of shape {shape}'
+            )
 
 
-def _as_dtype(
-    name: str, value: Union[str, torch.dtype, None]
-) -> Optional[torch.dtype]:
+@MODELS.register_module(name='DenseLabelPropagator')
+def _refuse_dense(**_: Any) -> NoReturn:
+    raise ValueError(
+        'DenseLabelPropagator is gone: LabelPropagator gives the same '
+        'result; hvc_mm.models.vos.propagate is the dense formula'
+    )
+
+
+def _refuse(removed: dict) -> None:
+    for name in removed:
+        if name not in _REMOVED:
+            raise TypeError(f'LabelPropagator has no argument {name!r}')
+        raise ValueError(f'LabelPropagator: {name} is gone: {_REMOVED[name]}')
+
+
+def _as_dtype(value: Union[str, torch.dtype, None]) -> Optional[torch.dtype]:
     found = getattr(torch, value, None) if isinstance(value, str) else value
-    if found is None and value is None:
+    if value is None:
         return None
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ValueError(
-            f'{name} must be a floating-point type of torch or None, got '
-            f'{value!r}'
+            'compute_dtype must be a floating-point type of torch or None, '
+            f'got {value!r}'
         )
     return found
+
+
+def merge_candidates(
+    found: Candidates, copies: Tensor, topk: int, temperature: float
+) -> Tuple[Tensor, Tensor]:
+    """Weigh the ``topk`` best matches among candidates of several frames.
+
+    A frame that is ``m`` times in the context offers each of its cells
+    ``m`` times. Such a cell is kept once, with the number of its copies that
+    are among the ``topk`` best: of the copies ahead of it, ``c``, there is
+    room for ``topk - c`` more. The weights are the softmax over the copies.
+
+    Args:
+        found: ``(n, K)``: of every set of frames at least the ``topk`` best.
+        copies: How often each is in the context, ``(n, K)``.
+        topk: Matches kept, copies included.
+        temperature: Divides the scores before the softmax.
+
+    Returns:
+        ``weights (n, k)`` that sum to one and ``cells (n, k)``,
+        ``k = min(topk, K)``.
+    """
+    scores, order = topk_candidates(found.scores, topk, ordered=True)
+    copies = copies.gather(1, order).to(scores)
+    ahead = copies.cumsum(dim=1) - copies
+    copies = (topk - ahead).clamp_(min=0).minimum(copies)
+    weights = copies * ((scores - scores[:, :1]) / temperature).exp_()
+    weights /= weights.sum(dim=1, keepdim=True)
+    return weights, found.cells.gather(1, order)
+
+
+def weighted_labels(table: Tensor, weights: Tensor, cells: Tensor) -> Tensor:
+    """Sum label rows by weight.
+
+    Args:
+        table: ``(rows, M)``.
+        weights: ``(n, K)``.
+        cells: Rows of the table, ``(n, K)``.
+
+    Returns:
+        ``(n, M)``.
+    """
+    weights = weights.to(table.dtype)
+    return F.embedding_bag(
+        cells, table, mode='sum', per_sample_weights=weights
+    )
+
+
+def _full(values: Tensor) -> Tensor:
+    """Turn half types to float32; wider types stay as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def _to_cells(features: Tensor) -> Tensor:
+    """``(1, C, h, w)`` to contiguous ``(h, w, C)``."""
+    return _full(features[0].permute(1, 2, 0)).contiguous()
+
+
+def pad_channels(labels: Tensor, channels: int) -> Tensor:
+    """Append zero channels to ``(N, M, h, w)`` up to ``channels``."""
+    missing = channels - labels.shape[1]
+    return F.pad(labels, (0, 0, 0, 0, 0, missing)) if missing > 0 else labels

@@ -6,35 +6,15 @@ n: query cells of one chunk, K: kept cells.
 
 from __future__ import annotations
 
+import math
 from typing import Optional
 
 import torch
 from torch import Tensor
 
-__all__ = ['outside_disc', 'propagate', 'propagate_cells']
+from .window import in_window
 
-
-def outside_disc(
-    cells: Tensor, height: int, width: int, radius: float
-) -> Tensor:
-    """Which grid cells are too far from some given cells.
-
-    Args:
-        cells: Flat indices of the given cells, ``(n,)``.
-        height: Rows of the grid.
-        width: Columns of the grid.
-        radius: In cells; a cell at exactly this distance is outside.
-
-    Returns:
-        ``(n, height * width)`` bool, True where the Euclidean distance is
-        ``>= radius``.
-    """
-    every = torch.arange(height * width, device=cells.device)
-    dy = cells[:, None] // width - every // width
-    dx = cells[:, None] % width - every % width
-    # In float64 the squares of integers are exact, and so is the border of
-    # an integer radius.
-    return (dx * dx + dy * dy).double() >= float(radius) ** 2
+__all__ = ['check_settings', 'propagate', 'propagate_cells']
 
 
 def propagate(
@@ -46,7 +26,7 @@ def propagate(
     temperature: float,
     query_chunk: int = 100,
 ) -> Tensor:
-    """Carry the labels of context frames over to a query frame.
+    """Propagate the labels of context frames to a query frame.
 
     For a query cell the affinity with a context cell is the dot product of
     their features over ``temperature``. The ``topk`` largest over all
@@ -125,8 +105,11 @@ def propagate_cells(
     queries = query[0].flatten(1).t()[cells].expand(len(keys), -1, -1)
     affinity = queries @ keys / temperature  # (T, n, hw)
     if radius is not None:
-        far = outside_disc(cells, height, width, radius)
-        affinity[1:].masked_fill_(far, float('-inf'))
+        every = torch.arange(height * width, device=cells.device)
+        dy = cells[:, None] // width - every // width
+        dx = cells[:, None] % width - every % width
+        far = ~in_window(dy, dx, radius)
+        affinity[1:].masked_fill_(far, -math.inf)
     affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
     kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)
     weight = kept.softmax(dim=1).to(labels.dtype)

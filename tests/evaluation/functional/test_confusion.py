@@ -6,7 +6,7 @@ import pytest
 from hvc_mm.evaluation.functional import confusion_matrix, iou_from_confusion
 
 
-def test_reference(golden_dir):
+def test_golden(golden_dir):
     data = np.load(golden_dir / 'vip_metric.npz')
     frames = zip(data['gt'], data['pred'])
     hist = sum(confusion_matrix(gt, pred, 20) for gt, pred in frames)

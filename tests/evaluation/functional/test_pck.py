@@ -6,20 +6,16 @@ import pytest
 from hvc_mm.evaluation.functional import pck, pck_per_joint
 
 
-def _reference(golden_dir):
+def test_golden(golden_dir):
     data = np.load(golden_dir / 'jhmdb_metric.npz')
     clips = range(sum(name.startswith('gt_') for name in data.files))
-    return data, dict(
+    clips = dict(
         gt=[data[f'gt_{i}'] for i in clips],
         pred_cells=[data[f'pred_feature_{i}'] for i in clips],
         sizes=[tuple(data[f'size_{i}']) for i in clips],
         thresholds=data['pck_thresholds'],
         grid=int(data['feature_resolution']),
     )
-
-
-def test_reference(golden_dir):
-    data, clips = _reference(golden_dir)
     np.testing.assert_allclose(pck(**clips), data['pck'], atol=1e-9, rtol=0)
     per_joint = pck_per_joint(**clips)
     assert per_joint.shape == (15, 5)

@@ -10,50 +10,34 @@ from hvc_mm.evaluation.functional import (
 )
 
 
-def _reference(golden_dir):
+def test_golden(golden_dir):
     data = np.load(golden_dir / 'davis_metric.npz')
-    region = [sequence_statistics(scores) for scores in data['J']]
-    boundary = [sequence_statistics(scores) for scores in data['F']]
-    return data, region, boundary
-
-
-def test_reference_objects(golden_dir):
-    data, region, boundary = _reference(golden_dir)
-    assert data['columns'].tolist() == [
-        f'{score}-{name.capitalize()}'
-        for score in 'JF'
-        for name in SequenceStatistics._fields
-    ]
+    region, boundary = (
+        [sequence_statistics(scores) for scores in data[measure]]
+        for measure in 'JF'
+    )
     found = np.hstack([np.array(region), np.array(boundary)])
     np.testing.assert_allclose(found, data['per_object'], atol=1e-9, rtol=0)
-
-
-def test_reference_overall(golden_dir):
-    data, region, boundary = _reference(golden_dir)
     summary = davis_summary(region, boundary)
-    assert list(summary) == [
-        'J&F',
-        'J_mean',
-        'J_recall',
-        'J_decay',
-        'F_mean',
-        'F_recall',
-        'F_decay',
-    ]
-    assert summary['J&F'] == pytest.approx(data['J_and_F_mean'], abs=1e-9)
-    expected = data['per_object'].mean(axis=0)
+    fields = SequenceStatistics._fields
+    names = [f'{m}_{f}' for m in 'JF' for f in fields]
+    assert list(summary) == ['J&F', *names]
+    wanted = [f'{m}-{f.capitalize()}' for m in 'JF' for f in fields]
+    assert data['columns'].tolist() == wanted
+    expected = [data['J_and_F_mean'], *data['per_object'].mean(axis=0)]
     np.testing.assert_allclose(
-        list(summary.values())[1:], expected, atol=1e-9, rtol=0
+        list(summary.values()), expected, atol=1e-9, rtol=0
     )
 
 
-def test_published_statistics(davis_pair):
-    scores = davis_pair[2]
-    for measure in 'JF':
-        per_frame = scores[measure]['per_frame'][0][1:-1]
-        found = sequence_statistics(np.array(per_frame))
-        for name, value in found._asdict().items():
-            assert value == pytest.approx(scores[measure][name][0], abs=1e-9)
+def test_published_statistics(published):
+    for *_, scores in published.values():
+        for measure in 'JF':
+            per_frame = scores[measure]['per_frame'][0][1:-1]
+            found = sequence_statistics(np.array(per_frame))
+            for name, value in found._asdict().items():
+                expected = scores[measure][name][0]
+                assert value == pytest.approx(expected, abs=1e-9)
 
 
 def test_recall_is_strictly_above_a_half():

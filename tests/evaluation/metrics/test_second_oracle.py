@@ -29,11 +29,9 @@ def _theirs(gt, pred):
 
 
 def _ours(metric, video):
-    results = []
-    metric.add_result = results.append
     metric.process(None, video)
     metric.finish()
-    return results[0]['objects']
+    return metric.results[0]['objects']
 
 
 @pytest.mark.parametrize('seed', range(3))
@@ -54,35 +52,26 @@ def test_davis_videos(moving_video, make_video, seed):
         assert entry['F_mean'] == pytest.approx(boundary[i], abs=1e-9)
 
 
-def test_published_videos(published_videos):
-    videos, _ = published_videos
-    from hvc_mm.datasets.image_io import read_id_mask
-
-    for video in videos:
-        frames = video[1:-1:6]
-        gt = [read_id_mask(frame['gt_path']) for frame in frames]
-        pred = [frame['pred_ids'].numpy() for frame in frames]
-        region, boundary = _theirs(gt, pred)
-        found = _ours(VOSMetric(num_workers=2), video)['1']
-        ours = {key: np.mean(found[key][::6]) for key in 'JF'}
+def test_published_videos(published, make_video):
+    for name, (gt, pred, *_) in published.items():
+        region, boundary = _theirs(gt[1:-1:6], pred[1:-1:6])
+        found = _ours(VOSMetric(num_workers=2), make_video(name, gt, pred))
+        ours = {key: np.mean(found['1'][key][::6]) for key in 'JF'}
         assert ours['J'] == pytest.approx(region[1], abs=1e-9)
         assert ours['F'] == pytest.approx(boundary[1], abs=1e-9)
 
 
-def test_newcomers(moving_video, make_video):
+def test_new_objects(moving_video, make_video):
     """The frame that an object is given on is the only difference."""
     gt, pred = moving_video(7, 12, (48, 64), objects=3)
     gt[:4][gt[:4] == 2] = 0
     pred[:4][pred[:4] == 2] = 0
     gt[8:][gt[8:] == 1] = 0
-    region, boundary = _theirs(gt, pred)
+    theirs = _theirs(gt, pred)
     found = _ours(YouTubeVOSMetric(num_workers=0), make_video('v', gt, pred))
     for i, first in ((1, 0), (2, 4), (3, 0)):
         on_first = _theirs(gt[first : first + 1], pred[first : first + 1])
         count = 12 - first
-        for ours, theirs, given in (
-            (found[str(i)]['J_mean'], region[i], on_first[0][i]),
-            (found[str(i)]['F_mean'], boundary[i], on_first[1][i]),
-        ):
-            later = (theirs * count - given) / (count - 1)
-            assert ours == pytest.approx(later, abs=1e-9)
+        for m, ours in enumerate(('J_mean', 'F_mean')):
+            later = (theirs[m][i] * count - on_first[m][i]) / (count - 1)
+            assert found[str(i)][ours] == pytest.approx(later, abs=1e-9)

@@ -1,24 +1,24 @@
-"""Frames come in order, results are per video, on one rank or several."""
+"""What all metrics share: order, files, tables, flat memory."""
 
+import csv
 import json
 import os
-import socket
 import subprocess
 import sys
+import threading
+import zipfile
 
+import numpy as np
 import pytest
-import torch
 from mmengine.evaluator import Evaluator
 
-from hvc_mm.evaluation import VOSMetric, YouTubeVOSMetric
-from hvc_mm.evaluation.metrics.submission_zip import (
-    SubmissionFrame,
-    check_submission_zip,
-)
-from hvc_mm.evaluation.metrics.video_metric import (
-    OpenVideo,
+from hvc_mm.datasets import read_id_mask, write_id_mask
+from hvc_mm.evaluation import (
     VideoMetric,
+    VOSMetric,
+    YouTubeVOSMetric,
 )
+from hvc_mm.evaluation.metrics import video_metric
 
 
 class CountFrames(VideoMetric):
@@ -40,70 +40,100 @@ class CountFrames(VideoMetric):
 
 def _video(name, length):
     return [
-        {
-            'video': name,
-            'frame_index': t,
-            'frame_name': str(t),
-            'video_length': length,
-        }
+        dict(video=name, frame_index=t, frame_name=str(t), video_length=length)
         for t in range(length)
     ]
 
 
-def test_results_are_ordered_by_name(tmp_path):
+def test_results_are_ordered_by_name_and_written_at_once(tmp_path, logged):
     metric = CountFrames(results_dir=str(tmp_path))
-    metric.process(None, _video('b', 2) + _video('class/a', 1)[:1])
-    metric.process(None, _video('a', 3))
-    found = metric.evaluate(6)
+    metric.process(None, _video('b', 2) + _video('class/a', 2)[:1])
+    assert [p.name for p in tmp_path.rglob('*.json')] == ['b.json']
+    metric.process(None, _video('class/a', 2)[1:] + _video('a', 3))
+    found = metric.evaluate(7)
     assert list(found.items()) == [
         ('count/a', '0,1,2'),
         ('count/b', '0,1'),
-        ('count/class/a', '0'),
+        ('count/class/a', '0,1'),
     ]
-    saved = json.loads((tmp_path / 'count/videos/class/a.json').read_text())
-    assert saved == {'video': 'class/a', 'frames': '0'}
+    path = tmp_path / 'count/videos/class/a.json'
+    saved = json.loads(path.read_text())
+    assert saved == {'video': 'class/a', 'frames': '0,1'}
+    assert not any('data set' in message for message in logged)
     # The next evaluation starts from nothing.
     metric.process(None, _video('b', 1))
-    assert metric.evaluate(1) == {'count/b': '0'}
+    assert metric.evaluate(5) == {'count/b': '0'}
+    assert any('1 frames came, the data set has 5' in m for m in logged)
 
 
-def test_a_result_is_on_the_disk_when_its_video_ends(tmp_path):
-    metric = CountFrames(results_dir=str(tmp_path))
-    metric.process(None, _video('a', 2)[:1])
-    assert not list(tmp_path.rglob('*.json'))
-    metric.process(None, _video('a', 2)[1:])
-    assert [p.name for p in tmp_path.rglob('*.json')] == ['a.json']
+@pytest.mark.parametrize(
+    'frames, message',
+    [
+        (_video('a', 3)[1:], 'a: frame 1 came, expected frame 0'),
+        (_video('a', 3)[::2], 'a: frame 2 came, expected frame 1'),
+        (_video('a', 3)[:2] + _video('b', 2), 'a ended after 2 of its 3'),
+        (_video('a', 1) * 2, 'a came a second time'),
+        (_video('a', 3)[:2], 'a ended after 2 of its 3 frames'),
+        ([], 'no video came'),
+    ],
+)
+def test_frames_that_are_missing_or_out_of_order(frames, message):
+    metric = CountFrames()
+    with pytest.raises(ValueError, match=message):
+        metric.process(None, frames)
+        metric.evaluate(3)
+
+
+def test_results_that_cannot_be_summarised():
+    metric = CountFrames()
+    metric.add_result({'video': 'a', 'frames': 'bad'})
+    with pytest.raises(ValueError, match='cannot summarise'):
+        metric.evaluate(0)
+    assert metric.results == []
+    for _ in range(2):
+        metric.add_result({'video': 'a', 'frames': '0'})
+    with pytest.raises(ValueError, match='video a was scored on two ranks'):
+        metric.evaluate(2)
+
+
+@pytest.mark.parametrize(
+    'options, error, message',
+    [
+        ({'format_only': True}, ValueError, 'format_only needs out_dir'),
+        ({'zip_path': 'a.zip'}, ValueError, 'zip_path needs out_dir'),
+        ({'chunk_frames': 0}, ValueError, 'chunk_frames must be >= 1'),
+        ({'num_workers': -1}, ValueError, 'num_workers must be >= 0'),
+        ({'out_dir': __file__}, NotADirectoryError, 'is a file'),
+        (
+            {'out_dir': 'masks', 'zip_path': __file__},
+            FileExistsError,
+            'exists already',
+        ),
+    ],
+)
+def test_options_that_cannot_work(options, error, message):
+    with pytest.raises(error, match=message):
+        VOSMetric(**options)
 
 
 def test_two_metrics_share_a_folder(moving_video, make_video, tmp_path):
     """Neither writes over the other's files."""
     video = make_video('v', *moving_video())
-    evaluator = Evaluator(
-        [
-            VOSMetric(num_workers=0, results_dir=str(tmp_path)),
-            YouTubeVOSMetric(num_workers=0, results_dir=str(tmp_path)),
-            VOSMetric(
-                num_workers=0,
-                prefix='merged',
-                merge_ids=True,
-                results_dir=str(tmp_path),
-            ),
-        ]
-    )
+    options = dict(num_workers=0, results_dir=str(tmp_path))
+    metrics = [
+        VOSMetric(**options),
+        YouTubeVOSMetric(**options),
+        VOSMetric(prefix='merged', merge_ids=True, **options),
+    ]
+    evaluator = Evaluator(metrics)
     for sample in video:
         evaluator.process([sample])
     found = evaluator.evaluate(len(video))
     for name in ('davis', 'ytvos', 'merged'):
         saved = json.loads((tmp_path / name / 'results.json').read_text())
         assert saved['unit'] == 'percent'
-        assert (
-            saved['overall'].items()
-            <= {
-                key[len(name) + 1 :]: value
-                for key, value in found.items()
-                if key.startswith(f'{name}/')
-            }.items()
-        )
+        for key, value in saved['overall'].items():
+            assert found[f'{name}/{key}'] == value
         assert (tmp_path / name / 'results.csv').is_file()
         assert (tmp_path / name / 'videos/v.json').is_file()
 
@@ -114,150 +144,171 @@ def test_fractions_of_earlier_versions_are_refused(
 ):
     metric = VOSMetric(num_workers=0)
     metric.process(None, make_video('old', *moving_video()))
-    metric.finish()
     (result,) = metric.results
-    assert result['unit'] == 'percent'
     metric.results.append({**result, 'video': 'new'})
     assert metric.compute_metrics(metric.results)['J&F'] > 1
-    del result['unit']
+    assert result.pop('unit') == 'percent'
     result.update(unit)
     with pytest.raises(ValueError, match='video old.*expected percent'):
         metric.compute_metrics(metric.results)
 
 
-@pytest.mark.parametrize(
-    'frames, message',
-    [
-        (_video('a', 3)[1:], 'a: frame 1 came, expected frame 0'),
-        (_video('a', 3)[::2], 'a: frame 2 came, expected frame 1'),
-        (_video('a', 3)[:2] + _video('b', 2), 'a ended after 2 of its 3'),
-        (_video('a', 1) * 2, 'a came a second time'),
-    ],
-)
-def test_frames_out_of_order(frames, message):
-    with pytest.raises(ValueError, match=message):
-        CountFrames().process(None, frames)
+def test_tables_are_not_cut(tmp_path, logged):
+    metric = CountFrames(results_dir=str(tmp_path))
+    columns = ['sequence', *(f'column{i}' for i in range(9))]
+    row = ['a-long-name [bold]', *[12.345] * 8, 7]
+    metric.log_table('Title', columns, [row])
+    (text,) = logged
+    assert text.startswith('\nTitle')
+    # rich would take [bold] for markup and drop it.
+    for word in [*columns, 'a-long-name [bold]', '12.3', '7']:
+        assert word in text
+    assert '12.34' not in text
+    metric.write_results({'a': 1}, ['name', 'J'], [['a, b', 1 / 3], ['c', 1]])
+    with (tmp_path / 'count/results.csv').open() as file:
+        rows = list(csv.reader(file))
+    assert rows[:2] == [['name', 'J'], ['a, b', repr(1 / 3)]]
+    saved = json.loads((tmp_path / 'count/results.json').read_text())
+    assert saved == {'a': 1}
 
 
-def test_a_video_that_does_not_end():
-    metric = CountFrames()
-    metric.process(None, _video('a', 3)[:2])
-    with pytest.raises(ValueError, match='a ended after 2 of its 3 frames'):
-        metric.evaluate(3)
+def _score_all(metric, video):
+    metric.process(None, video)
+    return metric.evaluate(len(video))
 
 
-def test_missing_frames_of_the_data_set_are_noted(logged):
-    metric = CountFrames()
-    metric.process(None, _video('a', 3))
-    metric.evaluate(3)
-    assert not any('data set' in message for message in logged)
-    metric.process(None, _video('a', 3))
-    metric.evaluate(5)
-    assert any('3 frames came, the data set has 5' in m for m in logged)
+@pytest.mark.parametrize('chunk_frames', [1, 3, 100])
+def test_chunks_do_not_change_the_scores(
+    moving_video, make_video, chunk_frames
+):
+    video = make_video('v', *moving_video(0, 8))
+    chunks = VOSMetric(num_workers=0, chunk_frames=chunk_frames)
+    whole = VOSMetric(num_workers=0)
+    expected = _score_all(whole, video)
+    assert _score_all(chunks, video) == expected
+    # A model may reuse its buffer: what came first must be kept.
+    for sample in video:
+        chunks.process(None, [sample])
+        sample['pred_ids'].zero_()
+    assert chunks.evaluate(8) == expected
 
 
-def test_an_error_of_the_summary_is_raised():
-    metric = CountFrames()
-    metric.add_result({'video': 'a', 'frames': 'bad'})
-    with pytest.raises(ValueError, match='cannot summarise'):
-        metric.evaluate(0)
+def test_predictions_from_files(moving_video, make_video, tmp_path):
+    """Read only where a frame counts, and named when missing."""
+    video = make_video('v', *moving_video(0, 5))
+    expected = _score_all(VOSMetric(num_workers=0), video)
+    for sample in video:
+        path = tmp_path / 'pred' / f'{sample["frame_name"]}.png'
+        if 0 < sample['frame_index'] < 4:
+            write_id_mask(path, sample['pred_ids'].numpy())
+        del sample['pred_ids']
+        sample['pred_path'] = str(path)
+    assert _score_all(VOSMetric(num_workers=0), video) == expected
+    os.remove(tmp_path / 'pred/00002.png')
+    with pytest.raises(FileNotFoundError, match=r'pred/00002\.png'):
+        VOSMetric(num_workers=0).process(None, video)
 
 
-def test_open_video():
-    video = OpenVideo('a', 2, seen=1)
-    assert not video.is_complete
-    video.seen += 1
-    assert video.is_complete
+def test_masks_that_count_are_written_and_packed(
+    moving_video, make_video, tmp_path
+):
+    """`is_scored=False`: propagated for the others' sake only."""
+    video = make_video('v', *moving_video(0, 7))
+    kept = {}
+    for t, sample in enumerate(video):
+        sample['is_scored'] = t % 3 == 0
+        if t % 3:
+            del sample['pred_ids']
+        else:
+            kept[f'{t:05d}.png'] = sample['pred_ids'].numpy()
+    masks = tmp_path / 'masks'
+    write_id_mask(masks / 'old/00000.png', np.zeros((1, 1), np.uint8))
+    metric = VOSMetric(
+        format_only=True,
+        out_dir=str(masks),
+        zip_path=str(tmp_path / 'a.zip'),
+        zip_root='Annotations',
+    )
+    assert _score_all(metric, video) == {}
+    assert sorted(p.name for p in (masks / 'v').iterdir()) == sorted(kept)
+    for name, ids in kept.items():
+        np.testing.assert_array_equal(read_id_mask(masks / 'v' / name), ids)
+    # Of an earlier run's files, nothing is packed.
+    with zipfile.ZipFile(tmp_path / 'a.zip') as archive:
+        assert archive.namelist() == [f'Annotations/v/{n}' for n in kept]
 
 
-_RANK = """
-import json, os, sys
-import torch
-from torch.distributed import barrier, get_rank, init_process_group
-from mmengine.evaluator import Evaluator
+def test_a_disk_that_stalls_or_fails(
+    moving_video, make_video, tmp_path, monkeypatch
+):
+    """It holds the run up instead of filling memory; errors come back."""
+    video = make_video('v', *moving_video(0, 12))
+    go = threading.Event()
+    options = dict(format_only=True, out_dir=str(tmp_path / 'masks'))
+    with monkeypatch.context() as patch:
+        patch.setattr(video_metric, 'write_id_mask', lambda *_: go.wait(10))
+        metric = VOSMetric(**options)
+        metric.process(None, video[:8])
+        ninth = threading.Thread(target=metric.process, args=(None, video[8:]))
+        ninth.start()
+        ninth.join(0.1)
+        assert ninth.is_alive() and len(metric._writes._pending) <= 8
+        go.set()
+        ninth.join(10)
+        assert metric.evaluate(12) == {}
+    (tmp_path / 'masks').mkdir()
+    (tmp_path / 'masks/v').write_text('a file where a folder should be')
+    with pytest.raises(OSError, match='v'):
+        _score_all(VOSMetric(**options), video)
 
-from hvc_mm.evaluation import VOSMetric, YouTubeVOSMetric
+
+_LONG_VIDEO = """
+import resource, sys
+import numpy as np, torch
+from hvc_mm.evaluation import VOSMetric
 
 if __name__ == '__main__':
-    init_process_group('gloo')
-    found = []
-    for samples in torch.load('shares.pth')[get_rank()]:
-        zip_path = None if found else 'all.zip'
-        metric = VOSMetric(num_workers=0, out_dir='masks', zip_path=zip_path)
-        try:
-            metric.process(None, samples)
-            found.append(metric.evaluate(22))
-        except Exception as error:
-            found.append(f'{type(error).__name__}: {error}')
-    with open(f'found{get_rank()}.json', 'w') as file:
-        json.dump(found, file)
-    barrier()
-    # Not a plain end: gloo's destructor joins a thread that may be waiting
-    # for the interpreter, and then hangs or aborts.
-    os._exit(0)
+    path, length = sys.argv[1], int(sys.argv[2])
+    metric = VOSMetric(num_workers=1, out_dir=sys.argv[3])
+    pred = np.zeros((480, 854), np.uint8)
+    pred[100:300, 200:400] = 1
+
+    def frame(t):
+        return dict(
+            video='v', frame_index=t, frame_name=str(t), video_length=length,
+            ori_shape=(480, 854), gt_path=path,
+            pred_ids=torch.from_numpy(pred.copy()),
+        )
+
+    for t in range(20):
+        metric.process(None, [frame(t)])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for t in range(20, length):
+        metric.process(None, [frame(t)])
+    metric.evaluate(length)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print((after - before) / 1024)
 """
 
 
-def _run_ranks(folder, root_dir, shares):
-    """Score some rounds of samples on each rank; what each of them found."""
-    torch.save(shares, folder / 'shares.pth')
-    (folder / 'rank.py').write_text(_RANK)
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, 'rank.py'],
-            cwd=folder,
-            env={
-                **os.environ,
-                'PYTHONPATH': str(root_dir),
-                'MASTER_ADDR': '127.0.0.1',
-                'MASTER_PORT': str(port),
-                'RANK': str(rank),
-                'LOCAL_RANK': str(rank),
-                'WORLD_SIZE': str(len(shares)),
-            },
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_video(tmp_path, root_dir):
+    gt = np.zeros((480, 854), np.uint8)
+    gt[100:290, 210:400] = 1
+    write_id_mask(tmp_path / 'gt.png', gt)
+    script = tmp_path / 'long_video.py'
+    script.write_text(_LONG_VIDEO)
+    growth = []
+    for length in (100, 500):
+        command = [sys.executable, script, 'gt.png', length, f'out{length}']
+        done = subprocess.run(
+            list(map(str, command)),
+            cwd=tmp_path,
+            env={**os.environ, 'PYTHONPATH': str(root_dir)},
+            capture_output=True,
+            text=True,
+            check=True,
         )
-        for rank in range(len(shares))
-    ]
-    try:
-        for process in ranks:
-            assert process.wait(180) == 0
-    finally:
-        for process in ranks:
-            process.kill()
-    return [
-        json.loads((folder / f'found{rank}.json').read_text())
-        for rank in range(len(shares))
-    ]
-
-
-def test_two_ranks_equal_one(moving_video, make_video, tmp_path, root_dir):
-    """And where one of them fails, the other one hears of it."""
-    videos = [
-        make_video(name, *moving_video(i, 4 + i, objects=i + 1))
-        for i, name in enumerate('bcad')
-    ]
-    one = VOSMetric(num_workers=0)
-    for video in videos:
-        one.process(None, video)
-    expected = one.evaluate(22)
-
-    shares = [
-        [videos[0] + videos[3], videos[0]],
-        [videos[1] + videos[2], videos[1][:-1]],
-    ]
-    first, second = _run_ranks(tmp_path, root_dir, shares)
-    assert first[0] == second[0] == expected
-    frames = [
-        SubmissionFrame(frame['video'], frame['frame_name'], (24, 32))
-        for video in videos
-        for frame in video
-    ]
-    check_submission_zip(tmp_path / 'all.zip', frames)
-
-    message = 'video c ended after 4 of its 5 frames'
-    assert second[1] == f'ValueError: {message}'
-    assert first[1].startswith('RuntimeError: scoring failed on another rank')
-    assert first[1].endswith(message)
+        growth.append(float(done.stdout.splitlines()[-1]))
+    # 400 more masks would be 156 MB.
+    assert growth[1] - growth[0] < 15, growth

@@ -107,6 +107,25 @@ def test_a_node_without_a_map():
         _build(nodes='flatten')(IMAGES)
 
 
+@pytest.mark.parametrize('size', [(64, 64), (480, 854), (240, 432)])
+@pytest.mark.parametrize('stage', [1, 3, 5])
+def test_maps_with_channels_last_are_refused(size, stage):
+    """At 480x854 the second stage's (107, 192) is nearly proportional."""
+    backbone = TorchvisionBackbone('swin_t', nodes=f'features.{stage}').eval()
+    with torch.no_grad(), pytest.raises(
+        ValueError, match=r'map of shape \(1, .*is it \(N, h, w, C\)'
+    ):
+        backbone(torch.zeros(1, 3, *size))
+
+
+def test_networks_without_padding_lose_a_few_cells():
+    cfg = dict(model='inception_v3', init_weights=False, aux_logits=False)
+    backbone = TorchvisionBackbone(**cfg, nodes='Mixed_5d').eval()
+    with torch.no_grad():
+        (features,) = backbone(torch.zeros(1, 3, 150, 267))
+    assert features.shape == (1, 288, 16, 31)
+
+
 def test_is_found_where_it_was_before_with_a_warning():
     with pytest.warns(DeprecationWarning, match='hvc_mm.models.backbones'):
         moved = bridges.TorchvisionBackbone

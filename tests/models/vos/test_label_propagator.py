@@ -1,3 +1,5 @@
+"""The stream of frames: reference sequences, the dense form, its rules."""
+
 import random
 
 import numpy as np
@@ -5,31 +7,26 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hvc_mm.models.vos import (
-    DenseLabelPropagator,
-    LabelPropagator,
-    label_propagator,
-    propagate,
+from hvc_mm.models.vos import LabelPropagator, propagate, windowed_search
+from hvc_mm.models.vos.label_propagator import (
+    merge_candidates,
+    weighted_labels,
 )
-from hvc_mm.models.vos.propagation import outside_disc
+from hvc_mm.models.vos.windowed_search import Candidates
 from hvc_mm.registry import MODELS
 
-FORMS = [LabelPropagator, DenseLabelPropagator]
+
+def _shrink(ids, channels, grid):
+    """One-hot labels of the ids, at the grid's size."""
+    labels = F.one_hot(torch.from_numpy(ids).long(), channels)
+    labels = labels.permute(2, 0, 1)[None].float()
+    return F.interpolate(labels, grid, mode='bilinear', align_corners=True)
 
 
-def shrink(ids, channels, grid):
-    """One-hot planes of the ids, at the grid's size."""
-    planes = F.one_hot(torch.from_numpy(ids).long(), channels)
-    planes = planes.permute(2, 0, 1)[None].float()
-    return F.interpolate(planes, grid, mode='bilinear', align_corners=True)
-
-
-@pytest.mark.parametrize('form', FORMS)
 @pytest.mark.parametrize('name', ['single', 'late_object', 'ensemble'])
-def test_golden_sequence(golden_dir, name, form):
+def test_golden_sequence(golden_dir, name):
     golden = np.load(golden_dir / f'sequence_{name}.npz')
-    frames = torch.from_numpy(golden['frames'])
-    propagator = form(
+    propagator = LabelPropagator(
         int(golden['radius']),
         int(golden['topk']),
         float(golden['temperature']),
@@ -37,7 +34,7 @@ def test_golden_sequence(golden_dir, name, form):
     )
     late = int(golden['late_frame'])
     first = golden['first_frame_ids']
-    for t, frame in enumerate(frames):
+    for t, frame in enumerate(torch.from_numpy(golden['frames'])):
         features = F.normalize(F.avg_pool2d(frame[None, :6], 4), dim=1)
         if golden['ensemble']:
             second = F.normalize(F.avg_pool2d(frame[None, 6:10], 4), dim=1)
@@ -46,10 +43,10 @@ def test_golden_sequence(golden_dir, name, form):
         grid = features.shape[2:]
         labels = None
         if t == 0:
-            labels = shrink(first, int(first.max()) + 1, grid)
+            labels = _shrink(first, int(first.max()) + 1, grid)
         elif late and t == late:
-            newcomer = golden['late_frame_ids']
-            labels = shrink(newcomer, int(newcomer.max()) + 1, grid)
+            new = golden['late_frame_ids']
+            labels = _shrink(new, int(new.max()) + 1, grid)
             # Its file also shows the object that is known by then.
             labels[:, : int(first.max()) + 1] = 0
         soft = propagator.step(features, labels)
@@ -63,258 +60,349 @@ def test_golden_sequence(golden_dir, name, form):
         )
 
 
+@pytest.mark.parametrize('seed', range(60))
+def test_equals_the_dense_form(dense_stream, video, seed):
+    """In float64 only an error, not rounding, can tell them apart."""
+    pick = random.Random(seed)
+    grid = pick.randint(1, 13), pick.randint(1, 17)
+    settings = dict(
+        radius=pick.choice([None, 1, 1.5, 2, 3.7, 5, 12, 40]),
+        topk=pick.choice([1, 2, 5, 15, 60]),
+        context=pick.choice([0, 1, 2, 5, 9]),
+        repeat_reference=pick.random() < 0.7,
+    )
+    count = pick.randint(2, 14)
+    new_at = sorted(pick.sample(range(1, 14), pick.randint(0, 3)))
+    mine, dense = LabelPropagator(**settings), dense_stream(**settings)
+    channels = pick.choice([2, 3, 8])
+    for features, labels in video(seed, grid, channels, count, new_at):
+        found = mine.step(features, labels)
+        torch.testing.assert_close(
+            found,
+            dense.step(features, labels),
+            msg=lambda m: f'{grid}, {settings}, {new_at}: {m}',
+        )
+
+
+@pytest.mark.parametrize('new_at', [[], [3], [2, 3, 9]])
+def test_equals_the_dense_form_in_float32(dense_stream, video, new_at):
+    settings = dict(radius=4, topk=6, context=5)
+    mine, exact = LabelPropagator(**settings), dense_stream(**settings)
+    for features, labels in video(0, (11, 13), 16, 14, new_at):
+        single = None if labels is None else labels.float()
+        found = None
+        if exact.frames:
+            found = mine.predict(features.float())
+            assert found.dtype == torch.float32
+            clear = exact.is_clear(features)
+            error = (found - exact.predict(features)).abs().amax(1).flatten()
+            assert error[clear].max() < 2e-6
+            assert clear.float().mean() > 0.98
+        kept = mine.observe(features.float(), found, single)
+        # Both go on from the same labels.
+        exact.step(features, labels)
+        exact.frames[-1] = features, kept.double()
+
+
 @pytest.mark.parametrize('radius', [None, 2.5])
-@pytest.mark.parametrize('form', FORMS)
-def test_a_reference_that_is_not_repeated_is_in_the_context_once(form, radius):
+def test_a_reference_that_is_not_repeated_is_in_the_context_once(radius):
     """Against the step itself, with the context listed by hand."""
     generator = torch.Generator().manual_seed(1)
-    features = F.normalize(
-        torch.randn(7, 6, 4, 5, generator=generator, dtype=torch.double), dim=1
-    )
-    first = torch.rand(1, 3, 4, 5, generator=generator, dtype=torch.double)
-    propagator = form(radius, 4, 0.1, 3, repeat_reference=False)
+    size = {'generator': generator, 'dtype': torch.double}
+    features = F.normalize(torch.randn(7, 6, 4, 5, **size), dim=1)
+    first = torch.rand(1, 3, 4, 5, **size)
+    propagator = LabelPropagator(radius, 4, 0.1, 3, repeat_reference=False)
     labels = [propagator.step(features[:1], first)]
     for t in range(1, 7):
         times = [0, *range(max(1, t - 3), t)]
-        expected = propagate(
-            features[times],
-            torch.cat([labels[s] for s in times]),
-            features[t : t + 1],
-            radius,
-            4,
-            0.1,
-        )
+        context = features[times], torch.cat([labels[s] for s in times])
+        expected = propagate(*context, features[t : t + 1], radius, 4, 0.1)
         labels.append(propagator.step(features[t : t + 1]))
         torch.testing.assert_close(labels[-1], expected)
 
 
-def video(rng, grid, channels, frames, newcomers):
-    """Features, labels of some frames; every plane of a newcomer is soft."""
-    size = {'generator': rng, 'dtype': torch.float64}
-    known = 2
-    for t in range(frames):
-        features = torch.randn(1, channels, *grid, **size)
-        labels = None
-        if t == 0:
-            labels = torch.rand(1, known, *grid, **size)
-        elif t in newcomers:
-            new = torch.rand(1, 1 + t % 2, *grid, **size) / 3
-            labels = F.pad(new, (0, 0, 0, 0, known, 0))
-            known = labels.shape[1]
-        yield F.normalize(features, dim=1), labels
-
-
-def largest_difference(one, other, frames):
-    worst = 0.0
-    for features, labels in frames:
-        mine = one.step(features, labels)
-        theirs = other.step(features, labels)
-        assert mine.shape == theirs.shape
-        worst = max(worst, float((mine - theirs).abs().max()))
-    return worst
-
-
-@pytest.mark.parametrize('seed', range(40))
-def test_equals_the_dense_form(seed):
-    """In float64, on random grids, radii, k, contexts and newcomers."""
-    pick = random.Random(seed)
-    grid = pick.randint(1, 12), pick.randint(1, 14)
-    context = pick.choice([0, 1, 2, 3, 6])
-    settings = {
-        'radius': pick.choice([None, 0.5, 1, 1.5, 2, 2.3, 3, 4.7, 40]),
-        'topk': pick.choice([1, 2, 5, 15, 300]),
-        'temperature': pick.choice([0.05, 0.1, 1.0]),
-        'context': context,
-    }
-    frames = pick.randint(2, 2 * context + 5)
-    newcomers = [t for t in range(1, frames) if pick.random() < 0.25]
-    rng = torch.Generator().manual_seed(seed)
-    found = largest_difference(
-        LabelPropagator(**settings),
-        DenseLabelPropagator(**settings),
-        video(rng, grid, pick.choice([2, 8]), frames, newcomers),
-    )
-    assert found < 1e-10, (grid, settings, newcomers)
-
-
-@pytest.mark.parametrize('newcomers', [[], [3], [2, 3, 9]])
-def test_equals_the_dense_form_in_float32(newcomers):
-    settings = {'radius': 4, 'topk': 6, 'context': 5}
-    mine = LabelPropagator(**settings)
-    exact = DenseLabelPropagator(**settings)
-    rng = torch.Generator().manual_seed(0)
-    for features, labels in video(rng, (11, 13), 16, 14, newcomers):
-        narrow = None if labels is None else labels.float()
-        if exact.time == 0:
-            exact.step(features, labels)
-            mine.step(features.float(), narrow)
-            continue
-        expected = exact.predict(features)
-        found = mine.predict(features.float())
-        assert found.dtype == torch.float32
-        near = gap_at_k(exact, features) < 1e-6
-        error = (found - expected).abs().amax(1).flatten()
-        assert error[~near].max() < 2e-6
-        assert near.float().mean() < 0.02
-        # Both go on from the same labels.
-        exact.observe(features, expected, labels)
-        mine.observe(features.float(), expected.float(), narrow)
-
-
-def gap_at_k(dense, features):
-    """How far the last kept affinity of each cell is from the first
-    dropped one; ``(h * w,)``, the least over the references."""
-    smallest = torch.ones(features[0, 0].numel())
-    for reference in dense.references:
-        keys, _ = dense.gather(reference)
-        scores = features[0].flatten(1).t() @ keys.flatten(2)
-        cells = torch.arange(len(smallest))
-        far = outside_disc(cells, *features.shape[2:], dense.radius)
-        scores[1:].masked_fill_(far, float('-inf'))
-        flat = scores.transpose(0, 1).flatten(1)
-        top, index = flat.topk(dense.topk + 1, dim=1)
-        # Copies of one frame tie, and it does not matter which is taken.
-        times = torch.tensor(dense.context_of(reference.time))
-        cell = times[index // len(cells)] * len(cells) + index % len(cells)
-        gap = top[:, -2] - top[:, -1]
-        gap[cell[:, -2] == cell[:, -1]] = 1
-        smallest = smallest.minimum(gap)
-    return smallest
-
-
-def test_bank_does_not_grow_with_the_video():
-    propagator = LabelPropagator(radius=2, topk=3, context=4)
-    sizes = set()
-    for t in range(60):
-        features = F.normalize(torch.rand(1, 4, 6, 7), dim=1)
-        labels = torch.rand(1, 3, 6, 7) if t == 0 else None
-        propagator.step(features, labels)
-        if t >= 5:
-            sizes.add(sum(held(propagator)))
-    assert len(sizes) == 1
-
-
-def held(propagator):
-    """Bytes of every tensor that the propagator reaches, each once."""
-    seen, stack = {}, [propagator]
-    visited = set()
-    while stack:
-        one = stack.pop()
-        if id(one) in visited:
-            continue
-        visited.add(id(one))
-        if isinstance(one, torch.Tensor):
-            seen[one.untyped_storage().data_ptr()] = (
-                one.untyped_storage().nbytes()
-            )
-        elif isinstance(one, dict):
-            stack += one.values()
-        elif isinstance(one, (list, tuple)):
-            stack += one
-        elif hasattr(one, '__dict__'):
-            stack += vars(one).values()
-    return seen.values()
-
-
-def test_references_cost_one_frame_each():
-    """Of features; and labels of their own channels alone."""
-    grid, context = (6, 8), 4
-    sizes = []
-    for count in (1, 2, 3):
-        propagator = LabelPropagator(radius=2, topk=3, context=context)
-        for t in range(20):
-            features = F.normalize(torch.rand(1, 32, *grid), dim=1)
-            labels = torch.rand(1, 2, *grid) if t == 0 else None
-            if 0 < t < count:
-                labels = torch.zeros(1, 2 + t, *grid)
-                labels[:, 1 + t] = 0.5
-            propagator.step(features, labels)
-        # What it works with besides (scores of several segments) is not
-        # kept frames.
-        step = propagator._step
-        step._scratch = None
-        sizes.append(sum(held(propagator)))
-    cells = grid[0] * grid[1]
-    frame = 4 * cells * 32 + 4 * cells * (context + 1)
-    for one, more in zip(sizes, sizes[1:]):
-        assert 0 < more - one < 1.2 * frame
-
-
-@pytest.mark.parametrize('bank', [None, 'bfloat16', torch.bfloat16])
-def test_products_in_half_precision(bank):
-    """Selection in float32 leaves only keys' own rounding, if any."""
-    settings = {'radius': 4, 'topk': 5, 'context': 5}
-    mine = LabelPropagator(
-        **settings, compute_dtype='bfloat16', bank_dtype=bank
-    )
-    exact = DenseLabelPropagator(**settings)
-    rng = torch.Generator().manual_seed(0)
+@pytest.mark.parametrize('dtype', ['bfloat16', torch.float16])
+def test_products_in_half_precision(dense_stream, video, dtype):
+    """Selection in float32 leaves next to nothing of their rounding."""
+    settings = dict(radius=4, topk=5, context=5)
+    mine = LabelPropagator(**settings, compute_dtype=dtype)
+    exact = dense_stream(**settings)
     errors = []
-    for features, labels in video(rng, (12, 13), 32, 9, [3]):
-        features = features.float()
-        labels = None if labels is None else labels.float()
+    for frame in video(0, (12, 13), 32, 9, [3], torch.float32):
+        found, expected = mine.step(*frame), exact.step(*frame)
+        errors.append((found - expected).abs().amax(1))
+    assert (torch.cat(errors) > 1e-4).float().mean() < 0.01
+
+
+def test_products_in_a_wider_type(dense_stream, video):
+    mine = LabelPropagator(4, 5, context=5, compute_dtype='float64')
+    exact = dense_stream(4, 5, context=5)
+    for features, labels in video(0, (7, 9), 8, 9, [3], torch.float32):
         found = mine.step(features, labels)
-        errors.append((found - exact.step(features, labels)).abs().amax(1))
-    errors = torch.cat(errors)
-    if bank is None:
-        assert (errors > 1e-4).float().mean() < 0.01
-    else:
-        assert 0.01 < (errors > 1e-4).float().mean()
-        assert errors.mean() < 0.05
-
-
-def test_bank_elsewhere_is_read_in_parts(monkeypatch):
-    """A bank of another type or device moves over a few frames at a time;
-    a float64 bank for float32 features changes no value."""
-    monkeypatch.setattr(label_propagator, 'FRAMES_PER_LOAD', 2)
-    settings = {'radius': 3, 'topk': 4, 'context': 5}
-    mine = LabelPropagator(
-        **settings, bank_dtype=torch.float64, bank_device='cpu'
-    )
-    rng = torch.Generator().manual_seed(0)
-    frames = [
-        (features.float(), None if labels is None else labels.float())
-        for features, labels in video(rng, (7, 9), 8, 13, [2, 9])
-    ]
-    other = LabelPropagator(**settings)
-    assert largest_difference(mine, other, frames) < 1e-6
-    reads = []
-    read = mine._bank.read
-    monkeypatch.setattr(
-        mine._bank,
-        'read',
-        lambda start, stop, *rest: (
-            reads.append((start, stop)) or read(start, stop, *rest)
-        ),
-    )
-    mine.predict(frames[0][0])
-    assert reads == [(0, 2), (2, 4), (4, 5)]
-
-
-@pytest.mark.parametrize('value', ['int64', 'half_float', torch.int8, 16])
-def test_types_must_be_floating(value):
-    for name in ('compute_dtype', 'bank_dtype'):
-        with pytest.raises(ValueError, match=f'{name} must be a floating'):
-            LabelPropagator(**{name: value})
-
-
-def test_is_built_by_name():
-    propagator = MODELS.build({'type': 'LabelPropagator', 'context': 7})
-    assert isinstance(propagator, LabelPropagator)
-    assert propagator.context == 7
+        wide = None if labels is None else labels.double()
+        torch.testing.assert_close(
+            found, exact.step(features.double(), wide).float()
+        )
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
-@pytest.mark.parametrize('bank_device', [None, 'cpu'])
-def test_gpu_equals_cpu(bank_device):
-    settings = {'radius': 4, 'topk': 6, 'context': 5}
-    mine = LabelPropagator(**settings, bank_device=bank_device)
-    exact = DenseLabelPropagator(**settings)
-    rng = torch.Generator().manual_seed(0)
-    for features, labels in video(rng, (20, 23), 16, 14, [3, 9]):
+@pytest.mark.parametrize('dtype', [None, 'bfloat16'])
+def test_gpu_equals_cpu(dense_stream, video, dtype):
+    settings = dict(radius=4, topk=6, context=5)
+    mine = LabelPropagator(**settings, compute_dtype=dtype)
+    exact = dense_stream(**settings)
+    for features, labels in video(0, (20, 23), 16, 14, [3, 9], torch.float32):
         found = mine.step(
             features.cuda(), None if labels is None else labels.cuda()
         )
-        expected = exact.step(features, labels)
-        torch.testing.assert_close(found.cpu(), expected)
+        torch.testing.assert_close(found.cpu(), exact.step(features, labels))
+
+
+# Counted copies.
+
+
+def _weights(found, copies, topk):
+    weights, cells = merge_candidates(found, copies, topk, 0.1)
+    assert weights.shape[1] <= topk
+    table = torch.zeros(len(weights), int(found.cells.max()) + 1).double()
+    return table.scatter_add_(1, cells, weights.double())
+
+
+@pytest.mark.parametrize('topk', [1, 2, 3, 7, 15, 40])
+@pytest.mark.parametrize('most', [1, 3, 50])
+def test_counted_copies_equal_made_ones(topk, most):
+    generator = torch.Generator().manual_seed(topk)
+    scores = torch.rand(6, 9, generator=generator).double()
+    copies = torch.randint(1, most + 1, (9,), generator=generator)
+    found = Candidates(scores, torch.arange(9).expand(6, 9))
+    weights = _weights(found, copies.expand(6, 9), topk)
+    cells = torch.arange(9).repeat_interleave(copies)
+    kept, order = scores[:, cells].topk(min(topk, len(cells)), dim=1)
+    expected = torch.zeros_like(weights)
+    expected.scatter_add_(1, cells[order], (kept / 0.1).softmax(1))
+    torch.testing.assert_close(weights, expected)
+
+
+def test_missing_candidates_weigh_nothing():
+    scores = torch.tensor([[0.5, float('-inf'), 0.3]]).double()
+    found = Candidates(scores, torch.tensor([[4, 0, 2]]))
+    weights = _weights(found, torch.tensor([[1, 3, 3]]), 15)
+    assert weights[0].nonzero()[:, 0].tolist() == [2, 4]
+    torch.testing.assert_close(weights.sum(1), torch.ones(1).double())
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float64])
+def test_labels_are_summed_by_weight(dtype):
+    table = torch.rand(7, 3, dtype=dtype)
+    weights, cells = torch.rand(4, 5), torch.randint(0, 7, (4, 5))
+    expected = (table[cells] * weights[..., None].to(dtype)).sum(1)
+    found = weighted_labels(table, weights, cells)
+    torch.testing.assert_close(found, expected)
+
+
+# The rules of a stream.
+
+
+def _frame(seed, channels=6, grid=(4, 5)):
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(1, channels, *grid, generator=generator)
+    return F.normalize(values.double(), dim=1)
+
+
+def _labels(*channels, of=3, grid=(4, 5), value=0.25):
+    labels = torch.zeros(1, of, *grid, dtype=torch.float64)
+    labels[:, list(channels), 1] = value
+    return labels
+
+
+def test_labels_of_the_first_frame_stay_and_later_ones_sum_to_one():
+    propagator = LabelPropagator(radius=2, topk=4)
+    labels = torch.rand(1, 3, 4, 5).double()
+    labels /= labels.sum(1, keepdim=True)
+    assert torch.equal(propagator.step(_frame(0), labels), labels)
+    for t in range(1, 5):
+        soft = propagator.step(_frame(t))
+        torch.testing.assert_close(soft.sum(1), torch.ones(1, 4, 5).double())
+
+
+def test_new_objects_are_laid_over_and_become_a_reference():
+    propagator = LabelPropagator(radius=2, topk=4, context=2)
+    propagator.step(_frame(0), _labels(0, 1, of=2))
+    for t in (1, 2):
+        propagator.step(_frame(t))
+    predicted = propagator.predict(_frame(3))
+    assert predicted.shape[1] == 2 and propagator.time == 3
+    new = _labels(3, of=4, value=0.75)
+    merged = propagator.step(_frame(3), new)
+    share = new.sum(1, keepdim=True)
+    expected = (1 - share) * F.pad(predicted, (0, 0, 0, 0, 0, 2)) + share * new
+    torch.testing.assert_close(merged, expected)
+    assert [one.time for one in propagator.references] == [0, 3]
+    assert propagator.known_channels() == {0, 1, 3}
+    later = propagator.step(_frame(4))
+    assert later.shape[1] == 4
+    assert later[:, 3].any() and not later[:, 2].any()
+
+
+def test_channels_may_be_more_or_fewer_than_before():
+    propagator = LabelPropagator(radius=2)
+    propagator.step(_frame(0), _labels(0, 1, of=2))
+    before = propagator.predict(_frame(1))
+    after = propagator.step(_frame(1), torch.zeros(1, 5, 4, 5))
+    torch.testing.assert_close(after, F.pad(before, (0, 0, 0, 0, 0, 3)))
+    assert len(propagator.references) == 1
+    assert propagator.step(_frame(2), _labels(2, of=3)).shape[1] == 5
+    assert propagator.known_channels() == {0, 1, 2}
+
+
+@pytest.mark.parametrize('channel', [0, 1])
+def test_known_objects_may_not_come_again(channel):
+    propagator = LabelPropagator(radius=2)
+    propagator.step(_frame(0), _labels(1))  # 0 is known even if empty
+    with pytest.raises(ValueError, match=rf'\[{channel}\], already known'):
+        propagator.step(_frame(1), _labels(channel, 2))
+    # Nothing was taken in: the stream goes on.
+    assert propagator.time == 1
+    propagator.step(_frame(1), _labels(2))
+
+
+def test_reset_starts_anew():
+    propagator = LabelPropagator(radius=2)
+
+    def play(channels, grid):
+        labels = _labels(0, 1, grid=grid)
+        frames = [_frame(t, channels, grid) for t in range(3)]
+        return [
+            propagator.step(frame, None if t else labels)
+            for t, frame in enumerate(frames)
+        ]
+
+    first = play(6, (4, 5))
+    propagator.reset()
+    with pytest.raises(ValueError, match='must bring new_labels'):
+        propagator.step(_frame(0))
+    with pytest.raises(ValueError, match='no frame has brought labels'):
+        propagator.predict(_frame(0))
+    assert play(4, (6, 3))[-1].shape == (1, 3, 6, 3)
+    propagator.reset()
+    assert all(map(torch.equal, first, play(6, (4, 5))))
+
+
+def test_half_features_are_taken_as_float32():
+    one, two = LabelPropagator(radius=2), LabelPropagator(radius=2)
+    for t in range(3):
+        half = _frame(t).half()
+        labels = None if t else _labels(0, 1).half()
+        soft = one.step(half, labels)
+        assert soft.dtype == torch.float32
+        other = two.step(half.float(), None if t else labels.float())
+        torch.testing.assert_close(soft, other)
+
+
+@pytest.mark.parametrize(
+    'features, labels, message',
+    [
+        (_frame(1, grid=(4, 6)), None, r'call reset\(\) between videos'),
+        (_frame(1, channels=7), None, r'call reset\(\) between videos'),
+        (_frame(1)[0], None, r'features must be \(1, C, h, w\)'),
+        (_frame(1), _labels(2, grid=(5, 4)), r'expected \(1, M, h, w\)'),
+        (_frame(1), _labels(2).long(), 'floating point'),
+        (_frame(1), _labels(2)[0], r'expected \(1, M, h, w\)'),
+    ],
+)
+def test_bad_input(features, labels, message):
+    propagator = LabelPropagator()
+    propagator.step(_frame(0), _labels(0, 1))
+    with pytest.raises(ValueError, match=message):
+        propagator.step(features, labels)
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        ({'radius': -1}, 'radius must be > 0 or None, got -1'),
+        ({'topk': 0}, 'topk must be an integer >= 1, got 0'),
+        ({'topk': 2.5}, 'topk must be an integer >= 1, got 2.5'),
+        ({'temperature': 0}, 'temperature must be > 0, got 0'),
+        ({'context': -1}, 'context must be an integer >= 0, got -1'),
+        ({'compute_dtype': 'int64'}, "must be a floating-point.*'int64'"),
+        ({'compute_dtype': 'half_float'}, "floating-point.*'half_float'"),
+        ({'compute_dtype': 16}, 'must be a floating-point.*16'),
+        ({'bank_dtype': 'float16'}, 'bank_dtype is gone.*shorter `context`'),
+        ({'bank_device': None}, 'bank_device is gone.*shorter `context`'),
+        (
+            {'type': 'DenseLabelPropagator'},
+            'DenseLabelPropagator is gone: LabelPropagator gives the same',
+        ),
+    ],
+)
+def test_settings_that_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MODELS.build({'type': 'hvc_mm.LabelPropagator', **settings})
+
+
+def test_unknown_arguments_are_named():
+    with pytest.raises(TypeError, match="no argument 'radios'"):
+        LabelPropagator(radios=3)
+
+
+# Memory: what is kept is what docs/design.md says, at any length.
+
+GRID, CHANNELS, CONTEXT, LABELS = (20, 22), 512, 8, 3
+AREA = GRID[0] * GRID[1]
+
+
+def _held_bytes(thing, seen):
+    """Collect the storages of all tensors that an object leads to."""
+    if isinstance(thing, torch.Tensor):
+        storage = thing.untyped_storage()
+        seen[storage.data_ptr()] = storage.nbytes()
+    elif isinstance(thing, dict):
+        for value in thing.values():
+            _held_bytes(value, seen)
+    elif isinstance(thing, (list, tuple)):
+        for value in thing:
+            _held_bytes(value, seen)
+    elif hasattr(thing, '__dict__') and not isinstance(thing, type):
+        _held_bytes(vars(thing), seen)
+    return sum(seen.values())
+
+
+def _play(frames, second=False, **options):
+    """Count the bytes that are held after so many frames."""
+    generator = torch.Generator().manual_seed(0)
+    propagator = LabelPropagator(radius=4, context=CONTEXT, **options)
+    labels = torch.zeros(1, LABELS, *GRID)
+    labels[:, 0], labels[:, 1, :5], labels[:, 2, 5:9] = 0.2, 0.4, 0.4
+    for time in range(frames):
+        features = torch.randn(1, CHANNELS, *GRID, generator=generator)
+        new = labels if time == 0 else None
+        if second and time == 3:
+            new = torch.cat([torch.zeros_like(labels), labels[:, 1:2]], 1)
+        propagator.step(F.normalize(features, dim=1), new)
+    return _held_bytes(propagator, {})
+
+
+@pytest.mark.parametrize(
+    'options, maps, labels',
+    [
+        ({}, CONTEXT + 1, LABELS),
+        # The ring and the reference once more, in half.
+        (dict(compute_dtype='bfloat16'), 1.5 * (CONTEXT + 1), LABELS),
+        (dict(second=True), CONTEXT + 2, LABELS + 1),
+    ],
+    ids=['fp32', 'half products', 'two references'],
+)
+def test_it_keeps_what_the_formula_says(options, maps, labels, monkeypatch):
+    budget, radius = 64 << 10, 4
+    monkeypatch.setattr(windowed_search, 'CPU_BUDGET', budget)
+    early, late = _play(CONTEXT + 2, **options), _play(40, **options)
+    assert late == early, 'it grows with the video'
+    expected = 4 * AREA * (maps * CHANNELS + (CONTEXT + 1) * labels)
+    # To work in: a tile's scores, and the tables of the window.
+    window = sum(
+        y * y + x * x < radius**2 for y in range(-4, 4) for x in range(-4, 4)
+    )
+    work = budget + (2 * radius + 1) * AREA * window * 9
+    assert expected <= late <= expected + work < 1.4 * expected

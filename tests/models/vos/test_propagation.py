@@ -4,7 +4,6 @@ import torch
 import torch.nn.functional as F
 
 from hvc_mm.models.vos import propagate
-from hvc_mm.models.vos.propagation import outside_disc
 
 
 def by_hand(features, labels, query, radius, topk, temperature):
@@ -105,13 +104,6 @@ def test_is_differentiable():
     assert torch.autograd.gradcheck(
         lambda q: propagate(features, labels, q, 2, 4, 0.5), query
     )
-
-
-def test_disc_is_strict():
-    far = outside_disc(torch.tensor([12]), 5, 5, 2).view(5, 5)
-    assert (~far).sum() == 9
-    assert far[2, 0] and not far[1, 1]
-    assert not outside_disc(torch.tensor([12]), 5, 5, 2.01).view(5, 5)[2, 0]
 
 
 @pytest.mark.parametrize(

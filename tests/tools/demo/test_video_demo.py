@@ -1,113 +1,63 @@
 """The demo's command line, as a user runs it."""
 
-import os
-import subprocess
-import sys
-from types import SimpleNamespace
-
 import mmcv
 import numpy as np
 import pytest
+from mmengine.config import Config
 from PIL import Image
 
-from hvc_mm.apis import PictureWriter
 from hvc_mm.datasets import read_id_mask, write_id_mask
 
-CONFIG = """
-default_scope = 'hvc_mm'
-model = dict(
-    type='LabelPropagationVOS',
-    backbone=dict(type='HVCResNet', depth=18, out_indices=(0,)),
-    propagator=dict(radius=4, topk=5, context=3),
-)
-"""
+TOOL = 'demo/video_demo.py'
 
 
 @pytest.fixture
-def demo(tmp_path):
-    """A video with a square on the move, masks, a config, a folder."""
-    rng = np.random.default_rng(0)
-    ground = rng.integers(0, 60, (48, 64, 3), np.uint8)
-    with PictureWriter(tmp_path / 'square.avi', fps=10) as writer:
-        for t in range(6):
-            frame = ground.copy()
-            frame[16:32, 8 + 2 * t : 24 + 2 * t] = 200
-            writer.write(frame)
-    ids = np.zeros((48, 64), np.uint8)
-    ids[16:32, 8:24] = 1
-    write_id_mask(tmp_path / 'first.png', ids)
-    write_id_mask(tmp_path / 'late.png', np.roll(ids, 30, 1) * 2)
-    (tmp_path / 'tiny.py').write_text(CONFIG)
+def demo(tmp_path, tiny_cfg, video, moving_square, monkeypatch):
+    """A folder with a video, masks and a config, as the current one."""
+    Config(tiny_cfg).dump(str(tmp_path / 'tiny.py'))
+    first = moving_square[1][0]
+    write_id_mask(tmp_path / 'first.png', first)
+    write_id_mask(tmp_path / 'late.png', np.roll(first, 30, 1) * 2)
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-@pytest.fixture
-def run(load_tool, demo, monkeypatch, capsys):
-    """Call the tool's main with arguments; give back what it printed."""
-    tool = load_tool('demo/video_demo.py')
-
-    def call(video, *arguments, checkpoint='none'):
-        argv = [
-            *('video_demo.py', str(demo / video)),
-            *('--config', str(demo / 'tiny.py'), '--device', 'cpu'),
-            *(['--checkpoint', checkpoint] if checkpoint else []),
-            *map(str, arguments),
-        ]
-        monkeypatch.setattr(sys, 'argv', argv)
-        tool.main()
-        return SimpleNamespace(**capsys.readouterr()._asdict())
-
-    return call
+OPTIONS = ('--config', 'tiny.py', '--device', 'cpu', '--checkpoint')
 
 
-def test_as_a_user_types_it(demo, root_dir):
-    done = subprocess.run(
-        [
-            *(sys.executable, str(root_dir / 'tools/demo/video_demo.py')),
-            *('square.avi', '--mask', 'first.png', '--out', 'new/out.mp4'),
-            *('--masks-dir', 'masks', '--config', 'tiny.py'),
-            *('--checkpoint', 'none', '--device', 'cpu'),
-        ],
+def test_as_a_user_types_it(demo, run_tool, moving_square):
+    done = run_tool(
+        TOOL,
+        *('square.avi', '--mask', 'first.png', '--out', 'new/out.mp4'),
+        *('--masks-dir', 'masks', *OPTIONS, 'none'),
         cwd=demo,
-        env=dict(os.environ, PYTHONPATH=str(root_dir)),
-        capture_output=True,
-        text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith('6 frames in ')
-    assert 'frames/s' in done.stderr
+    assert done.returncode == 0, done.stdout
+    assert '8 frames in ' in done.stdout and 'frames/s' in done.stdout
     reader = mmcv.VideoReader(str(demo / 'new/out.mp4'))
-    assert (len(reader), reader.fps, reader.resolution) == (6, 10, (64, 48))
+    assert (len(reader), reader.fps, reader.resolution) == (8, 12, (64, 48))
     masks = sorted((demo / 'masks').iterdir())
-    assert [path.name for path in masks] == [f'{t:05d}.png' for t in range(6)]
-    with Image.open(masks[5]) as image:
+    assert [path.name for path in masks] == [f'{t:05d}.png' for t in range(8)]
+    with Image.open(masks[7]) as image:
         assert image.mode == 'P'
-    last = read_id_mask(masks[5])
-    true = np.zeros((48, 64), bool)
-    true[16:32, 18:34] = True
-    assert (true & (last == 1)).sum() / (true | (last == 1)).sum() > 0.6
+    last, true = read_id_mask(masks[7]) == 1, moving_square[1][7] == 1
+    assert (true & last).sum() / (true | last).sum() > 0.6
 
 
-def test_masks_of_several_frames(run, demo):
-    run(
-        *('square.avi', '--mask', demo / 'first.png'),
-        *('--mask', f'3:{demo / "late.png"}', '--fps', 5),
-        *('--out', demo / 'pictures', '--masks-dir', demo / 'masks'),
+def test_masks_of_several_frames(demo, load_tool):
+    load_tool(TOOL).main(
+        [
+            *('square.avi', '--mask', 'first.png', '--mask', '3:late.png'),
+            *('--fps', '5', '--out', 'pictures', '--masks-dir', 'masks'),
+            *(*OPTIONS, 'none'),
+        ]
     )
-    assert len(list((demo / 'pictures').glob('*.jpg'))) == 6
+    assert len(list((demo / 'pictures').glob('*.jpg'))) == 8
     present = [
         set(np.unique(read_id_mask(demo / f'masks/{t:05d}.png')))
-        for t in range(6)
+        for t in range(8)
     ]
-    assert present[2] == {0, 1} and present[3] == present[5] == {0, 1, 2}
-
-
-def test_options_reach_the_config(run, demo):
-    with pytest.raises(SystemExit, match='topk'):
-        run(
-            *('square.avi', '--mask', demo / 'first.png', '--out'),
-            *(demo / 'o.avi', '--cfg-options', 'model.propagator.topk=0'),
-        )
+    assert present[2] == {0, 1} and present[3] == present[7] == {0, 1, 2}
 
 
 @pytest.mark.parametrize(
@@ -117,38 +67,34 @@ def test_options_reach_the_config(run, demo):
         (dict(video='first.png'), 'single image'),
         (dict(video='tiny.py'), 'cannot read the video .*tiny.py'),
         (dict(mask='gone.png'), 'no mask file .*gone.png'),
-        (dict(mask='6:first.png'), r'frames \[6\], but square has 6 frames'),
+        (dict(mask='8:first.png'), r'frames \[8\], but square has 8 frames'),
         (dict(mask='rgb.png'), "rgb.png has mode 'RGB'"),
         (dict(mask='empty.png'), 'empty.png is empty'),
         (dict(mask='large.png'), 'large.png has 70x50 .*expected 64x48'),
         (dict(mask='tiny.py'), 'cannot read the mask .*tiny.py'),
-        (dict(out='out.gif2'), None),
         (dict(out='first.png'), 'first.png is a file'),
         (dict(checkpoint='gone.pth'), 'no checkpoint gone.pth'),
-        (dict(checkpoint=None), 'no weights: work_dirs/hvc_coco'),
+        (dict(checkpoint=''), 'no weights: work_dirs/hvc_coco'),
+        (dict(options='model.propagator.topk=0'), 'topk'),
     ],
 )
-def test_bad_input_is_one_clear_line(
-    run, demo, change, complaint, monkeypatch
-):
-    monkeypatch.chdir(demo)
-    Image.new('RGB', (64, 48), (255, 0, 0)).save(demo / 'rgb.png')
-    write_id_mask(demo / 'empty.png', np.zeros((48, 64), np.uint8))
-    write_id_mask(demo / 'large.png', np.ones((50, 70), np.uint8))
-    given = dict(
-        dict(video='square.avi', mask='first.png', out='o.avi'), **change
-    )
-    arguments = (given['video'], '--mask', given['mask'], '--out')
-    checkpoint = given.get('checkpoint', 'none')
-    if complaint is None:  # any other name is a folder's
-        run(*arguments, given['out'], checkpoint=checkpoint)
-        return
+def test_bad_input_is_one_clear_line(demo, load_tool, change, complaint):
+    Image.new('RGB', (64, 48), (255, 0, 0)).save('rgb.png')
+    write_id_mask('empty.png', np.zeros((48, 64), np.uint8))
+    write_id_mask('large.png', np.ones((50, 70), np.uint8))
+    given = dict(video='square.avi', mask='first.png', out='o.avi')
+    given = dict(given, checkpoint='none', options='a=1')
+    given.update(change)
+    arguments = [
+        *(given['video'], '--mask', given['mask'], '--out', given['out']),
+        *(*OPTIONS, given['checkpoint'], '--cfg-options', given['options']),
+    ]
     with pytest.raises(SystemExit, match=complaint):
-        run(*arguments, given['out'], checkpoint=checkpoint)
+        load_tool(TOOL).main(arguments)
 
 
 def test_masks_by_frame(load_tool):
-    parse = load_tool('demo/video_demo.py').parse_masks
+    parse = load_tool(TOOL).parse_masks
     assert parse(['a.png', '30:b.png']) == {0: 'a.png', 30: 'b.png'}
     assert parse(['C:\\a.png']) == {0: 'C:\\a.png'}
     with pytest.raises(ValueError, match='two masks for frame 0'):

@@ -1,0 +1,197 @@
+"""Region similarity J and boundary accuracy F of masks of one object.
+
+Legend: T: frames, H, W: height and width of a frame in pixels, r: how far
+apart two boundary pixels may be and still match, in pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Optional, Tuple
+
+import cv2
+import numpy as np
+
+# Share of the image diagonal within which boundaries match (DAVIS).
+BOUND_TH = 0.008
+
+
+def region_similarity(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
+    """Compute J of one object in every frame, as DAVIS-2017 defines it.
+
+    ``J = |gt & pred| / |gt | pred|``, and 1 where both are empty.
+
+    Args:
+        gt: ``(T, H, W)`` bool (or 0 and 1), the annotation.
+        pred: ``(T, H, W)`` bool (or 0 and 1), the prediction.
+
+    Returns:
+        np.ndarray: ``(T,)`` float64 in [0, 1].
+
+    Raises:
+        ValueError: Shapes differ, or a value is neither 0 nor 1.
+    """
+    gt, pred = _as_mask_pair(gt, pred)
+    scores = np.empty(len(gt), dtype=np.float64)
+    for t in range(len(gt)):
+        # |gt | pred| from the counts: one pass over the frame less.
+        both = np.count_nonzero(gt[t] & pred[t])
+        either = np.count_nonzero(gt[t]) + np.count_nonzero(pred[t]) - both
+        scores[t] = both / either if either else 1.0
+    return scores
+
+
+def boundary_accuracy(
+    gt: np.ndarray, pred: np.ndarray, bound_th: float = BOUND_TH
+) -> np.ndarray:
+    """Compute F of one object in every frame, as DAVIS-2017 defines it.
+
+    With the boundaries ``g`` and ``p`` of the two masks, precision is the
+    share of ``p`` within ``r = ceil(bound_th * image diagonal)`` pixels of
+    ``g``, recall that of ``g`` near ``p``, and
+    ``F = 2 * precision * recall / (precision + recall)``. F is 1 where both
+    boundaries are empty and 0 where one is.
+
+    Args:
+        gt: ``(T, H, W)`` bool (or 0 and 1), the annotation.
+        pred: ``(T, H, W)`` bool (or 0 and 1), the prediction.
+        bound_th: Matching distance as a share of the image diagonal.
+
+    Returns:
+        np.ndarray: ``(T,)`` float64 in [0, 1].
+
+    Raises:
+        ValueError: Shapes differ, or a value is neither 0 nor 1.
+    """
+    gt, pred = _as_mask_pair(gt, pred)
+    # The norm as the protocol takes it: 0.008 * 125 must not become 1 + eps.
+    radius = int(math.ceil(bound_th * np.linalg.norm(gt.shape[1:])))
+    scores = np.empty(len(gt), dtype=np.float64)
+    for t in range(len(gt)):
+        scores[t] = _frame_f(gt[t], pred[t], radius)
+    return scores
+
+
+def mask_boundary(mask: np.ndarray) -> np.ndarray:
+    """Find the 1-pixel boundary of a mask.
+
+    A pixel is on it when its right, lower or lower-right neighbour differs
+    from it; in the last row only the right one is asked, in the last column
+    only the lower one.
+
+    Args:
+        mask: ``(H, W)`` bool.
+
+    Returns:
+        np.ndarray: ``(H, W)`` bool.
+    """
+    edge = np.zeros(mask.shape, dtype=bool)
+    edge[:, :-1] = mask[:, :-1] ^ mask[:, 1:]
+    edge[:-1] |= mask[:-1] ^ mask[1:]
+    edge[:-1, :-1] |= mask[:-1, :-1] ^ mask[1:, 1:]
+    return edge
+
+
+def _frame_f(gt: np.ndarray, pred: np.ndarray, radius: int) -> float:
+    """F of one frame; masks ``(H, W)`` bool."""
+    window = _window(gt, pred)
+    if window is None:
+        return 1.0
+    gt_edge = mask_boundary(gt[window])
+    pred_edge = mask_boundary(pred[window])
+    gt_length = np.count_nonzero(gt_edge)
+    pred_length = np.count_nonzero(pred_edge)
+    # Not the masks but their boundaries decide: a mask that fills the whole
+    # image has none.
+    if gt_length == 0 or pred_length == 0:
+        return float(gt_length == pred_length)
+    near_gt = _dilate(gt_edge, radius)
+    near_pred = _dilate(pred_edge, radius)
+    precision = np.count_nonzero(pred_edge & near_gt) / pred_length
+    recall = np.count_nonzero(gt_edge & near_pred) / gt_length
+    if precision + recall == 0:
+        return 0.0
+    return 2 * precision * recall / (precision + recall)
+
+
+def _window(gt: np.ndarray, pred: np.ndarray) -> Optional[Tuple[slice, slice]]:
+    """Find the part of the image with both boundaries, or None.
+
+    One pixel more than the masks on each side: boundary pixels are up to one
+    pixel above and left of a mask, and the row and column below and right of
+    it must stay, or the last row's own rule would apply to it.
+    """
+    either = gt | pred
+    rows = np.flatnonzero(either.any(axis=1))
+    if rows.size == 0:
+        return None
+    cols = np.flatnonzero(either[rows[0] : rows[-1] + 1].any(axis=0))
+    return (
+        slice(max(rows[0] - 1, 0), rows[-1] + 2),
+        slice(max(cols[0] - 1, 0), cols[-1] + 2),
+    )
+
+
+def _dilate(edge: np.ndarray, radius: int) -> np.ndarray:
+    """Dilate with the disc ``dx^2 + dy^2 <= radius^2``.
+
+    The disc is a stack of rows, so its dilation is the union of row
+    dilations shifted up and down. Row dilations are cheap and many rows
+    share a width: 1.5 (480p) to 2 times (1080p) faster than handing OpenCV
+    the disc, with the same result.
+    """
+    source = np.ascontiguousarray(edge).view(np.uint8)
+    out = np.zeros_like(source)
+    height = len(source)
+    dilated = {}
+    for dy in range(min(radius + 1, height)):
+        half = math.isqrt(radius * radius - dy * dy)
+        if half not in dilated:
+            row = np.ones((1, 2 * half + 1), dtype=np.uint8)
+            dilated[half] = cv2.dilate(source, row)
+        out[: height - dy] |= dilated[half][dy:]
+        out[dy:] |= dilated[half][: height - dy]
+    return out.view(bool)
+
+
+def _as_mask_pair(
+    gt: np.ndarray, pred: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Check two stacks of masks of one object and make them bool.
+
+    Integers are taken when they are 0 and 1 only: an id map passed by
+    mistake would otherwise be scored with all its objects as one.
+
+    Args:
+        gt: ``(T, H, W)``, the annotation.
+        pred: ``(T, H, W)``, the prediction.
+
+    Returns:
+        Tuple[np.ndarray, np.ndarray]: Both as bool.
+
+    Raises:
+        ValueError: Shapes differ or aren't ``(T, H, W)``, or the values
+            aren't those of a binary mask.
+    """
+    gt, pred = np.asarray(gt), np.asarray(pred)
+    if gt.ndim != 3 or gt.shape != pred.shape:
+        raise ValueError(
+            'expected gt and pred of one shape (T, H, W), found '
+            f'{gt.shape} and {pred.shape}'
+        )
+    return _as_bool(gt, 'gt'), _as_bool(pred, 'pred')
+
+
+def _as_bool(mask: np.ndarray, name: str) -> np.ndarray:
+    if mask.dtype == bool:
+        return mask
+    if mask.dtype.kind not in 'ui':
+        raise ValueError(
+            f'{name} has type {mask.dtype}; expected bool masks of one object'
+        )
+    if mask.size and (mask.min() < 0 or mask.max() > 1):
+        raise ValueError(
+            f'{name} holds values {mask.min()}..{mask.max()}; expected the '
+            'mask of one object (`ids == object_id`)'
+        )
+    return mask.astype(bool)

@@ -1,0 +1,191 @@
+"""Define the window of cells that a query may match, and cut grids by it.
+
+`in_window` is the rule, and the only place that knows it. `cut_tiles` makes
+of it what the search needs: rectangles of queries, the key cells within
+their reach, and a table of those in each query's window. Whoever wants
+another window changes the rule; the tables follow.
+
+h w: grid; of a tile, H X: query rows and columns, V U: key rows and columns
+in reach, J: query rows stored per key row, D: most key cells in a window.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import List, NamedTuple, Optional, Tuple
+
+import torch
+from torch import Tensor
+
+__all__ = ['Tile', 'cut_tiles', 'in_window']
+
+# Matrix kernels lose up to a third on widths that are no multiple of 16
+# (measured, AVX2 and AVX-512).
+ALIGNMENT = 16
+
+
+def in_window(dy: Tensor, dx: Tensor, radius: Optional[float]) -> Tensor:
+    """Tell which offsets between two cells are within the window.
+
+    Args:
+        dy: Rows between the cells, integers of any shape.
+        dx: Columns between them, of a shape that broadcasts with it.
+        radius: In cells; None: no limit.
+
+    Returns:
+        Bool of the common shape, True where ``dy^2 + dx^2 < radius^2``: a
+        cell at exactly this distance is outside.
+    """
+    # In float64 the squares of integers are exact, and so is the border of
+    # an integer radius.
+    limit = math.inf if radius is None else float(radius) ** 2
+    return (dy * dy + dx * dx).double() < limit
+
+
+class Tile(NamedTuple):
+    """A rectangle of queries and the key cells in its reach.
+
+    Scores of one frame are kept as ``(V, U, J, X)``: per key row only those
+    J query rows that it can reach.
+
+    Attributes:
+        rows: Query rows of the grid.
+        columns: Query columns.
+        key_rows: Key rows in reach.
+        key_columns: Key columns in reach.
+        stored: J.
+        spans: Per key row, which of its J stored query rows to compute.
+        first: Per key row the query row (counted from the tile's first)
+            that its first stored score belongs to, ``(V,)``.
+        near: Per query the key cells in its window, as indices of the
+            scores ``(V, U, J, X)`` of one frame, ``(H * X, D)``.
+        missing: Where a query has fewer than D, ``(H * X, D)`` bool; None
+            where all have D.
+    """
+
+    rows: slice
+    columns: slice
+    key_rows: slice
+    key_columns: slice
+    stored: int
+    spans: List[range]
+    first: Tensor
+    near: Tensor
+    missing: Optional[Tensor]
+
+
+def cut_tiles(
+    grid: Tuple[int, int],
+    radius: Optional[float],
+    columns: int,
+    budget: int,
+    device: torch.device,
+) -> List[Tile]:
+    """Cut a grid into tiles that cover it.
+
+    Args:
+        grid: ``(h, w)``.
+        radius: Of the window, see :func:`in_window`.
+        columns: Query columns of a tile.
+        budget: Most scores ``V * U * J * X`` of a tile for one frame; limits
+            its rows.
+        device: Of the tables.
+
+    Returns:
+        Tiles. The last one of a row of tiles may overlap the one before, so
+        that all are of one shape.
+    """
+    height, width = grid
+    columns = min(columns, width)
+    offsets = torch.arange(max(grid))
+    # A window is widest along the axes.
+    reach = int(in_window(offsets, 0 * offsets, radius).nonzero().max())
+    across = min(width, columns + 2 * reach) * columns
+    bands = _count_bands(height, columns, reach, budget // across)
+    tiles, tables = [], {}
+    for i in range(bands):
+        rows = range(height * i // bands, height * (i + 1) // bands)
+        key_rows, stored, first, spans = _cut_band(
+            rows, height, columns, reach
+        )
+        for left in range(0, width, columns):
+            left = min(left, width - columns)
+            x = range(left, left + columns)
+            u = range(max(0, left - reach), min(width, x.stop + reach))
+            axes = (rows, x, key_rows, u)
+            # Most tiles differ in their place alone and share their tables.
+            shape = (i, left - u.start, len(u))
+            if shape not in tables:
+                near, missing = _tabulate(*axes, stored, first, radius)
+                tables[shape] = [
+                    None if table is None else table.to(device)
+                    for table in (first, near, missing)
+                ]
+            slices = [slice(axis.start, axis.stop) for axis in axes]
+            tiles.append(Tile(*slices, stored, spans, *tables[shape]))
+    return tiles
+
+
+def _stored_rows(rows: int, columns: int, reach: int) -> int:
+    """Round the query rows that a key row can reach up for the kernels."""
+    step = ALIGNMENT // math.gcd(columns, ALIGNMENT)
+    return min(-(-(2 * reach + 1) // step) * step, rows)
+
+
+def _count_bands(height: int, columns: int, reach: int, budget: int) -> int:
+    """Count the bands of rows that keep ``V * J`` within a budget."""
+    for bands in range(1, height):
+        rows = -(-height // bands)
+        keys = min(height, rows + 2 * reach)
+        if keys * _stored_rows(rows, columns, reach) <= budget:
+            return bands
+    return height
+
+
+def _cut_band(
+    rows: range, height: int, columns: int, reach: int
+) -> Tuple[range, int, Tensor, List[range]]:
+    """Find ``key_rows``, ``stored``, ``first`` and ``spans`` of a tile."""
+    count = rows.stop - rows.start
+    keys = range(max(0, rows.start - reach), min(height, rows.stop + reach))
+    stored = _stored_rows(count, columns, reach)
+    step = ALIGNMENT // math.gcd(columns, ALIGNMENT)
+    first, spans = [], []
+    for key in keys:
+        low = max(key - reach - rows.start, 0)
+        high = min(key + reach + 1 - rows.start, count)
+        start = min(low, count - stored)
+        first.append(start)
+        # Rounded up as well, as far as there are rows.
+        length = min(-(-(high - low) // step) * step, stored - low + start)
+        spans.append(range(low - start, low - start + length))
+    return keys, stored, torch.tensor(first), spans
+
+
+def _tabulate(
+    rows: range,
+    columns: range,
+    key_rows: range,
+    key_columns: range,
+    stored: int,
+    first: Tensor,
+    radius: Optional[float],
+) -> Tuple[Tensor, Optional[Tensor]]:
+    """Compute ``near`` and ``missing`` of a tile."""
+    axes = (rows, columns, key_rows, key_columns)
+    y, x, v, u = torch.meshgrid(
+        *(torch.arange(axis.start, axis.stop) for axis in axes), indexing='ij'
+    )
+    inside = in_window(y - v, x - u, radius).flatten(0, 1).flatten(1)
+    key = (v - key_rows.start) * len(key_columns) + u - key_columns.start
+    slot = y - rows.start - first[v - key_rows.start]
+    near = (key * stored + slot) * len(columns) + x - columns.start
+    near = near.flatten(0, 1).flatten(1)  # (H * X, V * U)
+    if inside.all():
+        return near, None
+    most = int(inside.sum(dim=1).max())
+    # Those inside first, in their order.
+    missing, order = (~inside).byte().sort(dim=1, stable=True)
+    missing = missing[:, :most].bool()
+    near = near.gather(1, order[:, :most]).masked_fill_(missing, 0)
+    return near, missing if missing.any() else None

@@ -1,0 +1,288 @@
+"""Find the best matches of every query cell in earlier frames, exactly.
+
+A frame's cells are compared with the cells of earlier frames within a
+window, and with those of a reference frame anywhere. Queries are worked on
+in tiles: a few columns of the grid, as tall as the memory for their scores
+allows. Of a tile's scores first the maximum over all frames is taken per
+key cell, and only the frames of the key cells with the largest maxima are
+searched: each of the k best matches is in one of those k cells.
+
+h w: grid, C: feature channels, L: frames, n: queries, K: kept candidates;
+of a tile, H X: query rows and columns, V U: key rows and columns in reach,
+J: query rows stored per key row, D: most key cells in a query's window.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import List, NamedTuple, Optional, Sequence, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .window import Tile, cut_tiles
+
+__all__ = ['Candidates', 'Segment', 'WindowedSearch', 'topk_candidates']
+
+# Scores of a tile, in bytes. On a CPU they should not leave the cache by far
+# (measured on two cores: 16 to 128 MiB are alike); on a GPU few large
+# products are better.
+CPU_BUDGET, GPU_BUDGET = 64 << 20, 512 << 20
+# Query columns of a tile: the fewer, the fewer products out of reach, the
+# more, the larger the products (measured).
+CPU_COLUMNS, GPU_COLUMNS = 4, 8
+# Cells of a group of the reference frame. A multiple of 16 keeps the rows of
+# the scores aligned (matrix kernels are a quarter slower else). Fewer cells
+# make more groups to choose from but fewer members to search; 32 is the
+# fastest on usual grids. From 64 on the members of k groups are 64 k values,
+# where torch's top-k on a CPU turns to a method that is slow if scores rise
+# steadily, as they do in real frames.
+GROUP = 32
+# Queries compared with a reference frame at a time: bounds the memory.
+CHUNK = 384
+
+
+class Candidates(NamedTuple):
+    """The best matches of every query within some frames.
+
+    Attributes:
+        scores: Dot products ``(n, K)``; ``-inf`` where there are fewer.
+        cells: ``frame * h * w + cell``, ``(n, K)``; 0 where there are fewer.
+    """
+
+    scores: Tensor
+    cells: Tensor
+
+
+class Segment(NamedTuple):
+    """Frames next to each other that are searched as one.
+
+    Attributes:
+        first: Time of the oldest one.
+        start: Index of the first among all frames searched.
+        stop: One past the last.
+    """
+
+    first: int
+    start: int
+    stop: int
+
+
+def topk_candidates(
+    scores: Tensor, k: int, ordered: bool = False
+) -> Tuple[Tensor, Tensor]:
+    """Take the ``k`` largest over the last dimension, or all if fewer.
+
+    Args:
+        scores: ``(..., n)``.
+        k: At least 1.
+        ordered: Largest first.
+
+    Returns:
+        Values and indices, each ``(..., min(k, n))``.
+    """
+    return scores.topk(min(k, scores.shape[-1]), dim=-1, sorted=ordered)
+
+
+class WindowedSearch:
+    """Searches earlier frames for the cells that match a frame's cells.
+
+    Args:
+        grid: ``(h, w)``.
+        radius: Of the window, see
+            :func:`~hvc_mm.models.vos.propagation.in_window`.
+        topk: Candidates kept per query and set of frames.
+        frames: Most frames searched at a time.
+        dtype: Of keys and queries.
+        device: Of keys and queries.
+    """
+
+    def __init__(
+        self,
+        grid: Tuple[int, int],
+        radius: Optional[float],
+        topk: int,
+        frames: int,
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:
+        self.grid, self.topk = tuple(grid), topk
+        self.score_dtype = torch.promote_types(dtype, torch.float32)
+        # One key row at a time keeps the maxima in a CPU's cache.
+        self.row_by_row = device.type == 'cpu'
+        budget = CPU_BUDGET if self.row_by_row else GPU_BUDGET
+        self.tiles = cut_tiles(
+            grid,
+            radius,
+            CPU_COLUMNS if self.row_by_row else GPU_COLUMNS,
+            8 * budget // max(1, frames) // torch.finfo(dtype).bits,
+            device,
+        )
+        self._scratch: Optional[Tensor] = None
+
+    def anywhere(self, keys: Tensor, queries: Tensor) -> Candidates:
+        """Search one frame without a window.
+
+        Each of the k best cells is in one of the k groups of cells whose
+        best cell is best, so only those groups are searched.
+
+        Args:
+            keys: ``(h, w, C)``.
+            queries: ``(n, C)``.
+
+        Returns:
+            ``(n, min(topk, h * w))``.
+        """
+        keys = keys.flatten(0, 1)
+        groups = -(-len(keys) // GROUP)
+        scratch = queries.new_full(
+            (min(CHUNK, len(queries)), groups * GROUP), -math.inf
+        )
+        found = []
+        for part in queries.split(CHUNK):
+            scores = scratch[: len(part)]
+            torch.mm(part, keys.t(), out=scores[:, : len(keys)])
+            scores = scores.view(len(part), groups, GROUP)
+            _, group = topk_candidates(scores.amax(dim=2), self.topk)
+            row = torch.arange(len(part), device=group.device)[:, None]
+            members = scores.view(-1, GROUP).index_select(
+                0, (row * groups + group).flatten()
+            )
+            score, index = topk_candidates(
+                members.view(len(part), -1).to(self.score_dtype),
+                min(self.topk, len(keys)),
+            )
+            cell = group.gather(1, index // GROUP) * GROUP + index % GROUP
+            found.append((score, cell))
+        return Candidates(*(torch.cat(parts) for parts in zip(*found)))
+
+    def in_window(
+        self, keys: Tensor, queries: Tensor, segments: Sequence[Segment]
+    ) -> List[Candidates]:
+        """Search some frames within the window, segment by segment.
+
+        Args:
+            keys: ``(h, w, L, C)``.
+            queries: ``(h, w, C)``.
+            segments: Ranges of the L frames.
+
+        Returns:
+            Per segment ``(h * w, topk)``.
+        """
+        shape = (*self.grid, self.topk)
+        results = [
+            Candidates(
+                queries.new_empty(shape, dtype=self.score_dtype),
+                queries.new_empty(shape, dtype=torch.int64),
+            )
+            for _ in segments
+        ]
+        for tile in self.tiles:
+            scores, maxima = self._score(tile, keys, queries, segments)
+            place = tile.rows, tile.columns
+            for segment, peak, result in zip(segments, maxima, results):
+                found = self._select(tile, scores, peak, segment)
+                for whole, part, blank in zip(result, found, (-math.inf, 0)):
+                    fewer = self.topk - part.shape[1]
+                    part = F.pad(part, (0, fewer), value=blank)
+                    whole[place] = part.view(whole[place].shape)
+        return [
+            Candidates(*(whole.flatten(0, 1) for whole in result))
+            for result in results
+        ]
+
+    def _score(
+        self,
+        tile: Tile,
+        keys: Tensor,
+        queries: Tensor,
+        segments: Sequence[Segment],
+    ) -> Tuple[Tensor, List[Tensor]]:
+        """Compute a tile's scores ``(V, U, L, J * X)`` and, per segment,
+        their maxima over its frames ``(V, U, J * X)``."""
+        keys = keys[tile.key_rows, tile.key_columns]
+        queries = queries[tile.rows, tile.columns]
+        columns = queries.shape[1]
+        shape = (*keys.shape[:3], tile.stored * columns)
+        if self._scratch is None or self._scratch.numel() < math.prod(shape):
+            self._scratch = queries.new_empty(math.prod(shape))
+        scores = self._scratch[: math.prod(shape)].view(shape)
+        maxima = [scores.new_empty(*shape[:2], shape[3]) for _ in segments]
+        if self.row_by_row:
+            _multiply_rows(tile, keys, queries, segments, scores, maxima)
+            return scores, maxima
+        windows = queries.unfold(0, tile.stored, 1)[tile.first]  # (V, X, C, J)
+        torch.bmm(
+            keys.reshape(len(keys), -1, keys.shape[-1]),
+            windows.permute(0, 2, 3, 1).flatten(2),
+            out=scores.flatten(1, 2),
+        )
+        for segment, peak in zip(segments, maxima):
+            frames = scores[:, :, segment.start : segment.stop]
+            torch.amax(frames, dim=2, out=peak)
+        return scores, maxima
+
+    def _select(
+        self, tile: Tile, scores: Tensor, peak: Tensor, segment: Segment
+    ) -> Candidates:
+        """Select the candidates ``(H * X, K)`` of one segment."""
+        _, across, frames, stored = scores.shape
+        # Maxima (V, U, J * X) -> (H * X, D).
+        near = tile.near
+        groups = peak.view(-1).index_select(0, near.flatten())
+        groups = groups.view(near.shape)
+        if tile.missing is not None:
+            groups.masked_fill_(tile.missing, -math.inf)
+        top, group = topk_candidates(groups, self.topk)
+        place = near.gather(1, group)
+        # A key cell's frames are ``stored`` apart.
+        key = place // stored
+        first = place + (key * (frames - 1) + segment.start) * stored
+        count = segment.stop - segment.start
+        members = torch.arange(count, device=group.device) * stored
+        kept = scores.view(-1)[first[..., None] + members]
+        # Where fewer than k cells are near, others come up.
+        kept.masked_fill_(top[..., None] == -math.inf, -math.inf)
+        score, index = topk_candidates(
+            kept.to(self.score_dtype).flatten(1), self.topk
+        )
+        frame = index % count + segment.start
+        key = key.gather(1, index // count)
+        height, width = self.grid
+        row = key // across + tile.key_rows.start
+        column = key % across + tile.key_columns.start
+        return Candidates(score, (frame * height + row) * width + column)
+
+
+def _multiply_rows(
+    tile: Tile,
+    keys: Tensor,
+    queries: Tensor,
+    segments: Sequence[Segment],
+    scores: Tensor,
+    maxima: Sequence[Tensor],
+) -> None:
+    """Fill ``scores`` and ``maxima`` one key row at a time.
+
+    Key row ``v`` meets query rows within reach only: no product is made for
+    others.
+    """
+    rows, columns, channels = queries.shape
+    queries = queries.reshape(rows * columns, channels)
+    products = scores.flatten(1, 2).unbind()
+    peaks = [peak.unbind() for peak in maxima]
+    for v, (first, span) in enumerate(zip(tile.first.tolist(), tile.spans)):
+        low, high = span.start * columns, span.stop * columns
+        start = first * columns
+        torch.mm(
+            keys[v].reshape(-1, channels),
+            queries[start + low : start + high].t(),
+            out=products[v][:, low:high],
+        )
+        for segment, peak in zip(segments, peaks):
+            torch.amax(
+                scores[v, :, segment.start : segment.stop, low:high],
+                dim=1,
+                out=peak[v][:, low:high],
+            )

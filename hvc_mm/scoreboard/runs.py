@@ -1,0 +1,386 @@
+"""Score a backbone on a benchmark, or what an earlier run left of it.
+
+All that a run writes is in a folder that is named after its setting: a
+changed setting finds nothing there and starts anew, an unchanged one goes on
+after the last video that was scored.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import logging
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from hvc_mm.engine.hooks.protocol_log_hook import describe, describe_versions
+from hvc_mm.evaluation.metrics.video_metric import VideoMetric
+from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
+from hvc_mm.utils.files import write_json
+from hvc_mm.version import __version__
+
+from .backbones import Backbone
+
+__all__ = ['BENCHMARKS', 'Benchmark', 'Run', 'prepare_run']
+
+# What a score doesn't depend on.
+_NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
+# Where a metric may write to, which the report needn't tell.
+_OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
+# Digits of a folder's name: few enough to read, enough to differ.
+_KEY_LENGTH = 12
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How one benchmark's results are read.
+
+    Attributes:
+        name: How the command line calls it.
+        config: Name of its config.
+        title: How the report calls it.
+        scores: The metric's figures by the heads of their columns; the first
+            one is what backbones are ranked by. All are in percent.
+    """
+
+    name: str
+    config: str
+    title: str
+    scores: Mapping[str, str]
+
+    @property
+    def headline(self) -> str:
+        """Head of the column that backbones are ranked by."""
+        return next(iter(self.scores))
+
+
+_DAVIS = {'J&F': 'J&F', 'J': 'J_mean', 'F': 'F_mean'}
+_PCK = {f'PCK@0.{i}': f'PCK@0.{i}' for i in range(1, 6)}
+BENCHMARKS = {
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark('davis', 'hvc_davis', 'DAVIS-2017 val', _DAVIS),
+        Benchmark('davis16', 'hvc_davis16', 'DAVIS-2016 val', _DAVIS),
+        Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}),
+        Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK),
+    )
+}
+
+
+@dataclass
+class Run:
+    """A backbone on a benchmark.
+
+    Attributes:
+        benchmark: The benchmark.
+        backbone: The backbone.
+        cfg: The complete config; what it writes goes to ``folder``.
+        folder: Of this setting.
+        key: Digest of all that the score depends on.
+        videos: All of the benchmark's, in its order.
+        meta: The data set's meta information.
+        input_size: ``(H, W)`` that frames are brought to, or None.
+    """
+
+    benchmark: Benchmark
+    backbone: Backbone
+    cfg: Config
+    folder: Path
+    key: str
+    videos: List[str]
+    meta: Dict[str, Any]
+    input_size: Optional[Tuple[int, int]] = None
+
+    def score(self) -> Dict[str, Any]:
+        """Score what no earlier run has scored.
+
+        Returns:
+            dict: ``scores`` (percent, by head), ``sequences`` (the first
+            score by video), ``curves`` (J by frame, where there is one),
+            ``seconds_per_frame``, counts and setting (``protocol`` is text);
+            also written to ``result.json`` in the folder.
+        """
+        path = self.folder / 'result.json'
+        if path.is_file():
+            result = json.loads(path.read_text(encoding='utf-8'))
+            if result.get('unit') == 'percent':
+                return result
+        done = self.finished_videos()
+        left = [name for name in self.videos if name not in done]
+        if left:
+            _test(self, left)
+            done = self.finished_videos()
+        result = self._summarise(done)
+        write_json(path, result)
+        return result
+
+    def finished_videos(self) -> Dict[str, dict]:
+        """Read what the metric kept of videos that have been scored.
+
+        Returns:
+            By video, its ``result`` and the ``figures`` that the metric makes
+            of it alone. Results that the metric refuses, as the fractions
+            that hvc_mm 0.1 wrote, are left out: they are scored again.
+        """
+        metric = self._metric()
+        folder, metric.results_dir = metric.results_dir, None
+        found = {}
+        for name, result in _read_all(folder / 'videos', self.videos).items():
+            try:
+                figures = _quietly(metric, result)
+            except (KeyError, ValueError) as error:
+                print(f'{name} is scored again: {error}', flush=True)
+            else:
+                found[name] = {'result': result, 'figures': figures}
+        return found
+
+    def _metric(self) -> VideoMetric:
+        with DefaultScope.overwrite_default_scope('hvc_mm'):
+            metric = METRICS.build(self.cfg.test_evaluator)
+        metric.dataset_meta = self.meta
+        return metric
+
+    def _summarise(self, videos: Dict[str, dict]) -> Dict[str, Any]:
+        missing = set(self.videos) - set(videos)
+        if missing:
+            raise RuntimeError(f'no scores of {", ".join(sorted(missing))}')
+        scores = self.benchmark.scores
+        headline = scores[self.benchmark.headline]
+        results = {name: one['result'] for name, one in videos.items()}
+        overall = self._metric().compute_metrics(list(results.values()))
+        curves = {name: _curve(result) for name, result in results.items()}
+        timing = _read_all(self.folder / 'timing', self.videos).values()
+        frames = sum(entry['frames'] for entry in timing)
+        seconds = sum(entry['seconds'] for entry in timing)
+        return {
+            'backbone': self.backbone.name,
+            'benchmark': self.benchmark.name,
+            'key': self.key,
+            'unit': 'percent',
+            'scores': {head: overall[key] for head, key in scores.items()},
+            'sequences': {
+                name: one['figures'][headline] for name, one in videos.items()
+            },
+            'curves': {name: curve for name, curve in curves.items() if curve},
+            'seconds_per_frame': seconds / frames if frames else None,
+            'protocol': _protocol(self.cfg),
+            'input_size': self.input_size,
+            'counts': self.meta.get('counts', {}),
+            'whole': self.meta.get('benchmark', {}),
+            'weights': self.backbone.weights,
+            'seed': self.cfg.randomness.get('seed'),
+            'ran_with': describe_versions(torch.device(get_device())),
+        }
+
+
+def prepare_run(
+    benchmark: Benchmark,
+    backbone: Backbone,
+    cfg: Config,
+    out_dir: Path,
+    input_size: Optional[Tuple[int, int]] = None,
+) -> Run:
+    """Put a backbone into a benchmark's config.
+
+    Args:
+        benchmark: The benchmark.
+        backbone: The backbone.
+        cfg: The benchmark's config as ``tools/test.py`` reads it; changed in
+            place.
+        out_dir: The report's folder.
+        input_size: ``(H, W)`` of the frames that the network sees, where the
+            protocol takes frames at their own size.
+
+    Returns:
+        Run: Nothing has been scored yet.
+
+    Raises:
+        FileNotFoundError, ValueError: The data set's complaints.
+    """
+    cfg.merge_from_dict(backbone.overrides)
+    resized = _resize_frames(cfg, input_size)
+    dataset = cfg.test_dataloader.dataset
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        built = DATASETS.build({**dataset, 'pipeline': []})
+    videos, fingerprint = _survey(built)
+    key = _digest(cfg, backbone, fingerprint)
+    folder = out_dir / 'runs' / backbone.name / benchmark.name / key
+    cfg.work_dir = str(folder)
+    cfg.test_evaluator.results_dir = str(folder / 'scores')
+    meta = dict(built.metainfo)
+    return Run(benchmark, backbone, cfg, folder, key, videos, meta, resized)
+
+
+def _resize_frames(
+    cfg: Config, size: Optional[Tuple[int, int]]
+) -> Optional[Tuple[int, int]]:
+    """Let the network see frames at another size than their own.
+
+    Labels and scores stay at the frames' own size. A pipeline that has a
+    size already, as the protocols of VIP and JHMDB, is left alone: then None
+    is returned.
+    """
+    resized = None
+    for step in cfg.test_dataloader.dataset.pipeline:
+        if size and step['type'] == 'ResizeFrame' and not step.get('size'):
+            # Most frames shrink: average, so that nothing is skipped.
+            step.update(size=tuple(size), interpolation='area')
+            resized = tuple(size)
+    return resized
+
+
+def _survey(dataset: Any) -> Tuple[List[str], str]:
+    """List the videos, and digest which files there are, and their sizes.
+
+    Contents aren't read: it is to notice another sample in the same folder,
+    not a forger.
+    """
+    videos: Dict[str, None] = {}
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        item = dataset.get_data_info(index)
+        videos[item['video']] = None
+        for path in (item['img_path'], item.get('gt_path')):
+            size = os.path.getsize(path) if path else 0
+            name = os.path.basename(path or '')
+            digest.update(f'{item["video"]}/{name} {size}\n'.encode())
+    return list(videos), digest.hexdigest()
+
+
+def _digest(cfg: Config, backbone: Backbone, fingerprint: str) -> str:
+    evaluator = cfg.test_evaluator.items()
+    setting = {
+        'model': cfg.model,
+        'weights': backbone.weights,
+        'load_from': cfg.load_from,
+        'dataset': cfg.test_dataloader.dataset,
+        'files': fingerprint,
+        'metric': {k: v for k, v in evaluator if k not in _NOT_SETTING},
+        'randomness': cfg.get('randomness'),
+        'hvc_mm': __version__,
+    }
+    text = json.dumps(setting, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def _test(run: Run, videos: List[str]) -> None:
+    """Let mmengine's runner score some videos."""
+    cfg = run.cfg
+    cfg.test_dataloader.dataset.videos = videos
+    # mmengine's own name is a time in seconds; small runs are faster.
+    names = (run.backbone.name, run.benchmark.name, str(time.time_ns()))
+    cfg.experiment_name = '-'.join(names)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(FrameTimer(run.folder / 'timing'))
+    runner.test()
+    del runner
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _protocol(cfg: Config) -> str:
+    """The numbers that all backbones share on a benchmark."""
+    parts = (
+        (cfg.model.propagator, MODELS),
+        (cfg.model.codec, TASK_UTILS),
+        (cfg.test_evaluator, METRICS),
+    )
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        return '; '.join(
+            describe(part, registry, leave_out=_OUTPUTS)
+            for part, registry in parts
+        )
+
+
+def _quietly(metric: VideoMetric, result: dict) -> Dict[str, float]:
+    """A metric's figures of one video, without their table in the log."""
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        return metric.compute_metrics([result])
+    finally:
+        logger.setLevel(level)
+
+
+def _curve(result: dict) -> List[float]:
+    """J by scored frame, the mean over the objects; empty without J."""
+    objects = result.get('objects', {}).values()
+    curves = [entry['J'] for entry in objects if 'J' in entry]
+    return np.mean(curves, axis=0).round(3).tolist() if curves else []
+
+
+def _read_all(folder: Path, names: List[str]) -> Dict[str, dict]:
+    paths = {name: folder / f'{name}.json' for name in names}
+    return {
+        name: json.loads(path.read_text(encoding='utf-8'))
+        for name, path in paths.items()
+        if path.is_file()
+    }
+
+
+class FrameTimer(Hook):
+    """Time features, propagation and decoding; not loading or scoring.
+
+    The clock runs from the model's input on the device to its output; a GPU
+    is waited for at both ends. A video's time is written down when its last
+    frame is done, so that a run that goes on later has it.
+
+    Args:
+        folder: ``<folder>/<video>.json`` gets ``frames`` and ``seconds``. A
+            process's first frame is left out of both: it pays for what is
+            done once.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._times = [0.0, 0.0]
+        self._warm = False
+        self._video = {'frames': 0, 'seconds': 0.0}
+
+    def before_test(self, runner: Runner) -> None:
+        """Put the clock around the model, for as long as it lives."""
+        model, times = runner.model, self._times
+        model.register_forward_pre_hook(lambda *_: _note(times))
+        model.register_forward_hook(lambda *_: _note(times))
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[list] = None,
+    ) -> None:
+        """Add a batch's time to the videos that its frames are of."""
+        share = (self._times[1] - self._times[0]) / max(len(outputs or ()), 1)
+        for sample in outputs or ():
+            if sample.get('starts_video', False):
+                self._video = {'frames': 0, 'seconds': 0.0}
+            if self._warm:
+                self._video['frames'] += 1
+                self._video['seconds'] += share
+            self._warm = True
+            if sample.frame_index == sample.video_length - 1:
+                path = self.folder / f'{sample.video}.json'
+                write_json(path, self._video)
+
+
+def _note(times: List[float]) -> None:
+    """Put the time at the end of two, when the GPU has done its work."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    times[:] = [times[1], time.perf_counter()]

@@ -1,0 +1,250 @@
+"""Codecs: masks, parts and joints to label channels and back."""
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from hvc_mm.models.vos.codecs import JointCodec, MaskCodec, PartCodec
+from hvc_mm.structures import VOSDataSample
+
+
+def _sample(prompt=None, size=(8, 12)):
+    sample = VOSDataSample(
+        metainfo=dict(video='bear', frame_name='00007', ori_shape=size)
+    )
+    if prompt is not None:
+        sample.prompt_ids = prompt
+    return sample
+
+
+def _mask(*boxes, size=(8, 12)):
+    ids = torch.zeros(size, dtype=torch.uint8)
+    for object_id, y1, y2, x1, x2 in boxes:
+        ids[y1:y2, x1:x2] = object_id
+    return ids
+
+
+LEFT, RIGHT = (0, 4, 0, 6), (4, 8, 6, 12)
+
+
+def test_masks_are_one_hot_shrunk_with_aligned_corners():
+    codec = MaskCodec()
+    ids = _mask((7, *LEFT), (3, *RIGHT))
+    labels = codec.encode(_sample(ids), (8, 12))
+    assert labels.shape == (1, 3, 8, 12)
+    for channel, object_id in enumerate((0, 3, 7)):
+        assert torch.equal(labels[0, channel], (ids == object_id).float())
+    codec.reset()
+    small = codec.encode(_sample(ids), (3, 4))
+    torch.testing.assert_close(small.sum(1), torch.ones(1, 3, 4))
+    # Aligned corners: the corner cells are the corner pixels.
+    assert small[0, 2, 0, 0] == 1 and small[0, 1, -1, -1] == 1
+
+
+def test_new_objects_get_channels_at_the_end_and_ids_come_back():
+    codec = MaskCodec(with_confidence=True)
+    codec.encode(_sample(_mask((5, *LEFT))), (8, 12))
+    labels = codec.encode(_sample(_mask((2, *RIGHT))), (8, 12))
+    assert labels.shape == (1, 3, 8, 12)
+    assert not labels[0, :2].any() and labels[0, 2].sum() == 24
+    soft = torch.zeros(1, 3, 8, 12)
+    soft[0, 1, :, :4], soft[0, 2, :, 4:8], soft[0, 0, :, 8:] = 0.6, 0.7, 0.8
+    sample = _sample()
+    enlarged = codec.decode(soft, sample)
+    assert sample.pred_ids.dtype == torch.uint8
+    assert sample.pred_ids[0, [0, 5, 11]].tolist() == [5, 2, 0]
+    assert sample.pred_confidence[0, 5].item() == pytest.approx(0.7)
+    # In the order of ids: 0, 2, 5.
+    torch.testing.assert_close(enlarged, soft[0, [0, 2, 1]])
+
+
+def test_a_tie_goes_to_the_smaller_id():
+    codec = MaskCodec()
+    codec.encode(_sample(_mask((9, *LEFT))), (2, 2))
+    codec.encode(_sample(_mask((4, *RIGHT))), (2, 2))
+    sample = _sample()
+    codec.decode(torch.tensor([0.0, 0.5, 0.5]).view(1, 3, 1, 1), sample)
+    assert sample.pred_ids.unique().tolist() == [4]
+
+
+def test_stretch_gives_faint_objects_their_say():
+    """A faint object that is nowhere the largest, but has a clear peak."""
+    soft = torch.zeros(1, 2, 8, 12)
+    soft[0, 0], soft[0, 0, 0, 0] = 0.6, 0.9
+    soft[0, 1, 2, 3] = 0.4
+    for stretch, expected in ((False, [0]), (True, [0, 1])):
+        codec = MaskCodec(stretch=stretch)
+        codec.encode(_sample(_mask((1, *LEFT))), (8, 12))
+        sample = _sample()
+        codec.decode(soft, sample)
+        assert sample.pred_ids.unique().tolist() == expected
+    assert sample.pred_ids[2, 3] == 1 and sample.pred_ids[0, 0] == 0
+
+
+def test_cell_mean_shrinks_to_shares_and_enlarges_about_centres():
+    codec = MaskCodec(cell_mean=True)
+    labels = codec.encode(_sample(_mask((1, 0, 4, 0, 3))), (2, 2))
+    torch.testing.assert_close(
+        labels[0, 1], torch.tensor([[0.5, 0.0], [0.0, 0.0]])
+    )
+    sample = _sample()
+    codec.decode(torch.eye(2).view(1, 2, 1, 2), sample)
+    # Channels 0 and 1 in the left and right cell: half of the frame each.
+    assert sample.pred_ids.eq(1).float().mean() == 0.5
+
+
+def test_masks_that_are_refused_and_nothing_before_the_first():
+    codec, sample = MaskCodec(), _sample()
+    assert codec.encode(sample, (2, 3)) is None
+    assert codec.decode(None, sample) is None
+    assert sample.pred_ids.shape == (8, 12) and not sample.pred_ids.any()
+    with pytest.raises(ValueError, match='bear, frame 00007.*no object'):
+        codec.encode(_sample(_mask()), (2, 3))
+    codec.encode(_sample(_mask((1, *LEFT))), (2, 3))
+    assert codec.encode(_sample(_mask()), (2, 3)) is None
+    again = _mask((1, *LEFT), (2, *RIGHT))
+    with pytest.raises(ValueError, match=r'ids \[1\]'):
+        codec.encode(_sample(again), (2, 3))
+
+
+# Parts, against OpenCV step by step.
+
+SIZE, GRID = (56, 56), (7, 7)
+
+
+def _parts():
+    ids = np.zeros((30, 45), np.uint8)
+    ids[3:17, 5:22] = 4
+    ids[10:28, 25:40] = 13
+    return ids
+
+
+def _part_sample(ids):
+    return _sample(torch.from_numpy(ids), ids.shape)
+
+
+def test_parts_are_resized_as_opencv_does():
+    codec, ids = PartCodec(SIZE), _parts()
+    sample = _part_sample(ids)
+    labels = codec.encode(sample, GRID)
+    square = cv2.resize(ids, SIZE, interpolation=cv2.INTER_NEAREST)
+    assert labels.shape == (1, 3, *GRID)
+    for channel, part in enumerate((0, 4, 13)):
+        one = (square == part).astype(np.float32)
+        expected = cv2.resize(one, GRID, interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(labels[0, channel], expected, atol=1e-6)
+
+    rng = np.random.default_rng(0)
+    soft = rng.uniform(size=(3, *GRID)).astype(np.float32)
+    enlarged = codec.decode(torch.from_numpy(soft)[None], sample)
+    large = [
+        cv2.resize(one, SIZE, interpolation=cv2.INTER_LINEAR) for one in soft
+    ]
+    np.testing.assert_allclose(enlarged, large, atol=1e-6)
+    parts = np.array([0, 4, 13], np.uint8)[np.argmax(large, axis=0)]
+    expected = cv2.resize(parts, (45, 30), interpolation=cv2.INTER_NEAREST)
+    assert sample.pred_ids.shape == (30, 45)
+    assert (sample.pred_ids.numpy() == expected).mean() > 0.999
+    assert torch.equal(sample.prompt_ids, torch.from_numpy(_parts()))
+
+
+def test_new_parts_confidence_and_frames_without_labels():
+    codec = PartCodec(SIZE, with_confidence=True)
+    plain = _sample(size=(30, 45))
+    assert codec.encode(plain, GRID) is None
+    codec.decode(None, plain)
+    assert plain.pred_ids.shape == (30, 45) and not plain.pred_ids.any()
+    first = np.where(_parts() == 4, _parts(), 0).astype(np.uint8)
+    later = np.where(_parts() == 13, _parts(), 0).astype(np.uint8)
+    assert codec.encode(_part_sample(first), GRID).shape[1] == 2
+    labels = codec.encode(_part_sample(later), GRID)
+    assert labels.shape[1] == 3 and not labels[0, :2].any()
+    codec.decode(labels, plain)
+    assert set(plain.pred_ids.unique().tolist()) <= {0, 4, 13}
+    assert plain.pred_confidence.shape == (30, 45)
+    codec.reset()
+    assert codec.encode(_part_sample(later), GRID).shape[1] == 2
+
+
+# Joints, against the formula written out.
+
+
+def _joint_sample(cells, grid=(40, 40), size=(80, 160)):
+    """A sample whose joints ``(2, J)`` are given in cells."""
+    sample = _sample(size=size)
+    sample.prompt_joints = torch.from_numpy(_pixels(cells, grid, size))
+    return sample
+
+
+def _pixels(cells, grid=(40, 40), size=(80, 160)):
+    scale = np.array([[size[1] / grid[1]], [size[0] / grid[0]]])
+    return np.asarray(cells, dtype=float) * scale
+
+
+def _bump(column, row, grid):
+    """One channel by loops: the patch's third cell is its peak."""
+    found = np.zeros(grid)
+    left, top = int(column - 1.5), int(row - 1.5)
+    for y in range(max(top, 0), min(int(row + 2.5), grid[0])):
+        for x in range(max(left, 0), min(int(column + 2.5), grid[1])):
+            d2 = (x - left - 2) ** 2 + (y - top - 2) ** 2
+            found[y, x] = math.exp(-2 * d2)
+    return found
+
+
+@pytest.mark.parametrize('grid', [(40, 40), (5, 9)])
+def test_bumps_are_the_formula_everywhere(grid):
+    cells = np.random.default_rng(0).uniform(-4, 44, (2, 60))
+    # int(10.7 - 1.5) = 9 and int(20.2 - 1.5) = 18.
+    cells[:, 0] = 10.7, 20.2
+    sample = _joint_sample(cells, grid, (240, 320))
+    labels = JointCodec().encode(sample, grid)
+    assert labels.shape == (1, 61, *grid) and labels.dtype == torch.float32
+    expected = np.stack([_bump(x, y, grid) for x, y in cells.T])
+    np.testing.assert_allclose(labels[0, 1:], expected, atol=1e-7)
+    background = (expected.sum(0) == 0).astype(float)
+    np.testing.assert_array_equal(labels[0, 0], background)
+    # Some are so far out that nothing is drawn.
+    assert (labels[0, 1:].flatten(1).sum(1) == 0).any()
+    flat = JointCodec(sharpness=0.5).encode(sample, grid)[0, 1:]
+    np.testing.assert_allclose(flat, expected**0.25, atol=1e-6)
+    if grid == (40, 40):
+        rows, columns = torch.nonzero(labels[0, 1], as_tuple=True)
+        assert (rows.min(), rows.max()) == (18, 21)
+        assert (columns.min(), columns.max()) == (9, 12)
+        assert labels[0, 1, 20, 11] == 1
+
+
+def test_joints_are_the_weighted_mean_of_three_cells_in_pixels():
+    bumps = torch.zeros(1, 4, 6, 8)
+    bumps[0, 1, 2, 3], bumps[0, 1, 2, 4], bumps[0, 1, 5, 3] = 0.6, 0.3, 0.1
+    bumps[0, 1, 0, 0] = 0.05  # the fourth: left out
+    bumps[0, 2, 4, 7] = 0.2
+    sample = _sample(size=(80, 160))
+    assert torch.equal(JointCodec().decode(bumps, sample), bumps[0])
+    assert sample.pred_joints.dtype == torch.float64
+    # A cell is 20 pixels wide and 13 1/3 high.
+    expected = [[66.0, 140.0, -1.0], [2.3 * 80 / 6, 4 * 80 / 6, -1.0]]
+    np.testing.assert_allclose(sample.pred_joints, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize('grid', [(40, 40), (20, 20), (30, 54)])
+def test_a_joint_comes_back_within_its_cell_at_any_stride(grid):
+    cells = np.random.default_rng(1).uniform(3, 16, (2, 15))
+    sample, codec = _joint_sample(cells, grid), JointCodec()
+    codec.decode(codec.encode(sample, grid), sample)
+    away = sample.pred_joints.numpy() - _pixels(cells, grid)
+    assert np.abs(away / [[160 / grid[1]], [80 / grid[0]]]).max() < 1.1
+    codec.reset()
+
+
+def test_joints_that_are_not_given():
+    codec, sample = JointCodec(), _sample()
+    assert codec.encode(sample, (40, 40)) is None
+    with pytest.raises(ValueError, match='video bear, frame 00007: no joints'):
+        codec.decode(None, sample)
+    with pytest.raises(ValueError, match='topk'):
+        JointCodec(topk=0)

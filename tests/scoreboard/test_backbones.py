@@ -1,0 +1,261 @@
+"""Backbones are named, built, loaded and tried before anything is scored."""
+
+import json
+
+import pytest
+import torch
+
+from hvc_mm.checkpoint import sha256_of
+from hvc_mm.models import HVCResNet
+from hvc_mm.scoreboard.backbones import (
+    BackboneError,
+    make_backbone,
+    parse_backbones,
+)
+
+
+@pytest.fixture(scope='module')
+def weights(tmp_path_factory):
+    """What pre-training writes."""
+    torch.manual_seed(0)
+    state = HVCResNet(18).state_dict()
+    path = tmp_path_factory.mktemp('weights') / 'epoch_20.pth'
+    content = {f'backbone.{name}': value for name, value in state.items()}
+    torch.save({'state_dict': content, 'meta': {'epoch': 20}}, path)
+    return str(path)
+
+
+def parse(text):
+    ((name, entry),) = parse_backbones([text]).items()
+    return name, entry
+
+
+def make(text):
+    return make_backbone(*parse(text))
+
+
+def test_a_file_of_weights(weights):
+    assert parse(f'hvc={weights}') == ('hvc', dict(weights=weights))
+    # Without a name it is the file's.
+    assert parse(weights)[0] == 'epoch_20'
+    assert parse(
+        f'r50={weights}:stage=2,style=caffe,layout=torchvision,'
+        'data_preprocessor.mean=(1, 2, 3),data_preprocessor.bgr_to_rgb=False'
+    )[1] == dict(
+        weights=weights,
+        stage=2,
+        layout='torchvision',
+        style='caffe',
+        data_preprocessor=dict(mean=(1, 2, 3), bgr_to_rgb=False),
+    )
+
+
+def test_a_class_of_a_registry(weights):
+    assert parse('mmdet.ResNet:depth=50,out_indices=(0,1),map=1') == (
+        'mmdet.ResNet',
+        dict(type='mmdet.ResNet', depth=50, out_indices=(0, 1), map=1),
+    )
+    assert parse(f'x=ResNet:weights={weights},map=(0,2)') == (
+        'x',
+        dict(type='ResNet', weights=weights, map=(0, 2)),
+    )
+    assert parse('HVCResNet') == ('HVCResNet', dict(type='HVCResNet'))
+    values = 'N:a.b.c=1,a.d=[1,(2,3)],n=None,z=-1,e=1e-3,s=layer2'
+    nested = dict(b=dict(c=1), d=[1, (2, 3)])
+    plain = dict(n=None, z=-1, e=0.001, s='layer2')
+    assert parse(values)[1] == dict(type='N', a=nested, **plain)
+
+
+def test_paths_that_look_like_options(tmp_path):
+    path = tmp_path / 'lr=0.1:epoch=3.pth'
+    path.write_bytes(b'')
+    assert parse(str(path)) == ('lr-0-1-epoch-3', dict(weights=str(path)))
+    assert parse(f'a={path}') == ('a', dict(weights=str(path)))
+
+
+@pytest.mark.parametrize('suffix', ['.yaml', '.json', '.py'])
+def test_a_file_of_backbones(tmp_path, weights, suffix):
+    path = tmp_path / f'backbones{suffix}'
+    own = dict(type='mmdet.ResNet', depth=50, weights=weights, map=[0, 1])
+    content = {'hvc': f'{weights}:stage=4', 'mm': own}
+    if suffix == '.py':
+        path.write_text(f'backbones = {content!r}\n')
+    else:
+        path.write_text(json.dumps({'backbones': content}))
+    found = parse_backbones([str(path), 'r=HVCResNet:depth=18'])
+    assert list(found) == ['hvc', 'mm', 'r']
+    assert found['hvc'] == dict(weights=weights, stage=4)
+    assert found['mm'] == own
+
+
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('hvc=no/such.pth', 'backbone hvc: there is no file no/such.pth'),
+        ('no_such.pth', 'there is no file no_such.pth'),
+        ('ResNet:depth', 'there is no file ResNet:depth'),
+        ('ResNet:depth=1,x', "option 'depth=1,x': expected KEY=VALUE"),
+        ('a=ResNet:stage=two', "backbone a: stage is 'two'"),
+        ('a=ResNet:map=last', "backbone a: map is 'last'"),
+        ('no_such.yaml', 'there is no file of backbones no_such.yaml'),
+    ],
+)
+def test_what_cannot_be_read(text, message):
+    with pytest.raises(BackboneError, match=message):
+        parse_backbones([text])
+
+
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        ('backbones: [1, 2]', 'a mapping of names to backbones, found list'),
+        ('other: 1', 'a mapping of names to backbones, found NoneType'),
+        ('[1]', 'a mapping of names to backbones, found NoneType'),
+        ('backbones: {a: {depth: 3}}', 'a: has neither a type nor weights'),
+        ('backbones: {a: 3}', 'backbone a: expected a text or a mapping'),
+        ('backbones: {a/b: ResNet}', "backbone 'a/b': expected a name"),
+        ('{', 'cannot read'),
+        ('!!python/object/apply:os.getcwd []', 'cannot read'),
+        ('backbones: {r: ResNet}', 'several backbones are called r'),
+    ],
+)
+def test_files_of_another_form(tmp_path, content, message):
+    path = tmp_path / 'backbones.yaml'
+    path.write_text(content)
+    with pytest.raises(BackboneError, match=message):
+        parse_backbones(['r=HVCResNet', str(path)])
+
+
+def test_layer3_of_a_file_is_the_default(weights):
+    backbone = make(f'hvc={weights}')
+    assert backbone.name == 'hvc'
+    assert backbone.config['depth'] == 18
+    assert backbone.config['out_indices'] == (2,)
+    # The config itself says where the weights are.
+    assert backbone.load_from is None
+    assert backbone.weights == {weights: sha256_of(weights)}
+    built = HVCResNet(18, out_indices=(2,))
+    count = sum(p.numel() for p in built.parameters())
+    assert (backbone.parameters, backbone.channels) == (count, 256)
+
+
+@pytest.mark.parametrize(
+    'stage, channels, stride', [(1, 64, 4), (2, 128, 8), (4, 512, 8)]
+)
+def test_any_stage_of_a_file(weights, stage, channels, stride):
+    backbone = make(f'{weights}:stage={stage}')
+    assert (backbone.channels, backbone.stride) == (channels, stride)
+    assert backbone.title == f'ResNet-18, layer{stage}'
+
+
+def test_a_class_at_random_and_with_weights(weights):
+    random = make('HVCResNet:depth=18,stage=2')
+    assert random.weights == {}
+    assert random.title == 'HVCResNet, stage 2'
+    loaded = make(f'HVCResNet:depth=18,stage=2,weights={weights}')
+    assert loaded.load_from == weights
+    assert list(loaded.weights) == [weights]
+
+
+def test_one_or_several_of_the_maps():
+    text = "TorchvisionBackbone:model=resnet18,nodes=['layer1','layer2']"
+    one = make(f'{text},map=1')
+    assert (one.channels, one.stride, one.feature_index) == (128, 8, 1)
+    assert one.title == 'TorchvisionBackbone, map 1'
+    both = make(f'{text},map=(0,1)')
+    assert (both.channels, both.stride) == (192, 4)
+
+
+@pytest.mark.mmdet
+def test_a_class_of_mmdet():
+    backbone = make('mmdet.ResNet:depth=18,stage=2,frozen_stages=-1')
+    assert (backbone.channels, backbone.stride) == (128, 8)
+    refused('mmdet.ResNet:depth=18,stage=5', 'stage 5 cannot be built')
+
+
+def test_weights_of_an_ensembles_members_are_hashed(weights):
+    member = dict(type='HVCResNet', depth=18, out_indices=(1,))
+    init = dict(type='hvc_mm.PretrainedBackbone', checkpoint=weights)
+    members = [member, dict(member, init_cfg=init)]
+    entry = dict(type='FeatureEnsemble', members=members)
+    backbone = make_backbone('two', entry)
+    assert backbone.channels == 256
+    assert list(backbone.weights) == [weights]
+
+
+def test_crws_padding_is_set(tmp_path):
+    state = HVCResNet(18, padding_mode='reflect').state_dict()
+    renamed = {
+        'encoder.model.' + name.replace('.weight', '.1.weight')
+        if 'conv' in name and value.shape[-1] > 1
+        else f'encoder.model.{name}': value
+        for name, value in state.items()
+    }
+    torch.save({'model': renamed}, tmp_path / 'crw.pth')
+    backbone = make(str(tmp_path / 'crw.pth'))
+    assert backbone.config['padding_mode'] == 'reflect'
+
+
+def refused(text, *parts):
+    with pytest.raises(BackboneError) as caught:
+        make(text)
+    for part in parts:
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize('stage', [0, 5])
+def test_a_stage_that_is_not_there(weights, stage):
+    refused(
+        f'hvc={weights}:stage={stage}',
+        f'backbone hvc: stage {stage} is not there',
+        'ResNet-18 with stages 1 to 4',
+    )
+    refused(
+        f'r=HVCResNet:stage={stage}',
+        f'backbone r: HVCResNet, stage {stage} cannot be built',
+        'expected stages between 0 (layer1) and 3 (layer4)',
+    )
+
+
+def test_a_stage_that_the_file_does_not_hold(tmp_path):
+    path = tmp_path / 'three.pth'
+    torch.save(HVCResNet(18, out_indices=(2,)).state_dict(), path)
+    refused(f'{path}:stage=4', 'stage 4 is not there', 'stages 1 to 3')
+
+
+def test_a_map_that_is_not_there_or_has_to_be_chosen():
+    text = 'HVCResNet:out_indices=(1,2)'
+    refused(f'{text},map=2', 'map 2, but the backbone returned 2 maps')
+    refused(text, 'set map to the one')
+    text = 'TorchvisionBackbone:model=resnet18,nodes=layer2,stage=2'
+    refused(text, 'has no out_indices to choose a stage by', 'map=INDEX')
+
+
+def test_weights_that_cannot_be_read_or_are_of_another_network(
+    tmp_path, weights
+):
+    broken = tmp_path / 'broken.pth'
+    broken.write_bytes(b'<html>not found</html>')
+    for text in (f'a={broken}', f'a=HVCResNet:weights={broken}'):
+        refused(text, f'backbone a: {broken}: ', "can't be read")
+    refused('a=HVCResNet:weights=no.pth', 'no.pth: there is no such file')
+    path = tmp_path / 'vit.pth'
+    torch.save({'cls_token': torch.zeros(1)}, path)
+    refused(f'a={path}', 'backbone a', 'no ResNet in any known layout')
+    refused(
+        f'a=HVCResNet:weights={path}', 'vit.pth for HVCResNet: none of the'
+    )
+    refused(
+        f'a=HVCResNet:depth=34,weights={weights}',
+        'for HVCResNet: the checkpoint lacks',
+        "under 'state_dict / backbone.'",
+        'Is it another architecture',
+    )
+
+
+def test_classes_that_are_not_there_or_fail():
+    refused('a=NoSuchNet', 'backbone a: NoSuchNet is in no registry')
+    refused('a=nowhere.ResNet:depth=50', 'nowhere.ResNet is in no registry')
+    refused('a=HVCResNet:depth=19', 'HVCResNet cannot be built: ', '19')
+    # Of the registry, but no backbone.
+    refused('a=ConvProjector', 'backbone a')

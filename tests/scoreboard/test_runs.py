@@ -1,0 +1,258 @@
+"""A run: its setting decides what of an earlier one still counts."""
+
+import json
+import shutil
+import time
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from hvc_mm.engine.run_config import read_config
+from hvc_mm.models import HVCResNet, LabelPropagationVOS
+from hvc_mm.registry import METRICS
+from hvc_mm.scoreboard import (
+    BENCHMARKS,
+    make_backbone,
+    parse_backbones,
+    prepare_run,
+)
+from hvc_mm.scoreboard.runs import FrameTimer
+from hvc_mm.structures import VOSDataSample
+
+
+def make(text):
+    ((name, entry),) = parse_backbones([text]).items()
+    return make_backbone(name, entry)
+
+
+@pytest.fixture(scope='module')
+def backbone():
+    return make('r18=HVCResNet:depth=18,stage=2')
+
+
+def prepare(backbone, sample_dir, out, size=None, name='davis', **options):
+    cfg = read_config(
+        BENCHMARKS[name].config,
+        {
+            'data_root': str(sample_dir),
+            'test_dataloader.num_workers': 0,
+            'test_evaluator.num_workers': 0,
+            **options,
+        },
+    )
+    return prepare_run(BENCHMARKS[name], backbone, cfg, out, size)
+
+
+@pytest.mark.parametrize('benchmark', BENCHMARKS.values())
+def test_a_benchmarks_config_has_what_is_shown(benchmark):
+    cfg = read_config(benchmark.config)
+    whole = cfg.test_dataloader.dataset.benchmark
+    assert whole.name == benchmark.title
+    assert METRICS.get(cfg.test_evaluator.type)
+    assert next(iter(benchmark.scores)) == benchmark.headline
+
+
+def test_the_backbone_is_put_into_the_config(backbone, sample_dir, tmp_path):
+    run = prepare(backbone, sample_dir, tmp_path, (48, 80))
+    own = run.cfg.model.backbone
+    assert own.to_dict() == dict(type='HVCResNet', depth=18, out_indices=(1,))
+    assert run.cfg.load_from is None and run.cfg.model.feature_index is None
+    (step,) = [
+        s
+        for s in run.cfg.test_dataloader.dataset.pipeline
+        if s.type == 'ResizeFrame'
+    ]
+    assert (step['size'], step.interpolation) == ((48, 80), 'area')
+    assert run.input_size == (48, 80)
+    assert run.folder == tmp_path / 'runs/r18/davis' / run.key
+    assert len(run.videos) == 2 and run.finished_videos() == {}
+    spec = 'HVCResNet:out_indices=(0,1),map=1,data_preprocessor.mean=(1,2,3)'
+    cfg = prepare(make(spec), sample_dir, tmp_path).cfg
+    assert cfg.model.feature_index == 1
+    assert tuple(cfg.model.data_preprocessor.mean) == (1, 2, 3)
+    assert cfg.model.data_preprocessor.bgr_to_rgb is True
+
+
+def test_the_key_changes_with_what_a_score_depends_on(
+    backbone, sample_dir, tmp_path
+):
+    def key(backbone=backbone, size=None, data=sample_dir, **options):
+        return prepare(backbone, data, tmp_path, size, **options).key
+
+    first = key()
+    assert key() == first
+    assert key(**{'test_evaluator.chunk_frames': 3}) == first
+    keys = {
+        key(size=(48, 80)),
+        key(**{'model.propagator.topk': 5}),
+        key(**{'randomness.seed': 1}),
+        key(**{'test_dataloader.dataset.max_frames': 4}),
+        key(**{'test_evaluator.first_last_excluded': False}),
+        key(make('HVCResNet:depth=18,stage=1')),
+    }
+    for seed in (0, 1):  # weights of one name
+        torch.manual_seed(seed)
+        torch.save(HVCResNet(18).state_dict(), tmp_path / 'w.pth')
+        keys.add(key(make(str(tmp_path / 'w.pth'))))
+    # Files of one name.
+    shutil.copytree(sample_dir / 'DAVIS', tmp_path / 'data/DAVIS')
+    keys.add(key(data=tmp_path / 'data'))
+    frame = next((tmp_path / 'data/DAVIS/JPEGImages').rglob('00003.jpg'))
+    frame.write_bytes(frame.read_bytes() + b'\0')
+    keys.add(key(data=tmp_path / 'data'))
+    assert len(keys | {first}) == 11
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Note every frame that is propagated; fail at the ``stop``-th one."""
+    frames = []
+    predict = LabelPropagationVOS.predict
+
+    def counted(self, inputs, data_samples):
+        for sample in data_samples:
+            frames.append((sample.video, sample.frame_index))
+        if len(frames) == stop.get('at'):
+            raise RuntimeError('no power')
+        return predict(self, inputs, data_samples)
+
+    stop = {}
+    monkeypatch.setattr(LabelPropagationVOS, 'predict', counted)
+    return SimpleNamespace(frames=frames, stop=stop)
+
+
+@pytest.fixture(scope='module')
+def whole(backbone, sample_dir, tmp_path_factory):
+    """A run that came to its end at once."""
+    run = prepare(backbone, sample_dir, tmp_path_factory.mktemp('whole'))
+    return run, run.score()
+
+
+def test_a_result_is_complete(whole):
+    run, result = whole
+    scores = result['scores']
+    assert 1 < scores['J&F'] < 100  # percent
+    assert scores['J&F'] == pytest.approx((scores['J'] + scores['F']) / 2)
+    assert set(result['sequences']) == set(result['curves']) == set(run.videos)
+    for name in run.videos:
+        # J of the first video's curve, percent; 4 of 6 frames are scored.
+        assert len(result['curves'][name]) == 4
+        assert 1 < max(result['curves'][name]) <= 100
+    objects = [
+        entry['J&F']
+        for video in run.finished_videos().values()
+        for entry in video['result']['objects'].values()
+    ]
+    assert scores['J&F'] == pytest.approx(sum(objects) / len(objects))
+    assert result['counts']['frames'] == 12
+    assert result['whole']['frames'] == 1999
+    assert 'radius=12, topk=15, temperature=0.1' in result['protocol']
+    assert 'bound_th=0.008' in result['protocol']
+    assert 'out_dir' not in result['protocol']
+    # The first frame of a process isn't timed.
+    timed = [
+        json.loads(path.read_text())
+        for path in (run.folder / 'timing').rglob('*.json')
+    ]
+    assert sorted(entry['frames'] for entry in timed) == [5, 6]
+    seconds = sum(entry['seconds'] for entry in timed)
+    assert result['seconds_per_frame'] == pytest.approx(seconds / 11)
+
+
+def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
+    seen.stop['at'] = 9
+    run = prepare(backbone, sample_dir, tmp_path)
+    with pytest.raises(RuntimeError, match='no power'):
+        run.score()
+    assert list(run.finished_videos()) == run.videos[:1]
+
+    # The same setting, read anew: only the second video is left.
+    seen.stop.clear()
+    seen.frames.clear()
+    again = prepare(backbone, sample_dir, tmp_path).score()
+    assert seen.frames == [(run.videos[1], i) for i in range(6)]
+    for key in set(again) - {'seconds_per_frame'}:
+        assert again[key] == whole[1][key], key
+
+    # Finished: nothing runs any more.
+    seen.frames.clear()
+    path = run.folder / 'result.json'
+    path.write_text(json.dumps({**again, 'seed': 'as written'}))
+    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == (
+        'as written'
+    )
+    # Stopped between the last video and the summary.
+    path.unlink()
+    assert prepare(backbone, sample_dir, tmp_path).score() == again
+    assert json.loads(path.read_text()) == again and not seen.frames
+    summary = run.folder / 'scores/davis/results.json'
+    overall = json.loads(summary.read_text())['overall']
+    assert overall['J&F'] == again['scores']['J&F']
+
+
+def test_fractions_of_an_older_version_are_scored_again(
+    whole, sample_dir, tmp_path, seen, capsys
+):
+    """hvc_mm 0.1 wrote fractions: they never enter a mean of percents."""
+    run, result = whole
+    shutil.copytree(run.folder, tmp_path / 'runs/r18/davis' / run.key)
+    run = prepare(run.backbone, sample_dir, tmp_path)
+    (run.folder / 'result.json').unlink()
+    path = run.folder / f'scores/davis/videos/{run.videos[0]}.json'
+    old = json.loads(path.read_text())
+    del old['unit']
+    for entry in old['objects'].values():
+        for key, value in entry.items():
+            several = isinstance(value, list)
+            entry[key] = [v / 100 for v in value] if several else value / 100
+    path.write_text(json.dumps(old))
+    assert list(run.finished_videos()) == run.videos[1:]
+    assert f'{run.videos[0]} is scored again' in capsys.readouterr().out
+    assert run.score()['scores'] == result['scores']
+    assert [name for name, _ in seen.frames] == [run.videos[0]] * 6
+    # A summary without its unit is none.
+    (run.folder / 'result.json').write_text(
+        json.dumps({'scores': {'J&F': 0.5}})
+    )
+    assert run.score()['scores'] == result['scores']
+
+
+class _Slow(nn.Module):
+    def forward(self):
+        time.sleep(0.02)
+
+
+def _sample(video, index, length):
+    return VOSDataSample(
+        metainfo=dict(
+            video=video,
+            frame_index=index,
+            video_length=length,
+            starts_video=index == 0,
+        )
+    )
+
+
+def test_the_timer_times_the_model_and_nothing_else(tmp_path):
+    timer = FrameTimer(tmp_path)
+    runner = SimpleNamespace(model=_Slow())
+    timer.before_test(runner)
+    # The last batch holds two frames, which share its time.
+    batches = [[('a', 0, 2)], [('a', 1, 2)], [('c/b', 0, 3)]]
+    for batch in [*batches, [('c/b', 1, 3), ('c/b', 2, 3)]]:
+        runner.model()
+        time.sleep(0.05)  # scoring, say
+        samples = [_sample(*frame) for frame in batch]
+        # A video that isn't finished has no file.
+        assert not (tmp_path / 'c/b.json').exists()
+        timer.after_test_iter(runner, 0, None, samples)
+    a, b = (
+        json.loads((tmp_path / name).read_text())
+        for name in ('a.json', 'c/b.json')
+    )
+    # The very first frame is not counted.
+    assert (a['frames'], b['frames']) == (1, 3)
+    assert 0.02 <= a['seconds'] < 0.05
+    assert 0.04 <= b['seconds'] < 0.1
