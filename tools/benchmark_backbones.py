@@ -54,7 +54,6 @@ from hvc_mm.scoreboard import (
     Benchmark,
     Scoreboard,
     make_backbone,
-    missing_data,
     parse_backbones,
     prepare_run,
 )
@@ -112,6 +111,21 @@ def read_benchmark(benchmark: Benchmark, args: argparse.Namespace) -> Config:
     # Each benchmark takes some of the options out.
     options = dict(args.cfg_options or {})
     return read_run(benchmark.config, options, str(args.out / 'runs'))
+
+
+def missing_data(cfg: Config) -> Optional[str]:
+    """Tell what isn't there of a benchmark's data: a folder or a list.
+
+    What is wrong with data that are there is the data set's to say.
+    """
+    dataset = cfg.test_dataloader.dataset
+    root = Path(dataset.data_root)
+    if not root.is_dir():
+        return f'there is no folder {root}'
+    listed = dataset.get('ann_file')
+    if listed and not (root / listed).is_file():
+        return f'there is no list {root / listed}'
+    return None
 
 
 def find_data(board: Scoreboard, args: argparse.Namespace) -> None:

@@ -23,7 +23,7 @@ Masks = Union[Mask, Mapping[int, Mask]]
 
 
 class PromptMasks:
-    """Masks by frame, looked up when their frame comes.
+    """Look up masks when their frame comes.
 
     Args:
         masks: A mask for frame 0, or a mapping from frame index to mask. A

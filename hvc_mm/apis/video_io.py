@@ -75,7 +75,7 @@ class Frame(NamedTuple):
 
 
 class FrameSource:
-    """A video to be read once from its beginning, or several times.
+    """Read a video from its beginning, once or several times.
 
     Args:
         read: Begins to read; yields name, image and path of each frame.
@@ -394,7 +394,7 @@ class _H264:
 
 
 class _FrameRateColumn(ProgressColumn):
-    """Frames per second over the last half minute."""
+    """Show frames per second over the last half minute."""
 
     def render(self, task: Task) -> Text:
         """Write a task's rate; before the first two frames there is none."""

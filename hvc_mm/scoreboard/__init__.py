@@ -2,7 +2,7 @@
 
 from .backbones import Backbone, BackboneError, make_backbone, parse_backbones
 from .report import Scoreboard
-from .runs import BENCHMARKS, Benchmark, Run, missing_data, prepare_run
+from .runs import BENCHMARKS, Benchmark, Run, prepare_run
 
 __all__ = [
     'BENCHMARKS',
@@ -12,7 +12,6 @@ __all__ = [
     'Run',
     'Scoreboard',
     'make_backbone',
-    'missing_data',
     'parse_backbones',
     'prepare_run',
 ]

@@ -181,7 +181,7 @@ def j_over_time(
         panel.set_ylabel('J, percent')
     more = len(names) - len(kept)
     rest = f' ({more} more sequences not shown)' if more else ''
-    figure.suptitle(title + rest, y=1, va='bottom')
+    figure.suptitle(title + rest)
     return figure
 
 

@@ -12,7 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import os.path as osp
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +34,7 @@ from hvc_mm.version import __version__
 
 from .backbones import Backbone
 
-__all__ = ['BENCHMARKS', 'Benchmark', 'Run', 'missing_data', 'prepare_run']
+__all__ = ['BENCHMARKS', 'Benchmark', 'Run', 'prepare_run']
 
 # What a score doesn't depend on.
 _NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
@@ -81,28 +80,6 @@ BENCHMARKS = {
 }
 
 
-def missing_data(cfg: Config) -> Optional[str]:
-    """Tell what isn't there of a benchmark's data.
-
-    Only what tells that a user hasn't got them at all: what is wrong with
-    data that are there is the data set's to say.
-
-    Args:
-        cfg: The benchmark's config.
-
-    Returns:
-        The missing folder or list; None where there is data.
-    """
-    dataset = cfg.test_dataloader.dataset
-    root = dataset.get('data_root', '')
-    if not osp.isdir(root):
-        return f'there is no folder {root}'
-    listed = dataset.get('ann_file')
-    if listed and not osp.isfile(osp.join(root, listed)):
-        return f'there is no list {osp.join(root, listed)}'
-    return None
-
-
 @dataclass
 class Run:
     """A backbone on a benchmark.
@@ -145,7 +122,8 @@ class Run:
         left = [name for name in self.videos if name not in done]
         if left:
             _test(self, left)
-        result = self._summarise()
+            done = self.finished_videos()
+        result = self._summarise(done)
         write_json(path, result)
         return result
 
@@ -153,40 +131,40 @@ class Run:
         """Read what the metric kept of videos that have been scored.
 
         Returns:
-            Results by video. Those that the metric refuses, as the fractions
+            By video, its ``result`` and the ``figures`` that the metric makes
+            of it alone. Results that the metric refuses, as the fractions
             that hvc_mm 0.1 wrote, are left out: they are scored again.
         """
         metric = self._metric()
-        folder = self._metric(keep=True).results_dir / 'videos'
+        folder, metric.results_dir = metric.results_dir, None
         found = {}
-        for name, result in _read_videos(folder, self.videos).items():
+        for name, result in _read_all(folder / 'videos', self.videos).items():
             try:
-                _quietly(metric, result)
+                figures = _quietly(metric, result)
             except (KeyError, ValueError) as error:
                 print(f'{name} is scored again: {error}', flush=True)
             else:
-                found[name] = result
+                found[name] = {'result': result, 'figures': figures}
         return found
 
-    def _metric(self, keep: bool = False) -> VideoMetric:
-        """The metric; it may keep its results."""
-        folder = str(self.folder / 'scores') if keep else None
+    def _metric(self) -> VideoMetric:
         with DefaultScope.overwrite_default_scope('hvc_mm'):
-            metric = METRICS.build(
-                {**self.cfg.test_evaluator, 'results_dir': folder}
-            )
+            metric = METRICS.build(self.cfg.test_evaluator)
         metric.dataset_meta = self.meta
         return metric
 
-    def _summarise(self) -> Dict[str, Any]:
-        scores, metric = self.benchmark.scores, self._metric()
-        videos = self.finished_videos()
-        overall = self._metric(keep=True).compute_metrics([*videos.values()])
+    def _summarise(self, videos: Dict[str, dict]) -> Dict[str, Any]:
+        missing = set(self.videos) - set(videos)
+        if missing:
+            raise RuntimeError(f'no scores of {", ".join(sorted(missing))}')
+        scores = self.benchmark.scores
         headline = scores[self.benchmark.headline]
-        timing = _read_videos(self.folder / 'timing', self.videos).values()
+        results = {name: one['result'] for name, one in videos.items()}
+        overall = self._metric().compute_metrics(list(results.values()))
+        curves = {name: _curve(result) for name, result in results.items()}
+        timing = _read_all(self.folder / 'timing', self.videos).values()
         frames = sum(entry['frames'] for entry in timing)
         seconds = sum(entry['seconds'] for entry in timing)
-        curves = {name: _curve(result) for name, result in videos.items()}
         return {
             'backbone': self.backbone.name,
             'benchmark': self.benchmark.name,
@@ -194,8 +172,7 @@ class Run:
             'unit': 'percent',
             'scores': {head: overall[key] for head, key in scores.items()},
             'sequences': {
-                name: _quietly(metric, result)[headline]
-                for name, result in videos.items()
+                name: one['figures'][headline] for name, one in videos.items()
             },
             'curves': {name: curve for name, curve in curves.items() if curve},
             'seconds_per_frame': seconds / frames if frames else None,
@@ -284,16 +261,14 @@ def _survey(dataset: Any) -> Tuple[List[str], str]:
 
 
 def _digest(cfg: Config, backbone: Backbone, fingerprint: str) -> str:
-    evaluator = dict(cfg.test_evaluator)
-    for key in _NOT_SETTING:
-        evaluator.pop(key, None)
+    evaluator = cfg.test_evaluator.items()
     setting = {
         'model': cfg.model,
         'weights': backbone.weights,
         'load_from': cfg.load_from,
         'dataset': cfg.test_dataloader.dataset,
         'files': fingerprint,
-        'metric': evaluator,
+        'metric': {k: v for k, v in evaluator if k not in _NOT_SETTING},
         'randomness': cfg.get('randomness'),
         'hvc_mm': __version__,
     }
@@ -349,7 +324,7 @@ def _curve(result: dict) -> List[float]:
     return np.mean(curves, axis=0).round(3).tolist() if curves else []
 
 
-def _read_videos(folder: Path, names: List[str]) -> Dict[str, dict]:
+def _read_all(folder: Path, names: List[str]) -> Dict[str, dict]:
     paths = {name: folder / f'{name}.json' for name in names}
     return {
         name: json.loads(path.read_text(encoding='utf-8'))

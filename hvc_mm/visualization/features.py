@@ -18,7 +18,7 @@ _CELLS_PER_MAP = 1024
 
 
 class FeaturePCA:
-    """The main directions of features as red, green and blue.
+    """Show the main directions of features as red, green and blue.
 
     One basis is made from some maps of a video (:func:`torch.pca_lowrank`),
     so that a colour means the same in all frames. A map is then shown by its

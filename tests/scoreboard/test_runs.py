@@ -15,7 +15,6 @@ from hvc_mm.registry import METRICS
 from hvc_mm.scoreboard import (
     BENCHMARKS,
     make_backbone,
-    missing_data,
     parse_backbones,
     prepare_run,
 )
@@ -53,20 +52,6 @@ def test_a_benchmarks_config_has_what_is_shown(benchmark):
     assert whole.name == benchmark.title
     assert METRICS.get(cfg.test_evaluator.type)
     assert next(iter(benchmark.scores)) == benchmark.headline
-
-
-def test_data_that_are_not_there(tmp_path):
-    cfg = read_config('hvc_davis')
-    dataset = cfg.test_dataloader.dataset
-    root = tmp_path / 'DAVIS'
-    dataset.update(data_root=str(root), ann_file='lists/val.txt')
-    assert missing_data(cfg) == f'there is no folder {root}'
-    (root / 'lists').mkdir(parents=True)
-    assert 'there is no list' in missing_data(cfg)
-    (root / 'lists/val.txt').write_text('')
-    assert missing_data(cfg) is None
-    dataset.pop('ann_file')
-    assert missing_data(cfg) is None
 
 
 def test_the_backbone_is_put_into_the_config(backbone, sample_dir, tmp_path):
@@ -158,7 +143,7 @@ def test_a_result_is_complete(whole):
     objects = [
         entry['J&F']
         for video in run.finished_videos().values()
-        for entry in video['objects'].values()
+        for entry in video['result']['objects'].values()
     ]
     assert scores['J&F'] == pytest.approx(sum(objects) / len(objects))
     assert result['counts']['frames'] == 12

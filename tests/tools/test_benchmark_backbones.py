@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import HVCResNet
 
 QUICK = ['test_dataloader.num_workers=0', 'test_evaluator.num_workers=0']
@@ -199,6 +200,21 @@ def test_mistakes_come_before_the_first_run(
     with pytest.raises(SystemExit, match=message):
         board(tmp_path / 'report', ['HVCResNet:stage=1', backbone])
     assert not (tmp_path / 'report').exists()
+
+
+def test_data_that_are_not_there(load_tool, tmp_path):
+    missing_data = load_tool('benchmark_backbones.py').missing_data
+    cfg = read_config('hvc_davis')
+    dataset = cfg.test_dataloader.dataset
+    root = tmp_path / 'DAVIS'
+    dataset.update(data_root=str(root), ann_file='lists/val.txt')
+    assert missing_data(cfg) == f'there is no folder {root}'
+    (root / 'lists').mkdir(parents=True)
+    assert 'there is no list' in missing_data(cfg)
+    (root / 'lists/val.txt').write_text('')
+    assert missing_data(cfg) is None
+    dataset.pop('ann_file')
+    assert missing_data(cfg) is None
 
 
 def test_no_data_at_all(load_tool, tmp_path):

@@ -1,8 +1,8 @@
-"""Look at what a config's data set hands to the model.
+"""Draw what a config's data set gives to the model.
 
-Pre-training: each image with both crops' boxes, and the crops with positive
-pairs joined. Videos: frames with the masks, parts or joints that are given or
-that are the truth.
+Pre-training: each image with both crops' boxes, and the crops with lines
+between positive pairs. Videos: frames with the masks, parts or joints that
+are given or that are the truth.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
-    """The data set of a phase.
+    """Build the data set of a phase.
 
     Raises:
         ValueError: The config has no such phase.
@@ -78,7 +78,7 @@ def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
 
 
 def draw_pair(item: dict, grid: Tuple[int, int]) -> np.ndarray:
-    """An image with its crops, and the crops with positive pairs."""
+    """Draw an image with its crops, and the crops with positive pairs."""
     sample: PairedViewSample = item['data_samples']
     image = mmcv.bgr2rgb(read_image(sample.img_path))
     boxes = [sample.box1, sample.box2]
@@ -88,14 +88,14 @@ def draw_pair(item: dict, grid: Tuple[int, int]) -> np.ndarray:
         grid,
     )
     source = draw_crops(image, boxes)
-    # A caption above, as the pairs have one, keeps the heights alike.
+    # The pairs have a caption too, so that the heights are alike.
     return side_by_side(
         [pairs, caption(source, 'first crop orange, second blue')]
     )
 
 
 def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
-    """A frame with what is known about it."""
+    """Draw a frame with what is known about it."""
     sample: VOSDataSample = item['data_samples']
     image = frame_image(item['inputs'], sample)
     joints, ids, what = sample.get('gt_joints'), None, 'not annotated'
@@ -155,7 +155,6 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     np.random.seed(args.seed)
     torch.manual_seed(args.seed)
-    count = 0
     try:
         cfg = read_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase)
@@ -165,12 +164,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                 pictures(dataset, args.number, args.video), total, 'items'
             ):
                 writer.write(picture, name)
-                count += 1
     except (OSError, TypeError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
-    if count == 0:
+    if writer.count == 0:
         raise SystemExit(f'error: no video {args.video} in the data set')
-    print(f'{count} pictures: {args.out}')
+    print(f'{writer.count} pictures: {args.out}')
 
 
 if __name__ == '__main__':

@@ -18,8 +18,8 @@ from mmengine.config import Config, DictAction
 from mmengine.evaluator import Evaluator
 from rich.progress import track
 
-from hvc_mm.datasets.image_io import read_image_size
-from hvc_mm.engine.run_config import read_config
+from hvc_mm.datasets import read_image_size
+from hvc_mm.engine.run_config import evaluators_of, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.utils import register_all_modules
 
@@ -58,7 +58,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
-    """The config's metrics, as they score what is there already.
+    """Turn a config's metrics into those that score what is there already.
 
     Args:
         cfg: A test config.
@@ -70,13 +70,12 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
     Raises:
         SystemExit: The config has no ``test_evaluator``.
     """
-    metrics = cfg.get('test_evaluator')
+    metrics = evaluators_of(cfg)
     if not metrics or 'test_dataloader' not in cfg:
         raise SystemExit(
             f'{args.config} has no test_dataloader and test_evaluator: '
             'expected a test config such as configs/hvc_davis.py'
         )
-    metrics = [metrics] if isinstance(metrics, dict) else list(metrics)
     for metric in metrics:
         for key in _RUN_ONLY:
             metric.pop(key, None)
@@ -88,7 +87,7 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
 
 
 def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
-    """What a model would have returned for each frame of a data set.
+    """Yield what a model would have returned for each frame of a data set.
 
     Args:
         dataset: One item per frame, videos whole and in order.

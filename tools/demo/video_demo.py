@@ -80,10 +80,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def parse_masks(given: Sequence[str]) -> Dict[int, str]:
-    """Masks by frame.
+    """Sort masks by the frame that they are given for.
 
     Args:
         given: ``PNG`` or ``FRAME:PNG`` each.
+
+    Returns:
+        Paths by frame index.
 
     Raises:
         ValueError: Two masks for one frame.

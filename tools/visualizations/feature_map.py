@@ -180,12 +180,10 @@ def run(args: argparse.Namespace) -> int:
         pictures = affinity_pictures(
             model, source, tuple(args.point), args.frame, temperature
         )
-    count = 0
     with writer:
         for name, picture in pictures:
             writer.write(picture, name)
-            count += 1
-    return count
+    return writer.count
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -10,7 +10,7 @@ def confusion_matrix(
 ) -> np.ndarray:
     """Count how often each true class was predicted as each class.
 
-    Pixels whose ground truth lies outside ``0 .. num_classes - 1`` (void,
+    Pixels whose ground truth is outside ``0 .. num_classes - 1`` (void,
     classes that the benchmark leaves out) don't count, whatever was
     predicted there.
 
@@ -52,7 +52,7 @@ def confusion_matrix(
 
 
 def iou_from_confusion(hist: np.ndarray) -> np.ndarray:
-    """Intersection over union per class.
+    """Compute intersection over union per class.
 
     ``IoU_c = hist[c, c] / (row sum_c + column sum_c - hist[c, c])``.
 

@@ -17,7 +17,7 @@ BOUND_TH = 0.008
 
 
 def region_similarity(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
-    """J of one object in every frame, as DAVIS-2017 defines it.
+    """Compute J of one object in every frame, as DAVIS-2017 defines it.
 
     ``J = |gt & pred| / |gt | pred|``, and 1 where both are empty.
 
@@ -44,7 +44,7 @@ def region_similarity(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
 def boundary_accuracy(
     gt: np.ndarray, pred: np.ndarray, bound_th: float = BOUND_TH
 ) -> np.ndarray:
-    """F of one object in every frame, as DAVIS-2017 defines it.
+    """Compute F of one object in every frame, as DAVIS-2017 defines it.
 
     With the boundaries ``g`` and ``p`` of the two masks, precision is the
     share of ``p`` within ``r = ceil(bound_th * image diagonal)`` pixels of
@@ -115,7 +115,7 @@ def _frame_f(gt: np.ndarray, pred: np.ndarray, radius: int) -> float:
 
 
 def _window(gt: np.ndarray, pred: np.ndarray) -> Optional[Tuple[slice, slice]]:
-    """The part of the image that holds both boundaries, or None.
+    """Find the part of the image with both boundaries, or None.
 
     One pixel more than the masks on each side: boundary pixels are up to one
     pixel above and left of a mask, and the row and column below and right of
@@ -143,14 +143,14 @@ def _dilate(edge: np.ndarray, radius: int) -> np.ndarray:
     source = np.ascontiguousarray(edge).view(np.uint8)
     out = np.zeros_like(source)
     height = len(source)
-    widened = {}
+    dilated = {}
     for dy in range(min(radius + 1, height)):
         half = math.isqrt(radius * radius - dy * dy)
-        if half not in widened:
+        if half not in dilated:
             row = np.ones((1, 2 * half + 1), dtype=np.uint8)
-            widened[half] = cv2.dilate(source, row)
-        out[: height - dy] |= widened[half][dy:]
-        out[dy:] |= widened[half][: height - dy]
+            dilated[half] = cv2.dilate(source, row)
+        out[: height - dy] |= dilated[half][dy:]
+        out[dy:] |= dilated[half][: height - dy]
     return out.view(bool)
 
 

@@ -23,7 +23,7 @@ def pck(
     grid: int = 40,
     box_share: float = BOX_SHARE,
 ) -> np.ndarray:
-    """Percentage of correct keypoints, the mean over the joints.
+    """Compute the percentage of correct keypoints, averaged over joints.
 
     See `pck_per_joint` for arguments, protocol and errors.
 
@@ -42,7 +42,7 @@ def pck_per_joint(
     grid: int = 40,
     box_share: float = BOX_SHARE,
 ) -> np.ndarray:
-    """Percentage of correct keypoints for every joint.
+    """Compute the percentage of correct keypoints for every joint.
 
     The distance between prediction and truth is divided by ``box_share``
     times the diagonal of the box around the true joints that were predicted

@@ -14,7 +14,7 @@ _QUARTERS = 4
 
 
 class SequenceStatistics(NamedTuple):
-    """What DAVIS reports of one score over one video.
+    """Figures that DAVIS reports of one score over one video.
 
     Attributes:
         mean: Mean over the frames.
@@ -29,7 +29,7 @@ class SequenceStatistics(NamedTuple):
 
 
 def sequence_statistics(scores: np.ndarray) -> SequenceStatistics:
-    """Mean, recall and decay of one object's score over a video.
+    """Compute mean, recall and decay of one object's score over a video.
 
     The quarters' edges are ``round(linspace(1, T, 5) + 1e-10) - 1``, and both
     ends belong to a quarter, as in the DAVIS-2017 protocol. They are int64:
@@ -68,7 +68,7 @@ def davis_summary(
     region: Sequence[SequenceStatistics],
     boundary: Sequence[SequenceStatistics],
 ) -> Dict[str, float]:
-    """DAVIS's overall figures: means over all objects of all videos.
+    """Compute DAVIS's overall figures: means over all objects.
 
     Args:
         region: J's statistics of every object, O of them.

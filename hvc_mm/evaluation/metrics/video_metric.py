@@ -54,6 +54,7 @@ class OpenVideo:
 
     @property
     def is_complete(self) -> bool:
+        """Whether the last frame has come."""
         return self.seen == self.length
 
 
@@ -62,7 +63,7 @@ class VideoMetric(BaseMetric):
 
     Each rank must get whole videos, their frames in order. Results of all
     ranks are gathered and put in the order of the videos' names, so that a
-    distributed run gives the very numbers of a run of one process.
+    distributed run gives exactly the numbers of one process.
 
     A metric implements `summarise` and either `process_frame`, or, for id
     maps, the four methods that the default `process_frame` calls: `wants`,
@@ -246,7 +247,7 @@ class VideoMetric(BaseMetric):
             self._writes.close()
 
     def add_result(self, result: dict) -> None:
-        """Keep a video's result, and write it down at once.
+        """Keep a video's result, and write it to its file at once.
 
         Args:
             result: With ``'video'``, and only what JSON can hold.
@@ -276,25 +277,12 @@ class VideoMetric(BaseMetric):
             RuntimeError: Another rank failed.
             FileExistsError: The zip came into being during the run.
         """
-        error: Optional[Exception] = None
         try:
-            self._check_ended()
-            self.finish()
-        except Exception as caught:  # the other ranks must hear of it
-            error = caught
-        try:
-            share = (error and str(error), self._frames, self._written)
-            messages, frames, masks = zip(*all_gather_object(share))
-            if error is not None:
-                raise error
-            for message in filter(None, messages):
-                raise RuntimeError(
-                    f'scoring failed on another rank: {message}'
-                )
-            if sum(frames) != size:
+            frames, masks = self._end_rank()
+            if frames != size:
                 print_log(
-                    f'{type(self).__name__}: {sum(frames)} frames came, the '
-                    f'data set has {size}',
+                    f'{type(self).__name__}: {frames} frames came, the data '
+                    f'set has {size}',
                     'current',
                     logging.WARNING,
                 )
@@ -303,7 +291,7 @@ class VideoMetric(BaseMetric):
                 # Videos are collected, not frames: their number is open.
                 metrics = super().evaluate(sys.maxsize)
             if is_main_process():
-                self._end_files([mask for part in masks for mask in part])
+                self._end_files(masks)
             return metrics
         finally:
             self._restart()
@@ -447,6 +435,23 @@ class VideoMetric(BaseMetric):
                 f'video {video.name} ended after {video.seen} of its '
                 f'{video.length} frames'
             )
+
+    def _end_rank(self) -> Tuple[int, List[SubmissionFrame]]:
+        """Finish this rank's work; return all ranks' frames and masks."""
+        error: Optional[Exception] = None
+        try:
+            self._check_ended()
+            self.finish()
+        except Exception as caught:  # the other ranks must hear of it
+            error = caught
+        share = (error and str(error), self._frames, self._written)
+        messages, frames, masks = zip(*all_gather_object(share))
+        if error is not None:
+            raise error
+        failed = next(filter(None, messages), None)
+        if failed is not None:
+            raise RuntimeError(f'scoring failed on another rank: {failed}')
+        return sum(frames), [mask for part in masks for mask in part]
 
     def _end_files(self, masks: list) -> None:
         """Pack the masks of all ranks, and say where files are."""

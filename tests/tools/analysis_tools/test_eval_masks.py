@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
+from hvc_mm.datasets import read_id_mask, read_image_size, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
 
 TOOL = 'analysis_tools/eval_masks.py'
@@ -26,25 +26,6 @@ def score(load_tool, root_dir, monkeypatch):
         return load_tool(TOOL).main(arguments)
 
     return run
-
-
-@pytest.fixture(scope='module')
-def parts_and_joints(tmp_path_factory, run_tool):
-    """A sample of VIP and of JHMDB, one video and one test clip each."""
-    folder = tmp_path_factory.mktemp('sample')
-    made = run_tool(
-        'dataset_converters/make_sample.py',
-        folder,
-        '--benchmarks',
-        'vip',
-        'jhmdb',
-        '--size=96x160',
-        '--videos=1',
-        '--frames=4',
-        '--force',
-    )
-    assert made.returncode == 0, made.stdout
-    return folder
 
 
 @pytest.fixture
@@ -138,42 +119,38 @@ test_dataloader = dict(
     assert found['ytvos/overall'] == found['ytvos/J_seen'] == 100
 
 
-def test_parts(score, parts_and_joints):
-    masks = parts_and_joints / 'VIP/VIP_Fine/Annotations/Category_ids'
-    found = score('vip_val', parts_and_joints, masks)
+def test_parts_and_joints(score, run_tool, tmp_path):
+    made = run_tool(
+        'dataset_converters/make_sample.py',
+        *(tmp_path / 'sample', '--benchmarks', 'vip', 'jhmdb'),
+        *('--size=96x160', '--videos=1', '--frames=4', '--force'),
+    )
+    assert made.returncode == 0, made.stdout
+    sample = tmp_path / 'sample'
+    masks = sample / 'VIP/VIP_Fine/Annotations/Category_ids'
+    found = score('vip_val', sample, masks)
     assert found['vip/mIoU'] == found['vip/overall_accuracy'] == 100
 
-
-def test_joints(score, parts_and_joints, tmp_path):
-    folder = parts_and_joints / 'JHMDB/joint_positions'
-    from hvc_mm.datasets.image_io import read_image_size
-
+    folder = sample / 'JHMDB/joint_positions'
     for path in folder.rglob('*.mat'):
         clip = path.parent.relative_to(folder)
-        frames = parts_and_joints / 'JHMDB/Rename_Images' / clip
+        frames = sample / 'JHMDB/Rename_Images' / clip
         height, width = read_image_size(frames / '00001.png')
         size = np.array([width, height]).reshape(2, 1, 1)
-        out = tmp_path / f'{clip}.npy'
+        out = tmp_path / f'joints/{clip}.npy'
         out.parent.mkdir(parents=True, exist_ok=True)
         np.save(out, np.maximum(read_joints(str(path)) / size * 40, 0))
-    found = score('jhmdb_split1', parts_and_joints, tmp_path)
+    found = score('jhmdb_split1', sample, tmp_path / 'joints')
     assert found['jhmdb/PCK@0.1'] == 100
 
 
-def test_data_root_as_an_option(score, sample_dir, davis_masks, tmp_path):
-    options = ('--cfg-options', f'data_root={sample_dir}')
-    found = score('davis17_val', tmp_path / 'elsewhere', davis_masks, *options)
-    assert found['davis/J&F'] == 100
-
-
-def test_a_missing_mask_is_named(score, sample_dir, davis_masks):
+def test_wrong_input_is_named(
+    score, sample_dir, davis_masks, tmp_path, capsys
+):
     (video,) = davis_masks.glob('*-00')
     (video / '00002.png').unlink()
     with pytest.raises(FileNotFoundError, match=rf'{video.name}/00002\.png'):
         score('davis17_val', sample_dir, davis_masks)
-
-
-def test_wrong_command_lines(score, sample_dir, tmp_path, capsys):
     with pytest.raises(SystemExit):
         score('davis17_val', sample_dir, tmp_path / 'nowhere')
     assert 'nowhere: there is no such folder' in capsys.readouterr().err
@@ -182,11 +159,14 @@ def test_wrong_command_lines(score, sample_dir, tmp_path, capsys):
 
 
 def test_as_a_user_calls_it(run_tool, root_dir, sample_dir, davis_masks):
-    done = run_tool(
-        TOOL,
-        root_dir / 'configs/hvc_davis.py',
-        f'--pred={davis_masks}',
-        data_root=sample_dir,
-    )
-    assert done.returncode == 0, done.stdout
-    assert 'J&F' in done.stdout and '100.0' in done.stdout
+    """The data set's place by the environment, and by an option."""
+    config = root_dir / 'configs/hvc_davis.py'
+    option = ('--cfg-options', f'data_root={sample_dir}')
+    for data_root, options in ((sample_dir, ()), ('elsewhere', option)):
+        done = run_tool(
+            TOOL,
+            *(config, f'--pred={davis_masks}', *options),
+            data_root=data_root,
+        )
+        assert done.returncode == 0, done.stdout
+        assert 'J&F' in done.stdout and '100.0' in done.stdout
