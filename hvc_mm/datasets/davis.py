@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import os.path as osp
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
@@ -65,7 +65,7 @@ class VOSDataset(VideoDataset):
         prompt_at: str = 'first_frame',
         max_objects: Optional[int] = None,
         binary_masks: Optional[bool] = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if prompt_at not in _PROMPT_AT:
             raise ValueError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import os.path as osp
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import numpy as np
 from scipy.io import loadmat
@@ -80,7 +80,7 @@ class JHMDBDataset(VideoDataset):
         data_root: str = '',
         data_prefix: Optional[dict] = None,
         split: int = 1,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         self.split = split
         super().__init__(

@@ -6,7 +6,7 @@ import glob
 import os
 import os.path as osp
 import random
-from typing import Dict, List, Sequence, Union
+from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class ImageFolderDataset(BaseDataset):
         any_of: Sequence[str] = (),
         recursive: bool = False,
         suffixes: Sequence[str] = IMAGE_SUFFIXES,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         sources = [sources] if isinstance(sources, str) else list(sources)
         if not sources or not (data_root or all(sources)):
@@ -155,7 +155,7 @@ class VideoFramesDataset(BaseDataset):
         data_root: str = '',
         data_prefix: Dict[str, str] = dict(img_path='JPEGImages'),  # noqa: B006
         max_per_video: int = 80,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if max_per_video < 1:
             raise ValueError(
@@ -286,9 +286,7 @@ def seed_worker(worker_id: int) -> None:
     repeats exactly when the main process' torch generator is seeded with the
     same number before it. That needs workers which are started for every
     epoch (``persistent_workers=False``). The rank is mixed in, because all
-    ranks may draw the same ``base``.
-
-    Use it in a config as
+    ranks may draw the same ``base``. In a config:
     ``worker_init_fn=dict(type='hvc_mm.seed_worker')``.
 
     Args:

@@ -14,12 +14,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from .image_io import (
-    IMAGE_SUFFIXES,
-    list_images,
-    objects_in,
-    read_image_size,
-)
+from .image_io import IMAGE_SUFFIXES, list_images, objects_in, read_image_size
 from .transforms import Prompt
 
 
@@ -224,7 +219,7 @@ class VideoDataset(BaseDataset, ABC):
         videos: Optional[Sequence[str]] = None,
         max_frames: Optional[int] = None,
         benchmark: Optional[dict] = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         if kwargs.get('indices') is not None:
             raise ValueError(
@@ -254,9 +249,8 @@ class VideoDataset(BaseDataset, ABC):
     def check_annotations(self) -> None:
         """Read what only scoring would read, once, before a test begins.
 
-        A data set whose annotations may be wrong in ways that
-        :meth:`load_video` doesn't see overrides this and raises an error
-        that names the file.
+        Nothing by default. A data set overrides it to raise an error that
+        names a wrong file, where :meth:`load_video` would have to decode it.
         """
 
     def load_data_list(self) -> List[dict]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 from hvc_mm.registry import DATASETS
 
@@ -59,7 +59,7 @@ class VIPDataset(VOSDataset):
         ann_file: str = 'lists/val_videos.txt',
         data_root: str = '',
         data_prefix: Optional[dict] = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         # 255 never is a part here, so masks of 0 and 255 are empty.
         kwargs = dict(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os.path as osp
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
@@ -70,7 +70,7 @@ class YouTubeVOSDataset(VideoDataset):
         data_prefix: Optional[dict] = None,
         all_frames: bool = True,
         max_objects: Optional[int] = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         prefix = dict(data_prefix or _OFFICIAL)
         self._is_official = prefix == _OFFICIAL
@@ -103,6 +103,7 @@ class YouTubeVOSDataset(VideoDataset):
             self._check_step(name, stems)
         folder = osp.join(self.data_prefix['ann_path'], name)
         masks = find_masks(folder)
+        begins = self._beginnings(name, stems)
         scored = self._scored(name, stems)
         record = VideoRecord(
             name,
@@ -116,7 +117,7 @@ class YouTubeVOSDataset(VideoDataset):
             ),
             frame_extra={s: dict(is_scored=s in scored) for s in stems},
         )
-        for stem, ids in self._beginnings(name, stems).items():
+        for stem, ids in begins.items():
             if stem not in masks:
                 raise FileNotFoundError(
                     f'no mask {osp.join(folder, stem + ".png")}; expected '

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Iterator, List, Optional, Sequence
 
+from mmengine.dataset import BaseDataset
 from mmengine.dist import get_dist_info
 from torch.utils.data import Sampler
 
@@ -30,7 +31,9 @@ class VideoSampler(Sampler):
         ValueError: Items of a video that aren't all there, in order.
     """
 
-    def __init__(self, dataset, seed: Optional[int] = None) -> None:
+    def __init__(
+        self, dataset: BaseDataset, seed: Optional[int] = None
+    ) -> None:
         rank, world_size = get_dist_info()
         videos = find_videos(dataset)
         share = split_videos([len(v) for v in videos], world_size)[rank]
@@ -43,7 +46,7 @@ class VideoSampler(Sampler):
         return len(self._indices)
 
 
-def find_videos(dataset) -> List[range]:
+def find_videos(dataset: BaseDataset) -> List[range]:
     """Find where a data set's videos begin and end.
 
     Args:
