@@ -200,14 +200,6 @@ def test_a_checkout_without_configs_builds_nothing(source, tmp_path):
     assert 'configs: not found, but the package ships it' in run.stderr
 
 
-def test_the_ci_script_runs_the_suite_in_both_columns(root_dir):
-    script = (root_dir / '.ci/run').read_text()
-    assert os.access(root_dir / '.ci/run', os.X_OK)
-    assert 'set -euo pipefail' in script
-    commands = re.findall(r'^make .*$', script, re.MULTILINE)
-    assert commands == ['make test', 'make test COLUMN=minimal']
-
-
 @pytest.mark.slow
 def test_pip_installs_it_both_ways(source, tmp_path):
     """With today's pip, into an environment of its own."""

@@ -107,8 +107,8 @@ def draw_results(cfg: Config, show_dir: str) -> None:
             dict(type='VOSVisualizationHook', out_dir=show_dir),
         ]
         return
-    # The hook of other OpenMMLab projects. It joins the folder to its work
-    # dir before every picture, so that it has to be absolute.
+    # The hook of other OpenMMLab projects. It appends the folder to its
+    # work dir before every picture, so that it has to be absolute.
     hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise SystemExit(
