@@ -16,7 +16,12 @@ def load_tool(root_dir, monkeypatch):
     def load(path):
         file = folder / path
         monkeypatch.syspath_prepend(str(file.parent))
-        return importlib.import_module(file.stem)
+        # Not by its own name: `test` is one of Python's own modules.
+        name = f'tool_{file.stem}'
+        spec = importlib.util.spec_from_file_location(name, file)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        return sys.modules[name]
 
     yield load
     for name in set(sys.modules) - before:
@@ -26,22 +31,14 @@ def load_tool(root_dir, monkeypatch):
 
 
 @pytest.fixture
-def call_tool(root_dir, monkeypatch):
+def call_tool(load_tool, monkeypatch):
     """Call a tool's ``main`` in this process with a shell's arguments."""
 
     def call(tool, *arguments, data_root=None):
-        path = root_dir / 'tools' / tool
-        monkeypatch.syspath_prepend(str(path.parent))
         if data_root is not None:
             monkeypatch.setenv('HVC_DATA_ROOT', str(data_root))
-        monkeypatch.setattr(sys, 'argv', [path.name, *map(str, arguments)])
-        # Not as `test`: that is a package of Python's own.
-        spec = importlib.util.spec_from_file_location(
-            f'{path.stem}_tool', path
-        )
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.main()
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        return load_tool(tool).main()
 
     return call
 

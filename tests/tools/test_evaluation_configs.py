@@ -79,8 +79,8 @@ class PaintedJoints(BaseModule):
     def forward(self, x):
         # Pixel k of a cell is about joint k.
         pixels = F.pixel_unshuffle(x[:, :1], 8)[:, :15]
-        places = F.one_hot((pixels / LEVELS).round().long(), 17)
-        channels = places[..., 1:].movedim(-1, 2).flatten(1, 2).float()
+        cells = F.one_hot((pixels / LEVELS).round().long(), 17)
+        channels = cells[..., 1:].movedim(-1, 2).flatten(1, 2).float()
         nothing = (channels.sum(dim=1, keepdim=True) == 0).float()
         return (torch.cat([channels, nothing], dim=1),)
 
@@ -137,10 +137,10 @@ def paint_joints(joints):
     image = np.zeros((320, 320), np.uint8)
     first = (joints / 8 - 1.5).astype(int)
     for joint, (left, top) in enumerate(first.T):
-        for place in range(16):
-            row = 8 * (top + place // 4) + joint // 8
-            column = 8 * (left + place % 4) + joint % 8
-            image[row, column] = LEVELS * (place + 1)
+        for cell in range(16):
+            row = 8 * (top + cell // 4) + joint // 8
+            column = 8 * (left + cell % 4) + joint % 8
+            image[row, column] = LEVELS * (cell + 1)
     return np.repeat(image[..., None], 3, axis=2)
 
 
@@ -245,8 +245,8 @@ def test_davis(sample, run, score_of, tmp_path, year):
     config = 'hvc_davis' if year == 2017 else 'hvc_davis16'
     names = _names(root, f'DAVIS/ImageSets/{year}/val.txt')
     scores, log, work = run(config, *IDS)
-    best = write_truth(sample, tmp_path / 'best', names)
-    expected = score_of(config, best, *IN_ONE)['davis/J&F']
+    limit = write_truth(sample, tmp_path / 'limit', names)
+    expected = score_of(config, limit, *IN_ONE)['davis/J&F']
     assert scores['davis/J&F'] == pytest.approx(expected, abs=3)
     assert expected < 75 if shuffled else expected > 90
     # The log names what a score depends on.
@@ -280,8 +280,8 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
         *IN_ONE,
     )
     names = _names(root, 'DAVIS/ImageSets/2017/val.txt')
-    best = write_truth(sample, tmp_path / 'best', names, stride=8)
-    expected = score_of('hvc_davis', best, *IN_ONE)['davis/J&F']
+    limit = write_truth(sample, tmp_path / 'limit', names, stride=8)
+    expected = score_of('hvc_davis', limit, *IN_ONE)['davis/J&F']
     assert scores['davis/J&F'] == pytest.approx(expected, abs=4)
     assert 'weights=[1.05, 1.0]' in log
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
@@ -294,7 +294,7 @@ def check_zip(sample, path, root, wanted):
 
     Return how well they fit, and how well they can through the grid.
     """
-    found, overlaps, best = set(), [], []
+    found, overlaps, limit = set(), [], []
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             *above, video, file = name.split('/')
@@ -310,11 +310,11 @@ def check_zip(sample, path, root, wanted):
             assert mask.shape == truth.shape == (96, 160)
             possible = through_grid(truth, MaskCodec(), (24, 40))
             for i in np.unique(truth)[1:]:
-                for ids, scores in ((mask, overlaps), (possible, best)):
+                for ids, scores in ((mask, overlaps), (possible, limit)):
                     pair = (truth == i)[None], (ids == i)[None]
                     scores.append(float(region_similarity(*pair)[0]))
     assert found == wanted
-    return np.mean(overlaps), np.mean(best)
+    return np.mean(overlaps), np.mean(limit)
 
 
 def test_davis_testdev(sample, run):
@@ -323,9 +323,9 @@ def test_davis_testdev(sample, run):
     scores, log, work = run('hvc_davis_testdev', *IDS)
     assert not any('davis' in name for name in scores)
     wanted = {(name, f'{t:05d}') for name in names for t in range(6)}
-    found, best = check_zip(sample, work / 'submission.zip', [], wanted)
+    found, limit = check_zip(sample, work / 'submission.zip', [], wanted)
     # Against the frames that were shown, shuffled or not.
-    assert found == pytest.approx(best, abs=0.03) and best > 0.85
+    assert found == pytest.approx(limit, abs=0.03) and limit > 0.85
     assert 'DAVIS-2017 test-dev: 1 of 30 videos, 6 of 2086 frames' in log
 
 
@@ -337,12 +337,12 @@ def test_youtube_vos(sample, run, year, videos):
     wanted = {(p.parent.name, p.stem) for p in valid.glob('*/*')}
     assert len(wanted) == 2 * 3
     path = work / 'submission.zip'
-    found, best = check_zip(sample, path, ['Annotations'], wanted)
+    found, limit = check_zip(sample, path, ['Annotations'], wanted)
     if not shuffled:
-        assert found == pytest.approx(best, abs=0.03) and best > 0.85
+        assert found == pytest.approx(limit, abs=0.03) and limit > 0.85
     else:
         # A late object's label falls on a frame that shows another time.
-        assert found < best - 0.05
+        assert found < limit - 0.05
     assert f'YouTube-VOS {year} val: 2 of {videos} videos, 24 frames' in log
 
 
@@ -361,8 +361,8 @@ def test_youtube_vos_scores_a_split_of_train(sample, run, score_of, tmp_path):
     meta = json.loads((root / 'YTB/2018/train/meta.json').read_text())
     names = list(meta['videos'])
     scores, _, _ = run('hvc_ytvos18', *IDS, *options)
-    best = write_truth(sample, tmp_path / 'best', names)
-    expected = score_of('hvc_ytvos18', best, *IN_ONE, *options)
+    limit = write_truth(sample, tmp_path / 'limit', names)
+    expected = score_of('hvc_ytvos18', limit, *IN_ONE, *options)
     if shuffled:
         # A late object's label falls on a frame that shows another time.
         assert scores['ytvos/overall'] < 75
@@ -378,8 +378,8 @@ def test_vip(sample, run, score_of, tmp_path):
                          'model.backbone.align_corners=False')  # fmt: skip
     names = _names(root, 'VIP/VIP_Fine/lists/val_videos.txt')
     codec = PartCodec((560, 560))
-    best = write_truth(sample, tmp_path / 'best', names, codec)
-    expected = score_of('hvc_vip', best, *IN_ONE)['vip/mIoU']
+    limit = write_truth(sample, tmp_path / 'limit', names, codec)
+    expected = score_of('hvc_vip', limit, *IN_ONE)['vip/mIoU']
     assert scores['vip/mIoU'] == pytest.approx(expected, abs=4)
     assert expected < 70 if shuffled else expected > 85
     assert 'VIP val: 1 of 50 videos, 5 of 2445 frames' in log
@@ -394,10 +394,10 @@ def test_jhmdb(sample, run, score_of, tmp_path):
     only = f'test_dataloader.dataset.videos=[{clip}]'
     joints = 'model.backbone.type=PaintedJoints'
     scores, log, _ = run('hvc_jhmdb', joints, only)
-    path = tmp_path / 'best' / f'{clip}.npy'
+    path = tmp_path / 'limit' / f'{clip}.npy'
     path.parent.mkdir(parents=True)
     np.save(path, clips[clip] / 8)
-    expected = score_of('hvc_jhmdb', tmp_path / 'best', only)['jhmdb/PCK@0.1']
+    expected = score_of('hvc_jhmdb', tmp_path / 'limit', only)['jhmdb/PCK@0.1']
     assert scores['jhmdb/PCK@0.1'] == pytest.approx(expected, abs=4)
     assert expected < 75 if shuffled else scores['jhmdb/PCK@0.1'] > 99
     assert 'JHMDB split 1: 1 of 268 videos' in log
