@@ -249,11 +249,12 @@ def _exact_run(cfg):
     return metrics['youtube_vis/segm_mAP_50'], detector
 
 
+@pytest.mark.parametrize('every, frames', [(3, (0, 3)), (None, (0,))])
 def test_exact_detections_are_propagated_and_keep_their_identity(
-    ytvis, tmp_path
+    ytvis, tmp_path, every, frames
 ):
     cfg = _config(ytvis, tmp_path)
-    cfg.model.label_map = None
+    cfg.model.label_map, cfg.model.detect_every = None, every
     # MMTracking's own visualizer draws it all along.
     cfg.default_hooks.visualization.update(
         draw=True, interval=1, test_out_dir=str(tmp_path / 'vis')
@@ -262,32 +263,18 @@ def test_exact_detections_are_propagated_and_keep_their_identity(
     score, detector = _exact_run(cfg)
     # Half of IoU over the whole video, one identity for each object.
     assert score == 1
-    assert detector.frames == [(v, f) for v in (1, 2) for f in (0, 3)]
-    _check_pictures(tmp_path / 'vis')
-
-
-def _check_pictures(folder):
+    assert detector.frames == [(v, f) for v in (1, 2) for f in frames]
     # Both videos have the same names of frames: the later one stays.
-    pictures = sorted(folder.glob('*.png'))
-    assert [p.name for p in pictures] == [
-        f'{i:05d}.png' for i in range(FRAMES)
-    ]
+    pictures = sorted((tmp_path / 'vis').glob('*.png'))
+    assert [p.stem for p in pictures] == [f'{i:05d}' for i in range(FRAMES)]
     # The plain frame on the left, predictions on the right.
     drawn = cv2.imread(str(pictures[3]))
+    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)
     # Drawing renders noise anew: its mean over a few pixels is what counts.
     drawn = cv2.blur(drawn, (7, 7)).astype(int)
     changed = np.abs(drawn[:, WIDTH:] - drawn[:, :WIDTH]).sum(2) > 30
     mask = _frame('two', 3)[1][0].astype(bool)
-    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)
     assert changed[mask].mean() > 0.5 > changed[~mask].mean()
-
-
-def test_the_first_frame_alone(ytvis, tmp_path):
-    cfg = _config(ytvis, tmp_path)
-    cfg.model.label_map = cfg.model.detect_every = None
-    score, detector = _exact_run(cfg)
-    assert score == 1
-    assert detector.frames == [(1, 0), (2, 0)]
 
 
 def test_without_matching_identities_break(ytvis, tmp_path):
@@ -452,21 +439,16 @@ def test_loaded_weights_are_not_initialised_away(tmp_path):
     assert all((p == 0.5).all() for p in tracker.parameters())
 
 
-def test_init_cfg_is_used_without_a_checkpoint(tmp_path):
+def test_the_propagations_init_cfg_is_used(tmp_path):
     from hvc_mm.models import HVCResNet
 
-    state = HVCResNet(18, out_indices=(0,)).state_dict()
-    torch.save(
-        {f'backbone.{k}': v for k, v in state.items()}, tmp_path / 'a.pth'
-    )
+    state = HVCResNet(18, out_indices=(0,)).state_dict(prefix='backbone.')
+    torch.save(state, tmp_path / 'a.pth')
     cfg = _config(Path('.'), Path('.')).model.carrier
     cfg.backbone.init_cfg = dict(
-        type='hvc_mm.PretrainedBackbone',
-        checkpoint=str(tmp_path / 'a.pth'),
+        type='hvc_mm.PretrainedBackbone', checkpoint=str(tmp_path / 'a.pth')
     )
-    tracker = _tracker(carrier=cfg)
-    tracker._ensure_weights()
-    own = tracker.carrier.backbone.state_dict()
+    own = _tracker(carrier=cfg).carrier.state_dict()
     assert all(torch.equal(own[name], state[name]) for name in state)
 
 
