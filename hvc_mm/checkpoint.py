@@ -22,13 +22,18 @@ import numpy as np
 import torch
 from mmengine.logging import HistoryBuffer, print_log
 from mmengine.model import update_init_info
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.utils import digit_version
 from torch import Tensor, nn
 
 from hvc_mm.registry import WEIGHT_INITIALIZERS
 
 _HAS_ALLOW_LIST = digit_version(torch.__version__) >= digit_version('2.6')
-_STATISTICS = ('min', 'max', 'current', 'mean')
+# Methods that checkpoints of mmengine refer to, by their class.
+_METHODS = {
+    HistoryBuffer: ('min', 'max', 'current', 'mean'),
+    OneCycleParamScheduler: ('_annealing_cos', '_annealing_linear'),
+}
 # Both torch's and our own message name the class as "GLOBAL x.y", "class
 # x.y" or "asks for x.y".
 _WANTED = re.compile(r'(?:GLOBAL|class|asks for) ([A-Za-z_][\w.]*)')
@@ -59,9 +64,9 @@ def read_checkpoint(path: Union[str, Path]) -> Dict[str, Any]:
 
     What training scripts save next to the weights and is known to be
     harmless (``argparse.Namespace``, ``collections.Counter``, mmengine's
-    ``HistoryBuffer`` and the numpy arrays in it) is allowed by name: on
-    torch's allow-list from 2.6 on; before that by an unpickler that only
-    reads past it.
+    ``HistoryBuffer`` with its numpy arrays, its schedulers) is allowed by
+    name: on torch's allow-list from 2.6 on; before that by an unpickler that
+    only reads past it.
 
     Args:
         path: A file that ``torch.save`` wrote.
@@ -118,10 +123,10 @@ def allow_checkpoint_classes() -> None:
     torch.serialization.add_safe_globals(
         [
             argparse.Namespace,
-            HistoryBuffer,
+            *_METHODS,
             # Methods are pickled as a call of getattr; the real one would
             # open every attribute of every allowed class.
-            (_statistic, 'builtins.getattr'),
+            (_method, 'builtins.getattr'),
             # The functions by which a pickle rebuilds arrays and scalars.
             np.zeros(1).__reduce__()[0],
             np.float64(0).__reduce__()[0],
@@ -132,14 +137,14 @@ def allow_checkpoint_classes() -> None:
     )
 
 
-def _statistic(owner: type, name: str) -> Any:
-    """Look up one of HistoryBuffer's own statistics, nothing else."""
-    if owner is not HistoryBuffer or name not in _STATISTICS:
+def _method(owner: type, name: str) -> Any:
+    """Look up one of the expected methods, nothing else."""
+    if name not in _METHODS.get(owner, ()):
         raise ValueError(
-            f'the checkpoint asks for attribute {name!r} of {owner!r}; only '
-            f'HistoryBuffer.{{{",".join(_STATISTICS)}}} are expected there'
+            f'the checkpoint asks for attribute {name!r} of {owner!r}; '
+            f'expected one of {_METHODS}'
         )
-    return getattr(HistoryBuffer, name)
+    return getattr(owner, name)
 
 
 def _load(path: Path) -> Any:
@@ -182,7 +187,8 @@ _INERT = {
     'argparse.Namespace',
     'collections.Counter',  # the milestones of a MultiStepLR
     'mmengine.logging.history_buffer.HistoryBuffer',
-    # Methods of HistoryBuffer are pickled as a call of getattr.
+    'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler',
+    # Methods of these two are pickled as a call of getattr.
     '__builtin__.getattr',
     'builtins.getattr',
     '_codecs.encode',

@@ -178,7 +178,7 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
                 f'{source} is named as a single image; expected a video '
                 'file, a folder of images, or a list of frames'
             )
-        return _open_video(str(source))
+        return _VideoFile(str(source))
     if isinstance(source, np.ndarray) and source.ndim != 4:
         raise ValueError(
             f'an array of frames must be (T, H, W, 3), not {source.shape}'
@@ -211,20 +211,31 @@ def _read_items(items: Iterable) -> Reading:
             yield f'{index:05d}', item, None
 
 
-def _open_video(path: str) -> FrameSource:
-    reader = _video_reader(path)
+class _VideoFile(FrameSource):
+    """Decode a video file's frames as they are asked for."""
 
-    def count() -> int:
-        decoder, number = _video_reader(path).vcap, 0
+    def __init__(self, path: str) -> None:
+        self.path = path
+        reader = _video_reader(path)
+        super().__init__(
+            self._decode,
+            name=Path(path).stem,
+            length=reader.frame_cnt if reader.frame_cnt > 0 else None,
+            fps=reader.fps if reader.fps > 0 else None,
+            count=self._count_frames,
+        )
+
+    def _count_frames(self) -> int:
+        decoder, number = _video_reader(self.path).vcap, 0
         while decoder.grab():
             number += 1
         return number
 
-    def read() -> Reading:
+    def _decode(self) -> Reading:
         # The decoder itself: VideoReader's own reading seeks whenever the
         # container's clock disagrees with the count of frames, as it does
         # for videos of variable frame rate.
-        decoder, number = _video_reader(path).vcap, 0
+        decoder, number = _video_reader(self.path).vcap, 0
         success, image = decoder.read()
         while success:
             yield f'{number:05d}', image, None
@@ -232,24 +243,16 @@ def _open_video(path: str) -> FrameSource:
             success, image = decoder.read()
         if number == 0:
             raise ValueError(
-                f'cannot read the video {path}: not one frame could be decoded'
+                f'cannot read the video {self.path}: not one frame could be '
+                'decoded'
             )
         # Estimates are off by one where a container rounds its duration.
-        if source.length and number < source.length - 1:
+        if self.length and number < self.length - 1:
             warnings.warn(
-                f'the video {path} ended after {number} of '
-                f'{source.length} frames; it may be cut off',
+                f'the video {self.path} ended after {number} of '
+                f'{self.length} frames; it may be cut off',
                 stacklevel=2,
             )
-
-    source = FrameSource(
-        read,
-        name=Path(path).stem,
-        length=reader.frame_cnt if reader.frame_cnt > 0 else None,
-        fps=reader.fps if reader.fps > 0 else None,
-        count=count,
-    )
-    return source
 
 
 def _video_reader(path: str) -> mmcv.VideoReader:

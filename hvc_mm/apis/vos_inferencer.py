@@ -33,6 +33,7 @@ from .inference import (
 from .prompt_masks import Masks, PromptMasks
 from .video_io import (
     Frame,
+    FrameSource,
     PictureWriter,
     open_frames,
     track_frames,
@@ -122,13 +123,10 @@ class VOSInferencer(BaseInferencer):
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
         source, prompts = open_frames(inputs), PromptMasks(first_mask)
         save_vis = not visualize.pop('no_save_vis', False)
-        save_pred = not postprocess.pop('no_save_pred', False)
         pictures = preds_dir = None
         if out_dir and save_vis:
-            name = f'{source.name}.mp4' if source.fps else source.name
-            path = Path(out_dir) / 'vis' / name
-            pictures = PictureWriter(path, source.fps or 25)
-        if out_dir and save_pred:
+            pictures = _picture_writer(Path(out_dir) / 'vis', source)
+        if out_dir and not postprocess.pop('no_save_pred', False):
             preds_dir = Path(out_dir) / 'preds' / source.name
         predictions: List[Any] = []
         shown: List[np.ndarray] = []
@@ -142,16 +140,9 @@ class VOSInferencer(BaseInferencer):
                 picture = self.visualize(frame, sample, pictures, **visualize)
                 if visualize.get('return_vis'):
                     shown.append(picture)
-                path = None
-                if preds_dir is not None:
-                    path = preds_dir / f'{frame.name}.png'
-                    write_id_mask(path, sample.pred_ids.numpy())
                 object_ids = sorted({*object_ids, *new_objects(sample)})
-                predictions.append(
-                    sample
-                    if return_datasamples
-                    else _to_dict(sample, object_ids, path)
-                )
+                result = _result(sample, object_ids, preds_dir)
+                predictions.append(sample if return_datasamples else result)
         results = self.postprocess(predictions, shown or None)
         if pictures is not None:
             results['vis_path'] = str(pictures.out)
@@ -270,19 +261,28 @@ class VOSInferencer(BaseInferencer):
         return [name for name in list_configs() if re.match(patterns, name)]
 
 
-def _to_dict(
-    sample: VOSDataSample, object_ids: List[int], mask_path: Optional[Path]
+def _picture_writer(folder: Path, source: FrameSource) -> PictureWriter:
+    """Open a video for a video's pictures, else a folder for frames'."""
+    name = f'{source.name}.mp4' if source.fps else source.name
+    return PictureWriter(folder / name, source.fps or 25)
+
+
+def _result(
+    sample: VOSDataSample, object_ids: List[int], preds_dir: Optional[Path]
 ) -> dict:
-    """Turn a sample into plain values, fit for JSON."""
+    """Write a sample's mask, or encode it; return values fit for JSON."""
+    ids = sample.pred_ids.numpy()
     result = dict(
         frame_index=sample.frame_index,
         frame_name=sample.frame_name,
         object_ids=object_ids,
     )
-    if mask_path is not None:
-        return dict(result, mask_path=str(mask_path))
-    ids = sample.pred_ids.numpy()
-    return dict(result, masks=[mask_to_rle(ids == i) for i in object_ids])
+    if preds_dir is None:
+        masks = [mask_to_rle(ids == i) for i in object_ids]
+        return dict(result, masks=masks)
+    path = preds_dir / f'{sample.frame_name}.png'
+    write_id_mask(path, ids)
+    return dict(result, mask_path=str(path))
 
 
 def mask_to_rle(mask: np.ndarray) -> dict:

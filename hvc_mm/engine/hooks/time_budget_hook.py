@@ -18,6 +18,8 @@ from hvc_mm.registry import HOOKS
 class TimeBudgetHook(Hook):
     """End a training when its time is over, and leave a checkpoint.
 
+    The first iteration's time and an estimate of the rest are logged at once.
+
     The target's momentum rises over the length of the run
     (:class:`~hvc_mm.models.selfsup.CosineMomentumTarget`). That length is
     estimated anew after every iteration, so that the momentum follows the
@@ -44,6 +46,7 @@ class TimeBudgetHook(Hook):
         self.minutes = minutes
         self._start = 0.0
         self._first = 0
+        self._before = 0.0
 
     def before_run(self, runner: Runner) -> None:
         """Start the clock; models and data have been built by now."""
@@ -52,6 +55,15 @@ class TimeBudgetHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Note where the run begins, be it resumed."""
         self._first = runner.iter
+
+    def before_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+    ) -> None:
+        """Note when an iteration begins; its batch has been loaded."""
+        self._before = time.monotonic()
 
     def after_train_iter(
         self,
@@ -71,6 +83,8 @@ class TimeBudgetHook(Hook):
         length = min(self._first + round(ahead), runner.max_iters)
         length = max(length, done)
         runner.message_hub.update_info('max_iters', length)
+        if done == self._first + 1:
+            self._tell_plan(runner)
         if share < 1 or runner.train_loop.stop_training:
             return
         runner.train_loop.stop_training = True
@@ -81,3 +95,14 @@ class TimeBudgetHook(Hook):
             latest = osp.join(runner.work_dir, 'last_checkpoint')
             with open(latest, 'w', encoding='utf-8') as file:
                 file.write(osp.join(runner.work_dir, name))
+
+    def _tell_plan(self, runner: Runner) -> None:
+        """Log the first iteration's time and an estimate of the rest."""
+        seconds = max(time.monotonic() - self._before, 1e-6)
+        steps = runner.max_iters - self._first
+        reached = min(steps, int(60 * self.minutes / seconds) + 1)
+        runner.logger.info(
+            f'the first iteration took {seconds:.1f} s: about {reached} of '
+            f'{steps} iterations fit in {self.minutes:g} minutes and take '
+            f'{min(steps * seconds / 60, self.minutes):.1f} of them'
+        )

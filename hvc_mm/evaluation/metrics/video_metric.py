@@ -12,7 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from mmengine.dist import all_gather_object, is_main_process
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    is_main_process,
+)
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from rich.console import Console
@@ -286,10 +290,7 @@ class VideoMetric(BaseMetric):
                     'current',
                     logging.WARNING,
                 )
-            metrics = {}
-            if not self.format_only:
-                # Videos are collected, not frames: their number is open.
-                metrics = super().evaluate(sys.maxsize)
+            metrics = {} if self.format_only else self._figures()
             if is_main_process():
                 self._end_files(masks)
             return metrics
@@ -452,6 +453,19 @@ class VideoMetric(BaseMetric):
         if failed is not None:
             raise RuntimeError(f'scoring failed on another rank: {failed}')
         return sum(frames), [mask for part in masks for mask in part]
+
+    def _figures(self) -> Dict[str, float]:
+        """Compute the figures on the main rank and give them to all."""
+        try:
+            # Videos are collected, not frames: their number is open.
+            metrics = super().evaluate(sys.maxsize)
+        except Exception:
+            if is_main_process():  # the other ranks wait for the figures
+                broadcast_object_list([None])
+            raise
+        if metrics is None:
+            raise RuntimeError('scoring failed on another rank, the main one')
+        return metrics
 
     def _end_files(self, masks: list) -> None:
         """Pack the masks of all ranks, and say where files are."""

@@ -57,8 +57,9 @@ def test_crops_are_inside_and_never_empty(height, width):
 
 
 def test_boxes_are_in_units_of_the_last_pixel():
-    whole = normalised_box((0, 0, 48, 64), 48, 64)
-    np.testing.assert_array_equal(whole, [0, 0, 1, 1])
+    for height, width in ((48, 64), (2, 2)):
+        whole = normalised_box((0, 0, height, width), height, width)
+        np.testing.assert_array_equal(whole, [0, 0, 1, 1])
     box = normalised_box((4, 9, 10, 20), 48, 64)
     np.testing.assert_allclose(
         box, [9 / 63, 4 / 47, 28 / 63, 13 / 47], rtol=1e-6

@@ -63,7 +63,6 @@ def train(tmp_path, clock, minutes, seconds, max_iters=1000, **options):
         custom_hooks=[TimeBudgetHook(minutes)],
         default_scope='hvc_mm',
         experiment_name=f'{tmp_path.name}{clock.seconds}',
-        log_level='WARNING',
         **options,
     )
     runner.train()
@@ -80,6 +79,9 @@ def test_it_ends_by_the_clock_and_tells_how_long_it_will_be(tmp_path, clock):
     latest = find_latest_checkpoint(str(tmp_path))
     assert latest == str(tmp_path / 'iter_4.pth')
     assert torch.load(latest, weights_only=False)['meta']['iter'] == 4
+    (log,) = tmp_path.glob('*/*.log')
+    plan = '12.0 s: about 3 of 1000 iterations fit in 0.5 minutes and take 0.5'
+    assert plan in log.read_text()
 
 
 def test_a_resumed_run_has_its_time_again(tmp_path, clock):

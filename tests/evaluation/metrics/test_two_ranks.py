@@ -89,8 +89,8 @@ def test_two_ranks_equal_one(moving_video, make_video, tmp_path, root_dir):
     expected = one.evaluate(22)
 
     shares = [
-        [videos[0] + videos[3], videos[0]],
-        [videos[1] + videos[2], videos[1][:-1]],
+        [videos[0] + videos[3], videos[0], videos[0]],
+        [videos[1] + videos[2], videos[1][:-1], videos[0]],
     ]
     first, second = _run_ranks(tmp_path, root_dir, shares)
     assert first[0] == second[0] == expected
@@ -105,3 +105,5 @@ def test_two_ranks_equal_one(moving_video, make_video, tmp_path, root_dir):
     assert second[1] == f'ValueError: {message}'
     assert first[1].startswith('RuntimeError: scoring failed on another rank')
     assert first[1].endswith(message)
+    assert first[2].startswith('ValueError: video b was scored on two ranks')
+    assert second[2].startswith('RuntimeError: scoring failed on another rank')

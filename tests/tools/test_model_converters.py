@@ -1,0 +1,339 @@
+"""``convert.py`` and ``publish_model.py``, as their command lines run."""
+
+import argparse
+import importlib.util
+import json
+import re
+import runpy
+import sys
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from hvc_mm.apis import init_model
+from hvc_mm.checkpoint import PretrainedBackbone, read_checkpoint, sha256_of
+from hvc_mm.models import HVCResNet
+
+
+@pytest.fixture
+def call(root_dir, monkeypatch, capsys):
+    """Run a converter as a command line; return what it printed."""
+
+    def run(tool, *arguments):
+        path = root_dir / f'tools/model_converters/{tool}.py'
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        monkeypatch.syspath_prepend(str(path.parent))
+        runpy.run_path(str(path), run_name='__main__')
+        return capsys.readouterr().out
+
+    return run
+
+
+def _backbone(depth=18, stages=1):
+    torch.manual_seed(depth)
+    network = HVCResNet(depth, out_indices=(stages - 1,))
+    with torch.no_grad():
+        for buffer in network.buffers():
+            if buffer.is_floating_point():
+                buffer.uniform_()
+    return network.state_dict()
+
+
+def _under(prefix, state, *others):
+    """A state dict with a prefix before its names, and other tensors."""
+    tensors = {prefix + name: value for name, value in state.items()}
+    return {**tensors, **{name: torch.ones(2) for name in others}}
+
+
+def _hvc_training(state):
+    return {
+        'model': _under('online_encoder.', state, 'flow_head.conv1.weight'),
+        'optimizer': {'state': {}, 'param_groups': [{'lr': 1e-3}]},
+        'epoch': 19,
+        'args': argparse.Namespace(lr=1e-3, batch_size=128),
+    }
+
+
+def _moco(state):
+    fc = 'module.encoder_q.fc.weight', 'module.encoder_q.fc.bias'
+    tensors = _under('module.encoder_q.', state, *fc)
+    return {'epoch': 200, 'arch': 'resnet50', 'state_dict': tensors}
+
+
+def _simsiam(state):
+    others = 'module.encoder.fc.0.weight', 'module.predictor.0.weight'
+    return {'state_dict': _under('module.encoder.', state, *others)}
+
+
+def _pixpro(state):
+    others = 'module.encoder_k.conv1.weight', 'module.projector.linear1.bias'
+    tensors = _under('module.encoder.', state, *others)
+    return {'opt': argparse.Namespace(model='PixPro'), 'model': tensors}
+
+
+def _crw(state):
+    """Its padded convolutions are the second of two layers."""
+    padded = {
+        name.replace('.weight', '.1.weight')
+        if re.search(r'conv\d\.weight$', name) and value.shape[-1] > 1
+        else name: value
+        for name, value in state.items()
+    }
+    tensors = _under('encoder.model.', padded, 'selfsim_fc.0.weight')
+    return {'model': tensors, 'args': argparse.Namespace(dropout=0.1)}
+
+
+def _vfs(state):
+    """Every convolution and its norm are one ``ConvModule``."""
+    patterns = (
+        (r'(^|\.)conv(\d)\.', r'\1conv\2.conv.'),
+        (r'(^|\.)bn(\d)\.', r'\1conv\2.bn.'),
+        (r'downsample\.0\.', 'downsample.conv.'),
+        (r'downsample\.1\.', 'downsample.bn.'),
+    )
+    renamed = {}
+    for name, value in state.items():
+        for pattern, new in patterns:
+            name = re.sub(pattern, new, name)
+        renamed[name] = value
+    return {'state_dict': _under('backbone.', renamed, 'img_head.fc.weight')}
+
+
+def _torchvision(state):
+    return _under('', state, 'fc.weight', 'fc.bias')
+
+
+def _mm(state):
+    others = 'neck.convs.0.weight', 'head.fc.weight'
+    tensors = _under('backbone.', state, *others)
+    return {'meta': {'CLASSES': ('person',)}, 'state_dict': tensors}
+
+
+# How the file is made, its depth, what --from says, tensors left over.
+CASES = {
+    'hvc_release': (dict, 18, 'hvc', 0),
+    'hvc_training': (_hvc_training, 18, 'hvc', 1),
+    'moco': (_moco, 50, 'moco', 2),
+    'dino': (dict, 50, 'dino', 0),
+    'simsiam': (_simsiam, 50, 'simsiam', 2),
+    'pixpro': (_pixpro, 50, 'pixpro', 2),
+    'crw': (_crw, 18, 'crw', 1),
+    'vfs': (_vfs, 18, 'vfs', 1),
+    'vfs_r50': (_vfs, 50, 'vfs', 1),
+    'torchvision': (_torchvision, 18, 'torchvision', 2),
+    'mm': (_mm, 50, 'mm', 2),
+}
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_each_layout(call, tmp_path, case):
+    make, depth, layout, left_over = CASES[case]
+    state = _backbone(depth)
+    source, output = tmp_path / f'{case}.pth', tmp_path / 'new/out.pth'
+    torch.save(make(state), source)
+    for options in ([], ['--from', layout]):
+        printed = call('convert', source, output, *options)
+        converted = torch.load(output, weights_only=True)
+        assert list(converted) == list(state)
+        assert all(torch.equal(converted[k], v) for k, v in state.items())
+        HVCResNet(depth, out_indices=(0,)).load_state_dict(converted)
+        assert f'ResNet-{depth}, 1 of 4 stages' in printed
+        assert re.search(rf'^matched +{len(state)}$', printed, re.M)
+        assert re.search(rf'^left over +{left_over}\b', printed, re.M)
+        assert re.search(r'^missing +0$', printed, re.M)
+        assert ('reflect padding' in printed) == (layout == 'crw')
+    record = json.loads(output.with_name('out.pth.json').read_text())
+    assert record == read_checkpoint(output).record
+    assert record['source'] == f'{case}.pth'
+    assert record['sha256'] == sha256_of(source)
+    assert record['layout'] == layout
+    assert record['architecture'] == f'ResNet-{depth}'
+    assert (record['matched'], record['stages']) == (len(state), 1)
+    assert (record['left_over'], record['missing']) == (left_over, 0)
+    # An output converts to itself.
+    assert 'left over  0' in call('convert', output, tmp_path / 'again.pth')
+
+
+def test_missing_tensors_are_named_and_warned_of(call, tmp_path):
+    state = _backbone(18)
+    del state['layer1.1.bn2.running_var']
+    state['layer1.0.bn2.bias'] = torch.ones(3)
+    torch.save(state, tmp_path / 'a.pth')
+    printed = call('convert', tmp_path / 'a.pth', tmp_path / 'out.pth')
+    names = 'layer1.0.bn2.bias, layer1.1.bn2.running_var'
+    assert re.search(rf'^missing +2: {names}$', printed, re.M)
+    assert re.search(r'^left over +1: layer1.0.bn2.bias$', printed, re.M)
+    assert 'WARNING' in printed
+
+
+@pytest.mark.parametrize(
+    'content, options, message',
+    [
+        ({'w': torch.ones(2)}, [], 'no ResNet in any known layout'),
+        ({'w': torch.ones(2)}, ['--from', 'crw'], 'layout of CRW'),
+        ({'x': re.compile('a')}, [], 'refused, because'),
+    ],
+)
+def test_refusals_name_the_file(call, tmp_path, content, options, message):
+    source, output = tmp_path / 'bad.pth', tmp_path / 'out.pth'
+    torch.save(content, source)
+    with pytest.raises(SystemExit, match=f'bad.pth: .*{message}'):
+        call('convert', source, output, *options)
+    assert not output.exists()
+
+
+@pytest.mark.parametrize('tool', ['convert', 'publish_model'])
+def test_one_file_for_both(call, tmp_path, tool):
+    path = tmp_path / 'a.pth'
+    torch.save(_backbone(18), path)
+    before = path.read_bytes()
+    with pytest.raises(SystemExit, match='same file'):
+        call(tool, path, path)
+    assert path.read_bytes() == before
+
+
+def test_real_half_precision_weights_of_three_stages(
+    run_tool, shared_dir, tmp_path
+):
+    name = 'resnet50_imagenet_caffe_style_rgb_layer1-3_fp16.pth'
+    source, output = shared_dir / 'data/weights' / name, tmp_path / 'o.pth'
+    done = run_tool('model_converters/convert.py', source, output)
+    assert done.returncode == 0, done.stdout
+    assert 'ResNet-50, 3 of 4 stages' in done.stdout
+    assert 'left over  0' in done.stdout and 'missing    0' in done.stdout
+    network = HVCResNet(50, out_indices=(2,), style='caffe')
+    network.load_state_dict(torch.load(output, weights_only=True))
+
+
+class _Pretraining(BaseModel):
+    """A backbone and a head, trained by mmengine."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = HVCResNet(18, out_indices=(0,))
+        self.head = torch.nn.Linear(64, 1)
+
+    def forward(self, inputs, data_samples=None, mode='loss'):
+        features = self.backbone(inputs)[0].mean((2, 3))
+        return {'loss': self.head(features).mean()}
+
+
+class _Noise(torch.utils.data.Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return {'inputs': torch.rand(3, 32, 32)}
+
+
+# What mmengine's schedulers have to be told.
+ARGUMENTS = {
+    'CosineAnnealing': dict(T_max=2),
+    'CosineRestart': dict(periods=[1, 1], restart_weights=[1, 1], eta_min=0),
+    'Exponential': dict(gamma=0.9),
+    'MultiStep': dict(milestones=[1]),
+    'OneCycle': dict(eta_max=0.1, total_steps=4),
+    'ReduceOnPlateau': dict(monitor='loss', by_epoch=True),
+    'Step': dict(step_size=1),
+}
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A checkpoint of a run with each of mmengine's schedulers."""
+    schedulers = []
+    for name in sorted(PARAM_SCHEDULERS.module_dict):
+        kind = re.sub('(LR|Momentum)$', '', name)
+        if kind != name:
+            arguments = ARGUMENTS.get(kind, {})
+            schedulers.append({'type': name, 'by_epoch': False, **arguments})
+    assert len(schedulers) >= 19
+    folder = tmp_path_factory.mktemp('run')
+    scope = DefaultScope.get_current_instance()
+    runner = Runner(
+        model=_Pretraining(),
+        work_dir=str(folder),
+        train_dataloader=DataLoader(_Noise(), batch_size=1),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
+        param_scheduler=schedulers,
+        default_scope=scope.scope_name if scope else 'mmengine',
+        experiment_name=f'publish-{folder.name}',
+    )
+    runner.train()
+    return folder / 'epoch_1.pth', runner.model.backbone.state_dict()
+
+
+def _same(found, expected):
+    assert list(found) == list(expected)
+    assert all(torch.equal(found[k], v) for k, v in expected.items())
+
+
+def test_backbone_of_a_training_run(call, trained, tmp_path):
+    checkpoint, state = trained
+    output = tmp_path / 'hvc.pth'
+    printed = call('publish_model', checkpoint, output)
+    assert f'backbone (ResNet-18), {len(state)} tensors; 2 others' in printed
+    _same(torch.load(output, weights_only=True), state)
+    record = json.loads((tmp_path / 'hvc.pth.json').read_text())
+    assert record['sha256'] == sha256_of(checkpoint)
+    assert (record['epoch'], record['iter']) == (1, 2)
+    assert record['experiment_name'].startswith('publish-')
+    assert 'cfg' not in record
+
+
+def test_every_tool_reads_it(call, trained, root_dir, tmp_path):
+    checkpoint, state = trained
+    call('convert', checkpoint, tmp_path / 'plain.pth')
+    _same(torch.load(tmp_path / 'plain.pth', weights_only=True), state)
+    backbone = dict(type='HVCResNet', depth=18, out_indices=(0,))
+    cfg = dict(
+        default_scope='hvc_mm',
+        model=dict(type='LabelPropagationVOS', backbone=backbone),
+    )
+    # As the demos, the inferencer and init_cfg load it.
+    _same(init_model(cfg, checkpoint, 'cpu').backbone.state_dict(), state)
+    network = HVCResNet(18, out_indices=(0,))
+    PretrainedBackbone(str(checkpoint))(network)
+    _same(network.state_dict(), state)
+    path = root_dir / 'tools/test.py'
+    spec = importlib.util.spec_from_file_location('test_tool', path)
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    tool.check_checkpoint(str(checkpoint))
+
+
+def test_hash_in_the_name(call, trained, tmp_path):
+    path = tmp_path / 'hvc.pth'
+    printed = call('publish_model', trained[0], path, '--hash-name')
+    (output,) = tmp_path.glob('hvc-*.pth')
+    assert output.stem[len('hvc-') :] == sha256_of(output)[:8]
+    assert output.with_name(f'{output.name}.json').exists()
+    assert not path.exists()
+    assert str(output) in printed
+
+
+def test_publishing_another_architecture_keeps_its_names(call, tmp_path):
+    network = torch.nn.Sequential(torch.nn.Linear(2, 3))
+    content = _under('backbone.', network.state_dict(), 'head.weight')
+    torch.save({'state_dict': content, 'meta': {}}, tmp_path / 'a.pth')
+    printed = call('publish_model', tmp_path / 'a.pth', tmp_path / 'b.pth')
+    assert 'backbone (not a ResNet), 2 tensors; 1 others' in printed
+    published = torch.load(tmp_path / 'b.pth', weights_only=True)
+    assert set(published) == {'0.weight', '0.bias'}
+
+
+@pytest.mark.parametrize('missing', ['layer1.1.conv2.weight', None])
+def test_what_cannot_be_published(call, tmp_path, missing):
+    state = _backbone(18)
+    state.pop(missing, None)
+    prefix = 'backbone.' if missing else 'net.'
+    torch.save(_under(prefix, state), tmp_path / 'cut.pth')
+    said = '1 tensors.*layer1.1' if missing else 'no tensor under'
+    with pytest.raises(SystemExit, match=f'cut.pth: {said}'):
+        call('publish_model', tmp_path / 'cut.pth', tmp_path / 'out.pth')
+    assert not (tmp_path / 'out.pth').exists()
