@@ -9,7 +9,7 @@ makes mmengine import the modules when a name is first looked up, so no
 from mmengine import registry as root
 from mmengine.registry import Registry
 
-_MODELS_AT = ['hvc_mm.models', 'hvc_mm.bridges']
+_MODELS_AT = ['hvc_mm.models']
 _DATASETS_AT = ['hvc_mm.datasets']
 _ENGINE_AT = ['hvc_mm.engine']
 

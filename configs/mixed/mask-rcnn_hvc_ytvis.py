@@ -1,5 +1,6 @@
 # Video instance segmentation with MMTracking 1.x: MMDetection's Mask R-CNN on
-# every tenth frame, an HVC ResNet-18 carries masks and identities in between.
+# every tenth frame, an HVC ResNet-18 propagates masks and identities in
+# between.
 # Nothing is trained. With MMTracking's own tool:
 #   mim test mmtrack configs/mixed/mask-rcnn_hvc_ytvis.py
 _base_ = [
@@ -36,8 +37,9 @@ model = dict(
         propagator=dict(radius=12, topk=15, temperature=0.1, context=50),
     ),
     tracks=dict(
-        # Carried masks are coarse and may have drifted for ten frames.
-        iou_thr=0.3,
+        # Propagated masks have lost parts after ten frames.
+        iou_thr=0.1,
+        begin_iou_thr=0.3,
         init_score_thr=0.5,
         max_unconfirmed=1,
         max_absent=10,

@@ -7,7 +7,7 @@ model = dict(
         _delete_=True,
         type='TorchvisionBackbone',
         model='resnet50',
-        # The last one at stride 8 as the network stands.
+        # The network's last one at stride 8.
         nodes='layer2',
     ),
 )

@@ -1,19 +1,17 @@
-"""Parts that connect HVC to other OpenMMLab projects.
+"""Parts that connect HVC to trackers of other OpenMMLab projects.
 
 ``mmtrack`` here needs MMTracking: a config names it in ``custom_imports``.
-The others need none of these projects.
 """
 
 import warnings
 from importlib import import_module
 
-from .auxiliary_loss import HVCAuxiliaryLoss
-from .with_hvc_loss import WithHVCLoss
-
-__all__ = ['HVCAuxiliaryLoss', 'WithHVCLoss']
-
 # Where the names went that this package had in 0.1.
-_MOVED = {'TorchvisionBackbone': 'hvc_mm.models.backbones'}
+_MOVED = {
+    'HVCAuxiliaryLoss': 'hvc_mm.models.selfsup',
+    'TorchvisionBackbone': 'hvc_mm.models.backbones',
+    'WithHVCLoss': 'hvc_mm.models.selfsup',
+}
 
 
 def __getattr__(name: str) -> type:

@@ -1,6 +1,6 @@
 """Objects with an identity: which are there, which came, which are lost.
 
-N: detections, H W: frame in pixels.
+N, M: masks of two sets, of tracks or detections; H W: frame in pixels.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-
-from .mask_matching import mask_iou, match_masks
 
 # Slots are ids of an 8-bit map, where 0 is background.
 _MOST = 255
@@ -26,7 +25,7 @@ class Track:
         label: Its class.
         score: Of its last detection, in [0, 1].
         mask: ``(H, W)`` bool, where it is in the current frame.
-        slot: Its id in the map that is carried, from 1.
+        slot: Its id in the map that is propagated, from 1.
         absent: Frames in a row without a pixel of it.
         unconfirmed: Key frames in a row without a detection of it.
     """
@@ -41,47 +40,58 @@ class Track:
 
 
 class InstanceTracks:
-    """The objects of a video, by carried and by detected masks.
+    """Keep the objects of a video, by propagated and by detected masks.
 
-    Between key frames masks are carried (:meth:`carry`). On a key frame the
-    detections are matched to the carried masks by mask IoU, so that the sum
-    over pairs is largest (:meth:`confirm`): matched tracks keep their
-    identity, other detections begin a track, and tracks that go unconfirmed
-    end. No pixel belongs to two tracks. Nothing looks for lost objects: one
-    whose mask is gone when it is found again has a new identity.
+    Between key frames masks are propagated (:meth:`update`). On a key frame
+    the detections are matched to the propagated masks by mask IoU, so that
+    the sum over pairs is largest (:meth:`confirm`): matched tracks keep
+    their identity, other detections begin a track, and tracks that go
+    unconfirmed end. No pixel belongs to two tracks. Nothing looks for lost
+    objects: one whose mask is gone when it is found again has a new
+    identity.
 
     Args:
-        iou_thr: Least IoU of a detection with a carried mask to be the same
-            object.
+        iou_thr: Least IoU of a detection with a propagated mask to be the
+            same object. Low, since propagated masks lose parts quickly; the
+            assignment decides which pair is the right one.
+        begin_iou_thr: A detection without a match that has at least this
+            IoU with a track begins none: it is an object that is there
+            already, found twice or as another class.
         match_labels: Only match detections of the track's class.
         init_score_thr: Least score of a detection that begins a track.
         max_unconfirmed: Key frames in a row that a track may go without a
             detection.
         max_absent: Frames in a row that a track may have no pixel.
-        renew: Whether a matched detection's mask replaces the carried one,
-            and carrying starts anew from it. That mends what has drifted,
-            but forgets all frames before.
+        renew: Whether a matched detection's mask replaces the propagated
+            one, and propagation starts anew from it. That fixes what has
+            drifted, but forgets all frames before.
 
     Attributes:
         tracks: Those that have not ended.
         count: Number of tracks that the video has had so far.
 
     Raises:
-        ValueError: For an ``iou_thr`` outside of (0, 1].
+        ValueError: For one of the IoUs outside of (0, 1].
     """
 
     def __init__(
         self,
-        iou_thr: float = 0.3,
+        iou_thr: float = 0.1,
+        begin_iou_thr: float = 0.3,
         match_labels: bool = True,
         init_score_thr: float = 0.5,
         max_unconfirmed: int = 1,
         max_absent: int = 10,
         renew: bool = True,
     ) -> None:
-        if not 0 < iou_thr <= 1:
-            raise ValueError(f'iou_thr is {iou_thr}, expected (0, 1]')
+        for name, value in (
+            ('iou_thr', iou_thr),
+            ('begin_iou_thr', begin_iou_thr),
+        ):
+            if not 0 < value <= 1:
+                raise ValueError(f'{name} is {value}, expected (0, 1]')
         self.iou_thr = iou_thr
+        self.begin_iou_thr = begin_iou_thr
         self.match_labels = match_labels
         self.init_score_thr = init_score_thr
         self.max_unconfirmed = max_unconfirmed
@@ -93,7 +103,7 @@ class InstanceTracks:
         """Forget the video; identities begin at 0 again."""
         self.tracks: List[Track] = []
         self.count = 0
-        # Of ended tracks too, as long as theirs is carried along.
+        # Of ended tracks too, as long as theirs is propagated.
         self._slots = 0
 
     def __len__(self) -> int:
@@ -104,8 +114,8 @@ class InstanceTracks:
         """The tracks that have a pixel in the current frame."""
         return [track for track in self.tracks if not track.absent]
 
-    def carry(self, slots: Tensor) -> None:
-        """Take the masks of a frame that propagation has given.
+    def update(self, slots: Tensor) -> None:
+        """Take the masks that propagation gave for the current frame.
 
         Args:
             slots: ``(H, W)`` uint8, the slot of each pixel's object.
@@ -125,9 +135,9 @@ class InstanceTracks:
             scores: ``(N,)`` in [0, 1].
 
         Returns:
-            Whether a mask was renewed, so that carrying has to start anew
-            from :meth:`paint`; and the tracks that began, which have to
-            join what is carried.
+            Whether a mask was renewed, so that propagation has to start
+            anew from :meth:`paint`; and the tracks that began, whose masks
+            have to be propagated as well.
         """
         matches = self._match(masks, labels)
         for row, column in matches:
@@ -167,10 +177,9 @@ class InstanceTracks:
                 or not mask.any()
             ):
                 continue
-            # An object that is there already, under another class or twice.
             if self.tracks:
                 iou = mask_iou(mask[None], self._stacked())
-                if iou.max() >= self.iou_thr:
+                if iou.max() >= self.begin_iou_thr:
                     continue
             track = Track(
                 id=self.count,
@@ -183,8 +192,8 @@ class InstanceTracks:
             began.append(track)
         return began
 
-    def can_join(self, began: List[Track]) -> bool:
-        """Whether others are carried, and there are slots for these too."""
+    def has_room(self, began: List[Track]) -> bool:
+        """Tell if others are propagated, and slots are left for these."""
         others = len(self.tracks) > len(began)
         return others and self._slots + len(began) <= _MOST
 
@@ -192,7 +201,7 @@ class InstanceTracks:
         """Give tracks a slot, and every pixel to one track at most.
 
         Args:
-            began: Paint these alone, over whatever was carried; the others
+            began: Paint these alone, over what was propagated; the others
                 keep their slots. None: all tracks, with new slots.
 
         Returns:
@@ -234,3 +243,47 @@ class InstanceTracks:
         for track in self.tracks:
             track.absent = 0 if track.mask.any() else track.absent + 1
         self.tracks = [t for t in self.tracks if t.absent <= self.max_absent]
+
+
+def mask_iou(first: Tensor, second: Tensor) -> Tensor:
+    """Compute intersection over union of every pair of masks.
+
+    Args:
+        first: ``(N, H, W)`` bool.
+        second: ``(M, H, W)`` bool.
+
+    Returns:
+        ``(N, M)`` fp32 in [0, 1]; 0 where both masks are empty, which say
+        nothing about each other.
+
+    Raises:
+        ValueError: When the frames differ in size.
+    """
+    if first.shape[1:] != second.shape[1:]:
+        raise ValueError(
+            f'masks of {tuple(first.shape)} and {tuple(second.shape)}: '
+            'expected (N, H, W) and (M, H, W) of one frame'
+        )
+    # fp32 counts pixels exactly up to 2^24, a frame of 4096 x 4096.
+    first, second = first.flatten(1).float(), second.flatten(1).float()
+    intersection = first @ second.T
+    union = first.sum(1)[:, None] + second.sum(1) - intersection
+    return intersection / union.clamp(min=1)
+
+
+def match_masks(iou: Tensor, threshold: float) -> List[Tuple[int, int]]:
+    """Assign masks to masks so that the sum of IoU is largest.
+
+    Pairs below the threshold are no candidates at all: they can't pull a
+    mask away from a pair above it.
+
+    Args:
+        iou: ``(N, M)`` in [0, 1]; 0 for pairs that may not be.
+        threshold: Least IoU of a pair, in (0, 1].
+
+    Returns:
+        Pairs of a row and a column, each at most once, by row.
+    """
+    allowed = torch.where(iou >= threshold, iou, torch.zeros_like(iou))
+    rows, columns = linear_sum_assignment(allowed.cpu().numpy(), maximize=True)
+    return [(r, c) for r, c in zip(rows, columns) if allowed[r, c] > 0]

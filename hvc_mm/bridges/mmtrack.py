@@ -16,16 +16,18 @@ from mmtrack.registry import MODELS
 from mmtrack.structures import TrackDataSample
 from torch import Tensor, nn
 
+from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.structures import VOSDataSample
+
 from .instance_tracks import InstanceTracks
-from .mask_carrier import MaskCarrier
 
 
 @MODELS.register_module()
 class HVCInstanceTracker(BaseMultiObjectTracker):
-    """Detect now and then, carry masks and identities in between.
+    """Detect now and then, propagate masks and identities in between.
 
     On key frames an instance segmentor of MMDetection finds objects;
-    detections are matched to the carried masks
+    detections are matched to the propagated masks
     (:class:`~hvc_mm.bridges.instance_tracks.InstanceTracks`). On every other
     frame HVC's propagation alone says where the objects are, so that the
     detector runs once in ``detect_every`` frames. Nothing is trained: the
@@ -34,15 +36,16 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
     Args:
         detector: Config of an instance segmentor of MMDetection.
         carrier: Arguments of
-            :class:`~hvc_mm.bridges.mask_carrier.MaskCarrier`.
+            :class:`~hvc_mm.models.vos.LabelPropagationVOS`;
+            ``preprocessor`` is its ``data_preprocessor``.
         tracks: Arguments of
             :class:`~hvc_mm.bridges.instance_tracks.InstanceTracks`.
         detect_every: k: every k-th frame is a key frame. None: only the
             first frame in which something is found.
         score_thr: Least score of a detection that counts at all.
-        max_references: Most key frames that newcomers' masks are carried
-            from at a time: it bounds memory and time. With one more,
-            carrying starts anew from all masks as they are then.
+        max_references: Most reference frames at a time, since each key
+            frame with new objects adds one: it bounds memory and time. With
+            one more, propagation starts anew from all masks as they are.
         label_map: Classes of the detector to those of the results; other
             detections are dropped. None leaves the classes as they are.
         data_preprocessor: MMTracking's ``TrackDataPreprocessor``.
@@ -77,14 +80,17 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
                 f'{type(self.detector).__name__} finds no masks, expected '
                 'an instance segmentor such as MaskRCNN'
             )
-        self.carrier = MaskCarrier(**carrier)
+        carrier = dict(carrier)
+        if 'preprocessor' in carrier:
+            carrier['data_preprocessor'] = carrier.pop('preprocessor')
+        self.carrier = LabelPropagationVOS(**carrier)
+        self.references = 0
         self.tracks = InstanceTracks(**(tracks or {}))
         self.detect_every = detect_every
         self.score_thr = score_thr
         self.max_references = max_references
         self.label_map = label_map
-        for part in self._parts:
-            part.register_load_state_dict_post_hook(_note_loaded)
+        self.detector.register_load_state_dict_post_hook(_note_loaded)
 
     def loss(
         self, inputs: Dict[str, Tensor], data_samples: List[Any], **kwargs
@@ -127,39 +133,66 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         if frame == 0:
             self.reset()
         size = tuple(sample.ori_shape if rescale else sample.img_shape)[:2]
-        features = self.carrier.extract(self._raw(image, sample.img_shape))
-        if self.carrier.started:
-            self.tracks.carry(self.carrier.carry(features, size))
+        features = self._features(image, sample.img_shape)
+        if self.references:
+            self.tracks.update(self._propagate(features, size))
         if self._is_key(frame):
             found = self._detect(image, sample, rescale)
             sample.pred_det_instances = found
             self._take(found, features)
         if not len(self.tracks):
-            self.carrier.reset()
+            self._forget_references()
         sample.pred_track_instances = self._instances(size, image.device)
         return [sample]
 
     def reset(self) -> None:
         """Forget the video."""
         self.tracks.reset()
+        self._forget_references()
+
+    def _forget_references(self) -> None:
+        self.references = 0
         self.carrier.reset()
 
     def _take(self, found: InstanceData, features: Tensor) -> None:
-        """Match detections to what is carried; carry what is new."""
+        """Match detections to the tracks; propagate new masks from here."""
         renewed, began = self.tracks.confirm(
             found.masks.cpu(), found.labels.cpu(), found.scores.cpu()
         )
         if not (renewed or began):
             return
-        may_join = (
+        adds = (
             not renewed
-            and 0 < self.carrier.references < self.max_references
-            and self.tracks.can_join(began)
+            and 0 < self.references < self.max_references
+            and self.tracks.has_room(began)
         )
-        if may_join:
-            self.carrier.join(features, self.tracks.paint(began))
-        else:
-            self.carrier.start(features, self.tracks.paint())
+        if not adds:
+            self._forget_references()
+        slots = self.tracks.paint(began if adds else None)
+        self._propagate(features, tuple(slots.shape), slots)
+        self.references += 1
+
+    def _propagate(
+        self,
+        features: Tensor,
+        size: Tuple[int, int],
+        slots: Optional[Tensor] = None,
+    ) -> Tensor:
+        """Propagate the tracks' slots to a frame.
+
+        Args:
+            features: The frame's, ``(1, C, h, w)``.
+            size: ``(H, W)`` of the result.
+            slots: ``(H, W)`` uint8, those that begin in this frame, which
+                becomes one more reference frame.
+
+        Returns:
+            ``(H, W)`` uint8 on the CPU.
+        """
+        sample = VOSDataSample(metainfo=dict(ori_shape=size))
+        if slots is not None:
+            sample.prompt_ids = slots
+        return self.carrier.propagate(features, sample).pred_ids
 
     def _is_key(self, frame: int) -> bool:
         if self.detect_every is None:
@@ -186,8 +219,14 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
             found = found[found.labels >= 0]
         return found
 
+    def _features(self, image: Tensor, shape: Tuple[int, ...]) -> Tensor:
+        """Compute what the propagation compares, ``(1, C, h, w)``."""
+        raw = self._raw(image, shape)
+        frames = self.carrier.data_preprocessor.normalise(raw[None])
+        return self.carrier.extract_feat(frames)[0]
+
     def _raw(self, image: Tensor, shape: Tuple[int, ...]) -> Tensor:
-        """Undo padding and normalisation: the carrier has its own.
+        """Undo padding and normalisation: the propagation has its own.
 
         Args:
             image: ``(1, 3, h, w)`` as the detector takes it.
@@ -221,21 +260,16 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
             masks=masks,
         ).to(device)
 
-    @property
-    def _parts(self) -> Tuple[nn.Module, nn.Module]:
-        """What has weights."""
-        return self.detector, self.carrier.backbone
-
     def _ensure_weights(self) -> None:
-        # They may come by the parts' init_cfg, and mmengine's test loop,
+        # The detector's may come by its init_cfg, and mmengine's test loop,
         # unlike its training, doesn't initialise.
-        for part in self._parts:
-            if not (part.is_init or getattr(part, 'is_loaded', False)):
-                part.init_weights()
+        detector = self.detector
+        if not (detector.is_init or getattr(detector, 'is_loaded', False)):
+            detector.init_weights()
 
 
-def _note_loaded(part: nn.Module, _) -> None:
-    part.is_loaded = True
+def _note_loaded(detector: nn.Module, _) -> None:
+    detector.is_loaded = True
 
 
 def _only_frame(

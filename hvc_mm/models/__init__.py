@@ -8,7 +8,7 @@ from .data_preprocessors import (
 from .heads import PseudoFlowHead
 from .losses import *  # noqa: F401,F403
 from .necks import ConvProjector
-from .selfsup import HVC, CosineMomentumTarget
+from .selfsup import HVC, CosineMomentumTarget, WithHVCLoss
 from .vos import LabelPropagationVOS, LabelPropagator, MaskCodec, propagate
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     'PseudoFlowHead',
     'TorchvisionBackbone',
     'VOSDataPreprocessor',
+    'WithHVCLoss',
     'propagate',
 ]

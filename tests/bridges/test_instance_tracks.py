@@ -1,7 +1,13 @@
+from itertools import permutations
+
 import pytest
 import torch
 
-from hvc_mm.bridges.instance_tracks import InstanceTracks
+from hvc_mm.bridges.instance_tracks import (
+    InstanceTracks,
+    mask_iou,
+    match_masks,
+)
 
 SIZE = (12, 24)
 
@@ -40,7 +46,7 @@ def test_identities_follow_masks_not_the_order_of_detections():
     slots = torch.zeros(SIZE, dtype=torch.uint8)
     for track in tracks.tracks:
         slots[torch.roll(track.mask, 2, dims=1)] = track.slot
-    tracks.carry(slots)
+    tracks.update(slots)
     assert _ids(tracks) == {0: 2, 1: 18}
     _confirm(tracks, (_box(18, 24), 1, 0.95), (_box(2, 8), 1, 0.6))
     assert _ids(tracks) == {0: 2, 1: 18}
@@ -48,7 +54,7 @@ def test_identities_follow_masks_not_the_order_of_detections():
     assert tracks.count == 2
 
 
-def test_newcomers_get_new_identities():
+def test_new_objects_get_new_identities():
     tracks = InstanceTracks()
     _confirm(tracks, (LEFT, 1, 0.9))
     _confirm(tracks, (RIGHT, 3, 0.9), (LEFT, 1, 0.9))
@@ -96,12 +102,12 @@ def test_absent_tracks_are_hidden_and_end():
     slots = _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
     lone = torch.where(slots == tracks.tracks[0].slot, slots, 0 * slots)
     for _ in range(2):
-        tracks.carry(lone)
+        tracks.update(lone)
         assert set(_ids(tracks)) == {0} and len(tracks) == 2
-    tracks.carry(slots)
+    tracks.update(slots)
     assert set(_ids(tracks)) == {0, 1}
     for _ in range(3):
-        tracks.carry(lone)
+        tracks.update(lone)
     assert set(_ids(tracks)) == {0} and len(tracks) == 1
 
 
@@ -130,7 +136,7 @@ def test_one_object_found_twice_begins_once():
 
 
 def test_no_pixel_has_two_owners():
-    tracks = InstanceTracks(iou_thr=0.9)
+    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
     slots = _confirm(tracks, (_box(0, 10), 1, 0.7), (_box(6, 16), 1, 0.9))
     low, high = sorted(tracks.tracks, key=lambda t: t.score)
     assert torch.equal(high.mask, _box(6, 16))
@@ -139,8 +145,8 @@ def test_no_pixel_has_two_owners():
     assert sorted(slots.unique().tolist()) == [0, 1, 2]
 
 
-def test_confirmed_tracks_lie_over_unconfirmed_ones():
-    tracks = InstanceTracks(iou_thr=0.9)
+def test_confirmed_tracks_cover_unconfirmed_ones():
+    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
     _confirm(tracks, (_box(0, 10), 1, 0.99))
     _confirm(tracks, (_box(6, 16), 1, 0.6))
     old, new = tracks.tracks
@@ -149,12 +155,12 @@ def test_confirmed_tracks_lie_over_unconfirmed_ones():
 
 
 def test_covered_objects_are_hidden():
-    tracks = InstanceTracks(iou_thr=0.9)
+    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
     _confirm(tracks, (_box(2, 4), 1, 0.6), (LEFT, 1, 0.9))
     assert len(tracks) == 2 and len(tracks.visible) == 1
 
 
-def test_masks_may_be_carried_on_without_renewal():
+def test_masks_stay_without_renewal():
     tracks = InstanceTracks(renew=False, max_unconfirmed=0)
     _confirm(tracks, (LEFT, 1, 0.9))
     assert _confirm(tracks, (_box(0, 5), 1, 0.8)) is None
@@ -162,12 +168,12 @@ def test_masks_may_be_carried_on_without_renewal():
     assert tracks.tracks[0].score == pytest.approx(0.8)
 
 
-def test_newcomers_join_without_renewal():
+def test_new_objects_are_painted_without_renewal():
     tracks = InstanceTracks(renew=False)
     _confirm(tracks, (LEFT, 1, 0.9))
     slots = _confirm(tracks, (_box(0, 5), 1, 0.8), (_box(4, 14), 2, 0.7))
     old, new = tracks.tracks
-    # Only the newcomer is painted, over what is carried; slots stay.
+    # Only the new object is painted, over the others; slots stay.
     assert (old.slot, new.slot) == (1, 2)
     assert torch.equal(slots, _box(4, 14).byte() * 2)
     assert torch.equal(old.mask, _box(0, 4))
@@ -181,23 +187,23 @@ def test_slots_run_out():
         # The first one stays, the other is somebody else every time.
         other = (RIGHT if count % 2 else MIDDLE, 1, 0.8)
         _confirm(tracks, (LEFT, 1, 0.9), other)
-    # Ended tracks keep their slots as long as theirs is carried along.
+    # Ended tracks keep their slots as long as theirs is propagated.
     assert [track.slot for track in tracks.tracks] == [1, 255]
     masks = torch.stack([LEFT, RIGHT])
     _, began = tracks.confirm(masks, torch.tensor([1, 1]), torch.ones(2))
-    assert len(began) == 1 and not tracks.can_join(began)
+    assert len(began) == 1 and not tracks.has_room(began)
     with pytest.raises(ValueError, match='objects at once'):
         tracks.paint(began)
     tracks.paint()
     assert sorted(track.slot for track in tracks.tracks) == [1, 2]
 
 
-def test_without_others_there_is_nothing_to_join():
+def test_without_others_there_is_nothing_to_add_to():
     tracks = InstanceTracks(renew=False, max_unconfirmed=0)
     _confirm(tracks, (LEFT, 1, 0.9))
     masks, ones = RIGHT[None], torch.ones(1)
     _, began = tracks.confirm(masks, ones.long(), ones)
-    assert tracks.tracks == began and not tracks.can_join(began)
+    assert tracks.tracks == began and not tracks.has_room(began)
 
 
 def test_empty_detections_begin_nothing():
@@ -216,7 +222,7 @@ def test_reset():
 
 
 def test_more_objects_than_an_id_map_holds():
-    tracks = InstanceTracks(iou_thr=1.0)
+    tracks = InstanceTracks(iou_thr=1.0, begin_iou_thr=1.0)
     cells = [torch.zeros(SIZE, dtype=torch.bool) for _ in range(256)]
     for index, cell in enumerate(cells):
         cell.view(-1)[index] = True
@@ -224,7 +230,67 @@ def test_more_objects_than_an_id_map_holds():
         _confirm(tracks, *[(cell, 0, 0.9) for cell in cells])
 
 
+@pytest.mark.parametrize('name', ['iou_thr', 'begin_iou_thr'])
 @pytest.mark.parametrize('threshold', [0, 1.5])
-def test_bad_threshold(threshold):
-    with pytest.raises(ValueError, match='iou_thr'):
-        InstanceTracks(iou_thr=threshold)
+def test_bad_threshold(name, threshold):
+    with pytest.raises(ValueError, match=f'^{name} is {threshold}'):
+        InstanceTracks(**{name: threshold})
+
+
+def test_what_overlaps_a_track_more_than_begin_iou_thr_begins_none():
+    # IoU with LEFT: 4 of 8 columns, and 1 of 11.
+    for found, began in (
+        ((_box(2, 8), 2, 0.9), 0),
+        ((_box(5, 11), 2, 0.9), 1),
+    ):
+        tracks = InstanceTracks(begin_iou_thr=0.3, max_unconfirmed=9)
+        _confirm(tracks, (LEFT, 1, 0.9))
+        _confirm(tracks, found)
+        assert tracks.count == 1 + began
+    # It is no bound for a match, which is up to `iou_thr`.
+    tracks = InstanceTracks(iou_thr=0.05, begin_iou_thr=0.3)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    _confirm(tracks, (_box(5, 11), 1, 0.9))
+    assert _ids(tracks) == {0: 5}
+
+
+def test_iou_of_masks():
+    first = torch.stack([_box(0, 4, 0, 4), _box(8, 12, 8, 12)])
+    second = [_box(2, 6, 0, 4), _box(0, 4, 0, 4), _box(0, 4, 0, 8)]
+    wanted = torch.tensor([[1 / 3, 1, 1 / 2], [0, 0, 0]])
+    torch.testing.assert_close(mask_iou(first, torch.stack(second)), wanted)
+    empty = torch.zeros(1, *SIZE, dtype=torch.bool)
+    assert mask_iou(empty, empty) == 0 and mask_iou(empty, first[:1]) == 0
+    assert mask_iou(empty[:0], first).shape == (0, 2)
+    assert match_masks(mask_iou(empty[:0], first), 0.5) == []
+    large = torch.ones(1, 2000, 3000, dtype=torch.bool)
+    less = large.clone()
+    less[0, 0, 0] = False
+    wanted = 1 - 1 / (2000 * 3000)
+    assert float(mask_iou(large, less)) == pytest.approx(wanted, abs=1e-7)
+    with pytest.raises(ValueError, match='one frame'):
+        mask_iou(torch.ones(1, 4, 4).bool(), torch.ones(1, 4, 5).bool())
+
+
+def test_the_sum_counts_and_pairs_below_the_threshold_do_not():
+    # Greedy would take 0.9 and leave 0.5 for the rest.
+    iou = torch.tensor([[0.9, 0.8], [0.85, 0.5]])
+    assert match_masks(iou, 0.5) == [(0, 1), (1, 0)]
+    # Without the threshold first 0.4 + 0.7 would beat 0.95 alone.
+    iou = torch.tensor([[0.95, 0.7], [0.4, 0.1]])
+    assert match_masks(iou, 0.5) == [(0, 0)]
+    assert match_masks(torch.zeros(2, 3), 0.5) == []
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_matches_are_the_best_of_all_assignments(seed):
+    generator = torch.Generator().manual_seed(seed)
+    iou = torch.rand(4, 4, generator=generator)
+    allowed = iou * (iou >= 0.3)
+    highest = max(
+        sum(float(allowed[r, c]) for r, c in enumerate(order))
+        for order in permutations(range(4))
+    )
+    pairs = match_masks(iou, 0.3)
+    assert sum(float(iou[r, c]) for r, c in pairs) == pytest.approx(highest)
+    assert len({c for _, c in pairs}) == len(pairs)

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.mmtrack
 CONFIG = Path(__file__).parents[2] / 'configs/mixed/mask-rcnn_hvc_ytvis.py'
 HEIGHT, WIDTH = 64, 96
 FRAMES = 6
-# Class of each object by video; they stand for YouTube-VIS's.
+# Class of each object by video, instead of YouTube-VIS's.
 VIDEOS = {'one': (0, 7), 'two': (13,)}
 
 
@@ -261,7 +261,9 @@ def _exact_run(cfg):
     return metrics['youtube_vis/segm_mAP_50'], detector
 
 
-def test_exact_detections_are_carried_and_keep_their_identity(ytvis, tmp_path):
+def test_exact_detections_are_propagated_and_keep_their_identity(
+    ytvis, tmp_path
+):
     cfg = _config(ytvis, tmp_path)
     cfg.model.label_map = None
     # MMTracking's own visualizer draws it all along.
@@ -304,9 +306,9 @@ def test_without_matching_identities_break(ytvis, tmp_path):
     """The counterpart: what the score says when matching fails."""
     cfg = _config(ytvis, tmp_path)
     cfg.model.label_map = None
-    # No carried mask equals the new one, so that none is its predecessor;
-    # each key frame begins other tracks.
-    cfg.model.tracks.update(iou_thr=1.0, max_unconfirmed=0)
+    # No propagated mask equals the new one, so that none is its
+    # predecessor; each key frame begins other tracks.
+    cfg.model.tracks.update(iou_thr=1.0, begin_iou_thr=1.0, max_unconfirmed=0)
     score, _ = _exact_run(cfg)
     assert score < 0.5
 
@@ -405,7 +407,7 @@ def test_frames_without_objects():
 @pytest.mark.parametrize(
     'renew, references', [(True, [1, 1, 1, 1]), (False, [1, 2, 1, 1])]
 )
-def test_newcomers_join_up_to_a_number_of_references(renew, references):
+def test_new_objects_add_references_up_to_a_number(renew, references):
     tracker = _tracker(
         label_map=None,
         detect_every=1,
@@ -421,7 +423,7 @@ def test_newcomers_join_up_to_a_number_of_references(renew, references):
         sample = _sample()
         sample.set_metainfo(dict(frame_id=time))
         (sample,) = tracker.predict(dict(img=image), [sample])
-        counts.append(tracker.carrier.references)
+        counts.append(tracker.references)
         tracks.append(sample.pred_track_instances.instances_id.tolist())
     assert counts == references
     assert tracks == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
@@ -449,7 +451,7 @@ def test_results_at_the_frames_own_size():
         assert (mask == large.masks[0]).float().mean() > 0.9
 
 
-def test_the_carrier_gets_back_the_plain_image():
+def test_propagation_gets_back_the_plain_image():
     tracker = _tracker()
     image = torch.randint(0, 256, (1, 3, HEIGHT - 2, WIDTH - 3)).byte()
     sample = _sample()

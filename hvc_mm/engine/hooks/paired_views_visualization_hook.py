@@ -9,7 +9,6 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 import mmcv
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -145,11 +144,8 @@ def what_model_sees(
     """
     with _eval_mode(model):
         view1, view2 = model.data_preprocessor(batch)['inputs']
-        online = model.projector(model.backbone(view1))
-        query = F.normalize(model.predictor(online).float(), dim=1)
-        target = model.target.module
-        key = target['projector'](target['backbone'](view2))
-        key = F.normalize(key.float(), dim=1)
+        query = model.predict_view(model.backbone, view1)
+        key = model.project_view(view2)
         return (query, key, *model.flow_head.forward_backward(query, key))
 
 

@@ -1,4 +1,4 @@
-"""heads of hvc_mm."""
+"""Heads of pre-training."""
 
 from .pseudo_flow_head import PseudoFlowHead
 

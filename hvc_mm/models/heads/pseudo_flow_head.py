@@ -51,7 +51,7 @@ class PseudoFlowHead(BaseModule):
         self.bn2 = nn.BatchNorm2d(2)
 
     def forward(self, query: Tensor, key: Tensor) -> Tensor:
-        """The field from query to key.
+        """Compute the field from query to key.
 
         Args:
             query: ``(N, C, h, w)``.
@@ -69,7 +69,7 @@ class PseudoFlowHead(BaseModule):
     def forward_backward(
         self, query: Tensor, key: Tensor
     ) -> Tuple[Tensor, Tensor]:
-        """Both directions for half of the first convolution's work.
+        """Compute both directions for half of the first convolution's work.
 
         With ``conv1``'s weight in its halves ``W1, W2``, let
         ``s = (W1 + W2)/2 (q + k) + b`` and ``a = (W1 - W2)/2 (q - k)``.
@@ -105,7 +105,7 @@ class PseudoFlowHead(BaseModule):
         return self._finish(even + odd), self._finish(even - odd)
 
     def _finish(self, hidden: Tensor) -> Tensor:
-        """What follows ``conv1``, ``(N, D, h, w)`` -> ``(N, 2, h, w)``."""
+        """Apply what follows conv1, ``(N, D, h, w)`` -> ``(N, 2, h, w)``."""
         return self.bn2(self.conv2(F.relu(self.bn1(hidden))))
 
     def _check(self, query: Tensor, key: Tensor) -> None:

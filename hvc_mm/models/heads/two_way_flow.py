@@ -1,10 +1,11 @@
 """The pseudo-flow head's hidden layer in both directions, sample by sample.
 
-N: samples, C: channels of one map, D: hidden channels, A: bins (h w).
+N: samples, C: channels of one map, D: hidden channels, A: cells (h w).
 
 On a CPU the head is bound by memory, not by products: written as layers it
-makes some twenty full-size maps and keeps six for the backward pass. Here two
-are kept, and all others live for one sample, in cache.
+makes some twenty full-size maps and keeps six for the backward pass, and the
+whole loss takes twice the time and memory that it does with this. Here two
+are kept, and all others are made for one sample at a time, in cache.
 
 With ``conv1``'s weight in its halves ``W1, W2``::
 
@@ -27,9 +28,9 @@ from hvc_mm.utils.compiling import not_compiled
 
 
 def is_applicable(query: Tensor, norm: nn.Module) -> bool:
-    """Whether :func:`two_way_flow` may stand in for the plain layers.
+    """Tell if :func:`two_way_flow` can replace the plain layers.
 
-    It stands in on a CPU for a plain batch norm that uses the statistics of
+    It does so on a CPU for a plain batch norm that uses the statistics of
     its batch. On a GPU the plain layers' kernels are the faster choice.
     """
     return (
@@ -50,7 +51,7 @@ def two_way_flow(
     norm: nn.BatchNorm2d,
     conv2: nn.Conv2d,
 ) -> Tuple[Tensor, Tensor]:
-    """``conv2(relu(norm(conv1(cat(.)))))`` of (q, k) and of (k, q).
+    """Compute ``conv2(relu(norm(conv1(cat(.)))))`` of (q, k) and (k, q).
 
     Updates ``norm``'s running statistics, (query, key) first. Under autocast
     products are in its type, all else in the maps' own.
@@ -91,10 +92,10 @@ def two_way_flow(
 
 
 class _TwoWayFlow(torch.autograd.Function):
-    """Gives both fields without ``conv2``'s bias, ``(N, 2, A)``.
+    """Give both fields without ``conv2``'s bias, ``(N, 2, A)``.
 
-    Beside them, without gradient, mean and biased variance of ``conv1``'s
-    output in both directions, ``(2, D)`` each.
+    And, without gradient, mean and biased variance of ``conv1``'s output in
+    both directions, ``(2, D)`` each.
     """
 
     @staticmethod
@@ -159,7 +160,7 @@ class _TwoWayFlow(torch.autograd.Function):
             ctx.saved_tensors[:7]
         )
         even, odd, inverse = ctx.saved_tensors[7:]
-        samples, _, bins = even.shape
+        samples, _, cells = even.shape
         kind = even.dtype
         gains = scale * inverse
 
@@ -177,8 +178,8 @@ class _TwoWayFlow(torch.autograd.Function):
         sum_g = (weight2 * open_sum).sum(1)
         sum_gx = (weight2 * x_sum).sum(1)
 
-        level = gains * sum_g / (samples * bins)
-        slope = gains * inverse**2 * sum_gx / (samples * bins)
+        level = gains * sum_g / (samples * cells)
+        slope = gains * inverse**2 * sum_gx / (samples * cells)
         needed = ctx.needs_input_grad[:2]
         map_grads = [
             torch.empty_like(one) if need else None
@@ -226,11 +227,11 @@ class _TwoWayFlow(torch.autograd.Function):
 
 
 def _both(even: Tensor, odd: Tensor, like: Tensor) -> Tuple[Tensor, Tensor]:
-    """One sample's ``conv1`` outputs about their mean, new ``(D, A)``."""
+    """Give one sample's ``conv1`` outputs about their mean, (D, A) each."""
     even, odd = even.to(like.dtype), odd.to(like.dtype)
     return even + odd, even - odd
 
 
 def _open(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """1 where the relu after the batch norm lets through, else 0."""
+    """Give 1 where the relu after the batch norm lets through, else 0."""
     return (x * gain[:, None]).add_(shift[:, None]).gt_(0)

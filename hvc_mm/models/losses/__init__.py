@@ -1,4 +1,4 @@
-"""losses of hvc_mm."""
+"""Losses of pre-training."""
 
 from .dense_hybrid_loss import dense_hybrid_loss, dense_positive_mask
 from .hybrid_correspondence_loss import (

@@ -8,12 +8,12 @@ normalised over their two channels (HVC, arXiv 2404.13505):
     static  = -2 mean_N ( sum_P <q_a, k_b> / (n + 1e-6) )
     dynamic = -2 mean_N ( sum_P <F(q, k)_a, F(k, q)_b> / (n + 1e-6) )
 
-with P the n pairs of bins (a, b) of a sample whose centres lie close by.
+with P the n pairs of cells (a, b) of a sample whose centres are close.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, Optional, Tuple
+from typing import Dict, Iterator, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -23,13 +23,8 @@ from torch.nn import functional as F
 from hvc_mm.registry import MODELS
 from hvc_mm.utils.compiling import not_compiled
 
-from .dense_hybrid_loss import check_hybrid_inputs
-from .many_pairs import many_pairs_terms
-from .positive_pairs import PositivePairs, find_positive_pairs
+from .positive_pairs import PositivePairs, check_maps, find_positive_pairs
 
-# Candidate pairs per bin beyond which matrices beat gathered rows: measured
-# at 1.5 for maps in torch's default memory format, 8 in channels_last.
-_MANY = 2.0
 # Pairs whose rows are held at a time: 4 MB of C = 256 in fp32.
 _BLOCK = 1 << 12
 
@@ -43,9 +38,13 @@ def hybrid_correspondence_loss(
     key_box: Tensor,
     pos_radius: float = 0.1,
 ) -> Tuple[Tensor, Tensor]:
-    """Static and dynamic term of the hybrid loss.
+    """Compute the static and the dynamic term of the hybrid loss.
 
-    Equal to :func:`~hvc_mm.models.losses.dense_hybrid_loss` for any radius.
+    The pairs of cells that show the same place in both crops are listed
+    from the boxes. The static term averages the products of their features,
+    the dynamic one those of their pseudo-flow vectors, over each sample's
+    pairs and then over samples. Equal to
+    :func:`~hvc_mm.models.losses.dense_hybrid_loss` for any radius.
     Everything is computed in fp32 (or the inputs' fp64), under autocast too.
 
     Args:
@@ -57,8 +56,8 @@ def hybrid_correspondence_loss(
             ``(x1, y1, x2, y2)``. On the CPU, also when the maps are on a
             GPU, it costs no synchronisation.
         key_box: ``(N, 4)``, likewise of the key.
-        pos_radius: A pair is positive when the distance of its bins'
-            centres is below this many of the larger bin's diagonals.
+        pos_radius: A pair is positive when the distance of its cells'
+            centres is below this many of the larger cell's diagonals.
 
     Returns:
         ``(static, dynamic)``, scalars in [-2, 2]; the factor -2 is in them.
@@ -73,19 +72,16 @@ def hybrid_correspondence_loss(
         >>> static, dynamic = hybrid_correspondence_loss(
         ...     q, k, there, back, box, box)
     """
-    check_hybrid_inputs(query, key, flow_forward, flow_backward, query_box)
-    pairs = _pairs_if_few(query_box, key_box, query, pos_radius)
-    return _hybrid_terms(
-        (query, key, flow_forward, flow_backward),
-        (query_box, key_box),
-        pos_radius,
-        pairs,
-    )
+    check_maps(query, key, flow_forward, flow_backward, query_box)
+    grid = tuple(query.shape[2:])
+    pairs = find_positive_pairs(query_box, key_box, grid, pos_radius)
+    pairs = pairs.to(query.device)
+    return _hybrid_terms(query, key, flow_forward, flow_backward, pairs)
 
 
 @MODELS.register_module()
 class HybridCorrespondenceLoss(nn.Module):
-    """Hybrid loss of two views, in both directions.
+    """Compute the hybrid loss of two views, in both directions.
 
     ``L(p1, z2, box1, box2) + L(p2, z1, box2, box1)``, where the second
     direction's positive pairs are the first one's, swapped.
@@ -129,7 +125,7 @@ class HybridCorrespondenceLoss(nn.Module):
         box1: Tensor,
         box2: Tensor,
     ) -> Dict[str, Tensor]:
-        """Both terms, summed over both directions.
+        """Compute both terms, summed over both directions.
 
         Args:
             p1: ``(N, C, h, w)``, prediction of view 1, L2-normalised.
@@ -153,12 +149,13 @@ class HybridCorrespondenceLoss(nn.Module):
         """
         there = (p1, z2, *flow_head.forward_backward(p1, z2))
         back = (p2, z1, *flow_head.forward_backward(p2, z1))
-        check_hybrid_inputs(*there, box1)
-        check_hybrid_inputs(*back, box2)
-        pairs = _pairs_if_few(box1, box2, p1, self.pos_radius)
-        swapped = None if pairs is None else pairs.transposed()
-        first = _hybrid_terms(there, (box1, box2), self.pos_radius, pairs)
-        second = _hybrid_terms(back, (box2, box1), self.pos_radius, swapped)
+        check_maps(*there, box1)
+        check_maps(*back, box2)
+        grid = tuple(p1.shape[2:])
+        pairs = find_positive_pairs(box1, box2, grid, self.pos_radius)
+        pairs = pairs.to(p1.device)
+        first = _hybrid_terms(*there, pairs)
+        second = _hybrid_terms(*back, pairs.transposed())
         static, dynamic = first[0] + second[0], first[1] + second[1]
         return {
             'loss_static': static * self.static_weight,
@@ -166,49 +163,25 @@ class HybridCorrespondenceLoss(nn.Module):
         }
 
 
-def _pairs_if_few(
-    query_box: Tensor, key_box: Tensor, like: Tensor, pos_radius: float
-) -> Optional[PositivePairs]:
-    """The pair list on ``like``'s device; None where pairs are many."""
-    samples, _, height, width = like.shape
-    pairs = find_positive_pairs(
-        query_box,
-        key_box,
-        (height, width),
-        pos_radius,
-        max_candidates=_MANY * samples * height * width,
-    )
-    return None if pairs is None else pairs.to(like.device)
-
-
 def _hybrid_terms(
-    maps: Tuple[Tensor, Tensor, Tensor, Tensor],
-    boxes: Tuple[Tensor, Tensor],
-    pos_radius: float,
-    pairs: Optional[PositivePairs],
+    query: Tensor,
+    key: Tensor,
+    flow_forward: Tensor,
+    flow_backward: Tensor,
+    pairs: PositivePairs,
 ) -> Tuple[Tensor, Tensor]:
-    """``maps``: query, key, forward field, backward field."""
-    query, key, flow_forward, flow_backward = maps
+    """Compute both terms from the pair list on the maps' device."""
     with torch.autocast(query.device.type, enabled=False):
-        if pairs is None:
-            static, dynamic = many_pairs_terms(
-                query,
-                key,
-                *(_unit(flow) for flow in (flow_forward, flow_backward)),
-                *(box.to(query.device) for box in boxes),
-                pos_radius,
-            )
-            return -2 * static, -2 * dynamic
         static = _PairSum.apply(query, key, *pairs[:4])
-        there = _rows(flow_forward, pairs.sample, pairs.query)
-        back = _rows(flow_backward, pairs.sample, pairs.key)
-        cosine = (_unit(there) * _unit(back)).sum(1)
+        there = _unit(_rows(flow_forward, pairs.sample, pairs.query))
+        back = _unit(_rows(flow_backward, pairs.sample, pairs.key))
+        cosine = (there * back).sum(1)
         dynamic = (cosine * pairs.weight.to(cosine)).sum()
         return -2 * static, -2 * dynamic
 
 
 class _PairSum(torch.autograd.Function):
-    """``sum_P weight <query[a], key[b]>`` in blocks of pairs.
+    """Sum ``weight <query[a], key[b]>`` over P, in blocks of pairs.
 
     The gradient is written down so that the gathered rows need not be kept
     and only one full-size map is made for each input that needs a gradient.
@@ -254,7 +227,7 @@ class _PairSum(torch.autograd.Function):
 
 
 def _rows(maps: Tensor, sample: Tensor, cell: Tensor) -> Tensor:
-    """``(N, C, h, w)`` at P places -> ``(P, C)``, in fp32 or fp64."""
+    """Gather P cells, ``(N, C, h, w)`` -> ``(P, C)``, in fp32 or fp64."""
     return _at_least_fp32(maps.flatten(2).transpose(1, 2)[sample, cell])
 
 
@@ -264,7 +237,7 @@ def _blocks(pairs: Tensor) -> Iterator[slice]:
 
 
 def _unit(flow: Tensor) -> Tensor:
-    """Flow vectors (dimension 1) at length 1, in fp32 or fp64."""
+    """Normalise flow vectors ``(P, 2)``, in fp32 or fp64."""
     return F.normalize(_at_least_fp32(flow), dim=1)
 
 

@@ -1,18 +1,18 @@
-"""Which bins of two crops of one image show the same place.
+"""Find the cells of two crops of one image that show the same place.
 
 N: samples, P: positive pairs of the whole batch, h w: feature grid, X Y:
 candidates of one axis. Boxes are ``(x1, y1, x2, y2)`` of the crops in their
-image; each crop is divided into h x w bins.
+image; each crop is divided into h x w cells.
 
-A pair is positive when the distance of its bins' centres, over the larger of
-the two bins' diagonals, is below a radius (HVC, arXiv 2404.13505). Under
+A pair is positive when the distance of its cells' centres, over the larger of
+the two cells' diagonals, is below a radius (HVC, arXiv 2404.13505). Under
 random resized crops that is some 50 of the 1024 x 1024 pairs of a 32 x 32
 grid, so they are listed without ever looking at the others.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional, Tuple
+from typing import NamedTuple, Tuple
 
 import torch
 from torch import Tensor
@@ -44,11 +44,11 @@ class PositivePairs(NamedTuple):
     count: Tensor
 
     def transposed(self) -> PositivePairs:
-        """The pairs with query and key swapped; nothing is computed."""
+        """Swap query and key; nothing is computed."""
         return self._replace(query=self.key, key=self.query)
 
     def to(self, device: torch.device) -> PositivePairs:
-        """The pairs on ``device``; does not wait for a GPU's queue."""
+        """Copy the pairs to ``device`` without waiting for a GPU's queue."""
         if torch.device(device).type == 'cuda' and not self.sample.is_cuda:
             pinned = (
                 part.pin_memory() if len(part) else part for part in self
@@ -64,8 +64,7 @@ def find_positive_pairs(
     key_box: Tensor,
     grid: Tuple[int, int],
     pos_radius: float = 0.1,
-    max_candidates: Optional[float] = None,
-) -> Optional[PositivePairs]:
+) -> PositivePairs:
     """List the positive pairs of each sample, exactly, for any radius.
 
     Squared distances separate into an x and a y part. Each axis keeps the
@@ -80,13 +79,10 @@ def find_positive_pairs(
         query_box: ``(N, 4)``, any unit that both boxes share.
         key_box: ``(N, 4)``.
         grid: ``(h, w)`` of both feature maps.
-        pos_radius: Distance bound in larger bin diagonals, > 0; exclusive.
-        max_candidates: Give up (return None) when the batch has more
-            candidates than this, before memory is spent on them. Their
-            number is 1 to about 4/pi times that of the pairs.
+        pos_radius: Distance bound in larger cell diagonals, > 0; exclusive.
 
     Returns:
-        The pairs, ordered by sample, or None as said above.
+        The pairs, ordered by sample.
 
     Raises:
         ValueError: Boxes that are not ``(N, 4)`` or are empty, a radius
@@ -101,11 +97,9 @@ def find_positive_pairs(
     near_x, near_y = offset_x <= reach, offset_y <= reach
     count_x, count_y = near_x.sum((1, 2)), near_y.sum((1, 2))
     candidates = count_x * count_y
-    if max_candidates is not None and candidates.sum() > max_candidates:
-        return None
 
-    # The ragged product: a candidate's rank within its sample says which
-    # entry of that sample's x list and y list it joins.
+    # The ragged product: a candidate's rank within its sample tells which
+    # entries of that sample's x list and y list it pairs.
     sample = torch.repeat_interleave(candidates)
     rank = torch.arange(len(sample), device=sample.device)
     rank = rank - _starts(candidates)[sample]
@@ -133,28 +127,35 @@ def find_positive_pairs(
     )
 
 
-def positive_mask(
+def check_maps(
+    query: Tensor,
+    key: Tensor,
+    flow_forward: Tensor,
+    flow_backward: Tensor,
     query_box: Tensor,
-    key_box: Tensor,
-    grid: Tuple[int, int],
-    pos_radius: float = 0.1,
-) -> Tensor:
-    """The same pairs as a mask, for radii that make them many.
+) -> None:
+    """Refuse maps that the hybrid loss can't pair.
 
-    Args:
-        query_box: ``(N, 4)``.
-        key_box: ``(N, 4)``.
-        grid: ``(h, w)`` of both feature maps.
-        pos_radius: See :func:`find_positive_pairs`.
-
-    Returns:
-        ``(N, h w, h w)`` bool, query cells by key cells.
+    Raises:
+        ValueError: Says what was found and what was expected.
     """
-    offset_x, offset_y, diagonal = _separate(query_box, key_box, grid)
-    squared = offset_y[:, :, None, :, None] + offset_x[:, None, :, None, :]
-    cells = grid[0] * grid[1]
-    distance = squared.sqrt_().div_(diagonal[:, None, None, None, None])
-    return (distance < pos_radius).view(-1, cells, cells)
+    if query.dim() != 4 or query.shape != key.shape or not query.numel():
+        raise ValueError(
+            'expected query and key of one shape (N, C, h, w), got '
+            f'{tuple(query.shape)} and {tuple(key.shape)}'
+        )
+    samples, _, height, width = query.shape
+    flow = samples, 2, height, width
+    if flow_forward.shape != flow or flow_backward.shape != flow:
+        raise ValueError(
+            f'expected flow fields {flow}, got '
+            f'{tuple(flow_forward.shape)} and {tuple(flow_backward.shape)}'
+        )
+    if query_box.dim() > 0 and len(query_box) != samples:
+        raise ValueError(
+            f'expected one box for each of {samples} samples, got boxes '
+            f'{tuple(query_box.shape)}'
+        )
 
 
 def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
@@ -173,7 +174,7 @@ def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
         )
     for name, box in (('query', query_box), ('key', key_box)):
         # A crop one pixel wide has no width in these units; that is a crop
-        # as any other, its bins lie on a line.
+        # as any other, its cells are on a line.
         whole = (box[:, 2:] >= box[:, :2]).all(1) & box.isfinite().all(1)
         if not whole.all():
             worst = int((~whole).nonzero()[0, 0])
@@ -186,43 +187,41 @@ def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
 def _separate(
     query_box: Tensor, key_box: Tensor, grid: Tuple[int, int]
 ) -> Tuple[Tensor, Tensor, Tensor]:
-    """What makes up the distances: two short axes and a unit.
+    """Compute what makes up the distances: two short axes and a unit.
 
     Returns:
         Squared offsets ``(N, w, w)`` in x and ``(N, h, h)`` in y, query by
-        key, and the larger bin diagonals ``(N,)``.
+        key, and the larger cell diagonals ``(N,)``.
     """
     query_box, key_box = _as_float(query_box), _as_float(key_box)
     return (
         _squared_offsets(query_box, key_box, 0, grid[1]),
         _squared_offsets(query_box, key_box, 1, grid[0]),
-        torch.maximum(
-            _bin_diagonal(query_box, grid), _bin_diagonal(key_box, grid)
-        ),
+        torch.maximum(_diagonal(query_box, grid), _diagonal(key_box, grid)),
     )
 
 
 def _as_float(box: Tensor) -> Tensor:
-    """fp32, as the dense form has it; fp64 stays for exact checks."""
+    """Take fp32, as the dense form does; keep fp64 for exact checks."""
     return box.detach().to(
         torch.float64 if box.dtype == torch.float64 else torch.float32
     )
 
 
-def _bin_diagonal(box: Tensor, grid: Tuple[int, int]) -> Tensor:
-    """``(N, 4)`` -> ``(N,)``, length of a bin's diagonal."""
+def _diagonal(box: Tensor, grid: Tuple[int, int]) -> Tensor:
+    """Compute the length of a cell's diagonal, ``(N, 4)`` -> ``(N,)``."""
     width = (box[:, 2] - box[:, 0]) / grid[1]
     height = (box[:, 3] - box[:, 1]) / grid[0]
     return (width**2 + height**2).sqrt()
 
 
 def _squared_offsets(
-    query_box: Tensor, key_box: Tensor, axis: int, bins: int
+    query_box: Tensor, key_box: Tensor, axis: int, cells: int
 ) -> Tensor:
-    """Squared distances of bin centres along one axis, ``(N, q, k)``."""
-    index = torch.arange(bins, device=query_box.device) + 0.5
+    """Square the distances of cell centres along one axis, (N, q, k)."""
+    index = torch.arange(cells, device=query_box.device) + 0.5
     centres = (
-        index.to(box) * ((box[:, axis + 2] - box[:, axis]) / bins)[:, None]
+        index.to(box) * ((box[:, axis + 2] - box[:, axis]) / cells)[:, None]
         + box[:, axis, None]
         for box in (query_box, key_box)
     )
@@ -231,5 +230,5 @@ def _squared_offsets(
 
 
 def _starts(count: Tensor) -> Tensor:
-    """Where each sample's entries begin in a list ordered by sample."""
+    """Index each sample's first entry in a list ordered by sample."""
     return count.cumsum(0) - count

@@ -1,4 +1,4 @@
-"""Necks: what stands between a backbone and a loss."""
+"""Necks, between a backbone and a loss."""
 
 from .conv_projector import ConvProjector
 

@@ -5,7 +5,7 @@ Shapes: N batch, C channels, H W view size, h w feature grid.
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -17,8 +17,115 @@ from hvc_mm.registry import MODELS
 from hvc_mm.structures import PairedViewSample
 
 
+class HybridStep:
+    """Compare two views of each image through a backbone (a mixin).
+
+    It gives a module everything of HVC but the backbone, which
+    :class:`HVC` owns and
+    :class:`~hvc_mm.models.selfsup.with_hvc_loss.HVCAuxiliaryLoss` borrows
+    from another model.
+
+    Attributes:
+        feature_index: Which of the backbone's maps is compared.
+    """
+
+    feature_index = -1
+
+    def build_parts(
+        self,
+        backbone: nn.Module,
+        projector: dict,
+        predictor: dict,
+        flow_head: dict,
+        loss: Optional[dict] = None,
+        target: Optional[dict] = None,
+    ) -> None:
+        """Build projector, predictor, flow head, loss and target.
+
+        Args:
+            backbone: It is copied for the target, not kept.
+            projector: Config, by default of a ``ConvProjector``.
+            predictor: Likewise.
+            flow_head: Config, by default of a ``PseudoFlowHead``.
+            loss: Config, by default of a ``HybridCorrespondenceLoss``.
+            target: Config, by default of a ``CosineMomentumTarget``.
+        """
+        self.projector = _build('ConvProjector', projector)
+        self.predictor = _build('ConvProjector', predictor)
+        self.flow_head = _build('PseudoFlowHead', flow_head)
+        self.loss_module = _build('HybridCorrespondenceLoss', loss)
+        online = self._online(backbone)
+        self.target = _build('CosineMomentumTarget', target, model=online)
+
+    def compare(
+        self,
+        backbone: nn.Module,
+        views: Sequence[Tensor],
+        boxes: Sequence[Tensor],
+    ) -> Dict[str, Tensor]:
+        """Compute the hybrid loss of two views and move the target.
+
+        The online network predicts from each view on its own, so that batch
+        statistics are per view. Then the target moves towards the online
+        network and projects both views. The loss compares the predictions
+        of one view with the projections of the other, in both directions.
+
+        Args:
+            backbone: The online network's.
+            views: Two, ``(N, 3, H, W)`` each.
+            boxes: Where they are in the image, ``(N, 4)`` each; best left
+                on the CPU, where positive pairs are found without making a
+                GPU wait.
+
+        Returns:
+            ``loss_static`` and ``loss_dynamic``, scalars in [-4, 4] times
+            their weights.
+        """
+        predictions = [self.predict_view(backbone, view) for view in views]
+        with torch.no_grad():
+            self.target.update_parameters(self._online(backbone))
+            targets = [self.project_view(view) for view in views]
+        return self.loss_module(*predictions, *targets, self.flow_head, *boxes)
+
+    def predict_view(self, backbone: nn.Module, view: Tensor) -> Tensor:
+        """Predict from a view with the online network.
+
+        Args:
+            backbone: The online network's.
+            view: ``(N, 3, H, W)``, normalised.
+
+        Returns:
+            ``(N, C, h, w)``, of length 1 over C.
+        """
+        features = self._features(backbone, view)
+        return _unit(self.predictor(self.projector(features)))
+
+    def project_view(self, view: Tensor) -> Tensor:
+        """Project a view with the target network.
+
+        Args:
+            view: ``(N, 3, H, W)``, normalised.
+
+        Returns:
+            ``(N, C, h, w)``, of length 1 over C.
+        """
+        target = self.target.module
+        features = self._features(target['backbone'], view)
+        return _unit(target['projector'](features))
+
+    def _online(self, backbone: nn.Module) -> nn.ModuleDict:
+        """Backbone and projector, the part that the target averages."""
+        return nn.ModuleDict(
+            {'backbone': backbone, 'projector': self.projector}
+        )
+
+    def _features(self, backbone: nn.Module, view: Tensor) -> Tensor:
+        maps = backbone(view)
+        return maps if isinstance(maps, Tensor) else maps[self.feature_index]
+
+
 @MODELS.register_module()
-class HVC(BaseModel):
+class HVC(HybridStep, BaseModel):
     """Hybrid Visual Correspondence (arXiv 2404.13505).
 
     The online network (backbone, projector, predictor) sees each view on
@@ -51,29 +158,17 @@ class HVC(BaseModel):
         init_cfg: Optional[dict] = None,
     ) -> None:
         # Built here, where names without a scope are hvc_mm's: BaseModel
-        # would look in mmengine's own registry. The parts that go without
-        # saying have theirs: another project's may be the config's.
-        preprocessor = {'type': 'hvc_mm.PairedViewsDataPreprocessor'}
-        preprocessor.update(data_preprocessor or {})
-        super().__init__(MODELS.build(preprocessor), init_cfg)
+        # would look in mmengine's own registry.
+        preprocessor = _build('PairedViewsDataPreprocessor', data_preprocessor)
+        super().__init__(preprocessor, init_cfg)
         self.backbone = MODELS.build(backbone)
-        self.projector = MODELS.build(projector)
-        self.predictor = MODELS.build(predictor)
-        self.flow_head = MODELS.build(flow_head)
-        self.loss_module = MODELS.build(loss)
-        target = {'type': 'hvc_mm.CosineMomentumTarget', **(target or {})}
-        self.target = MODELS.build(target, default_args={'model': self.online})
+        self.build_parts(
+            self.backbone, projector, predictor, flow_head, loss, target
+        )
         if getattr(self.data_preprocessor, 'channels_last', False):
             # Else a GPU would bring the weights to the images' format in
             # every convolution, and the gradients back.
             self.to(memory_format=torch.channels_last)
-
-    @property
-    def online(self) -> nn.ModuleDict:
-        """Backbone and projector, the part that the target averages."""
-        return nn.ModuleDict(
-            {'backbone': self.backbone, 'projector': self.projector}
-        )
 
     def forward(
         self,
@@ -119,35 +214,18 @@ class HVC(BaseModel):
         Returns:
             ``loss_static`` and ``loss_dynamic``, scalars.
         """
-        view1, view2 = inputs
-        prediction1 = self._predict(view1)
-        prediction2 = self._predict(view2)
-        with torch.no_grad():
-            self.target.update_parameters(self.online)
-            target1 = self._project(view1)
-            target2 = self._project(view2)
         box1 = _stack([sample.box1 for sample in data_samples])
         box2 = _stack([sample.box2 for sample in data_samples])
-        return self.loss_module(
-            prediction1,
-            prediction2,
-            target1,
-            target2,
-            self.flow_head,
-            box1,
-            box2,
-        )
+        return self.compare(self.backbone, inputs, (box1, box2))
 
-    def _predict(self, view: Tensor) -> Tensor:
-        """Online prediction, ``(N, C, h, w)`` of unit length."""
-        projection = self.projector(self.backbone(view))
-        return _unit(self.predictor(projection))
 
-    def _project(self, view: Tensor) -> Tensor:
-        """Target projection, ``(N, C, h, w)`` of unit length."""
-        target = self.target.module
-        projection = target['projector'](target['backbone'](view))
-        return _unit(projection)
+def _build(name: str, given: Optional[dict], **arguments) -> nn.Module:
+    """Build a part, of the type ``name`` unless ``given`` has its own.
+
+    The name has its scope: another project's may be the config's.
+    """
+    config = {'type': f'hvc_mm.{name}', **(given or {})}
+    return MODELS.build(config, default_args=arguments or None)
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -157,9 +235,5 @@ def _unit(features: Tensor) -> Tensor:
 
 
 def _stack(boxes: List[np.ndarray]) -> Tensor:
-    """Boxes of a batch, ``(N, 4)`` fp32.
-
-    They stay on the CPU, where positive pairs are found without making a
-    GPU wait.
-    """
+    """Stack the boxes of a batch, ``(N, 4)`` fp32 on the CPU."""
     return torch.from_numpy(np.stack(boxes).astype(np.float32))

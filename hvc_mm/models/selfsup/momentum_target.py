@@ -21,7 +21,7 @@ class CosineMomentumTarget(BaseAveragedModel):
     At update ``s`` of ``S``, ``m = 1 - (1 - base) (cos(pi s / S) + 1) / 2``
     and ``target <- m target + (1 - m) online`` (algorithm of BYOL, section
     3.1 of arXiv 2006.07733, with HVC's base of 0.99). The count ``s`` is the
-    buffer ``steps``: a checkpoint carries it. Only parameters are averaged;
+    buffer ``steps``, which a checkpoint holds. Only parameters are averaged;
     unlike mmengine's averaged models this one leaves its own buffers alone,
     since the target runs in train mode and its batch norms keep statistics
     of their own.
@@ -74,7 +74,7 @@ class CosineMomentumTarget(BaseAveragedModel):
                 'no mmengine run is under way: set total_steps, e.g. '
                 "target=dict(type='CosineMomentumTarget', total_steps=1000)"
             )
-        # Beyond the end (a run prolonged by hand) the target stands still.
+        # Beyond the end (a run prolonged by hand) the target stays as it is.
         progress = min(step / total, 1.0)
         decay = (1 - self.base_momentum) * (math.cos(math.pi * progress) + 1)
         return 1 - decay / 2
@@ -93,15 +93,11 @@ class CosineMomentumTarget(BaseAveragedModel):
         if self._host_steps is None:
             self._host_steps = int(self.steps)
         source = dict(model.named_parameters())
-        averaged = list(self.avg_parameters.values())
-        online = [source[name].detach() for name in self.avg_parameters]
-        if self._host_steps == 0:
-            torch._foreach_zero_(averaged)
-            torch._foreach_add_(averaged, online)
-        else:
-            momentum = self.momentum(self._host_steps)
-            torch._foreach_mul_(averaged, momentum)
-            torch._foreach_add_(averaged, online, alpha=1 - momentum)
+        for name, averaged in self.avg_parameters.items():
+            if self._host_steps == 0:
+                averaged.copy_(source[name])
+            else:
+                self.avg_func(averaged, source[name], self._host_steps)
         self.steps += 1
         self._host_steps += 1
 

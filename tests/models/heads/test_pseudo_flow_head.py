@@ -48,8 +48,13 @@ def test_built_from_config_with_the_fixed_names():
 
 
 @pytest.mark.parametrize('train', [True, False])
-@pytest.mark.parametrize('both', [True, False])
-def test_equals_the_formula_with_gradients_and_statistics(train, both):
+@pytest.mark.parametrize('both', ['fast', 'layers', None])
+def test_equals_the_formula_with_gradients_and_statistics(
+    train, both, monkeypatch
+):
+    if both == 'layers':  # what a GPU runs
+        module = 'hvc_mm.models.heads.pseudo_flow_head'
+        monkeypatch.setattr(f'{module}.is_applicable', lambda *_: False)
     head = make_head().train(train)
     oracle = copy.deepcopy(head)
     query, key = make_pair(requires_grad=True)
@@ -76,13 +81,6 @@ def test_equals_the_formula_with_gradients_and_statistics(train, both):
         torch.testing.assert_close(ours, buffers[name], rtol=0, atol=1e-12)
     if train:
         assert head.bn1.num_batches_tracked == 2
-
-
-def test_direction_matters():
-    head = make_head()
-    query, key = make_pair()
-    there, back = head.forward_backward(query, key)
-    assert (there - back).abs().max() > 0.1
 
 
 @pytest.mark.parametrize(

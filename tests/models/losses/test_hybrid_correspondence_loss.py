@@ -38,13 +38,20 @@ def make_inputs(
 
 def grads_of(loss, maps, boxes, radius):
     terms = loss(*maps, *boxes, radius)
-    # Unequal factors, so that the terms can't stand in for each other.
+    # Unequal factors, so that the terms can't replace each other.
     return terms, torch.autograd.grad(terms[0] + 3 * terms[1], maps)
 
 
 @pytest.mark.parametrize('name', ['small', 'paper_radius', 'wide', 'edge'])
-@pytest.mark.parametrize('both', [True, False])
-def test_golden(golden_dir, name, both):
+@pytest.mark.parametrize(
+    ('loss', 'both'),
+    [
+        (hybrid_correspondence_loss, True),
+        (hybrid_correspondence_loss, False),
+        (dense_hybrid_loss, False),
+    ],
+)
+def test_golden(golden_dir, name, loss, both):
     with np.load(golden_dir / f'hybrid_loss_{name}.npz') as file:
         golden = {key: torch.from_numpy(file[key]) for key in file.files}
     query, key = golden['query'].requires_grad_(), golden['key']
@@ -56,17 +63,10 @@ def test_golden(golden_dir, name, both):
         flows = head.forward_backward(query, key)
     else:
         flows = head(query, key), head(key, query)
-    static, dynamic = hybrid_correspondence_loss(
-        query,
-        key,
-        *flows,
-        golden['query_box'],
-        golden['key_box'],
-        float(golden['pos_radius']),
-    )
-    loss = static + dynamic
-    (grad,) = torch.autograd.grad(loss, query)
-    assert float(loss) == pytest.approx(float(golden['loss']), abs=1e-5)
+    boxes = golden['query_box'], golden['key_box']
+    total = sum(loss(query, key, *flows, *boxes, float(golden['pos_radius'])))
+    (grad,) = torch.autograd.grad(total, query)
+    assert float(total) == pytest.approx(float(golden['loss']), abs=1e-5)
     torch.testing.assert_close(grad, golden['grad_query'], rtol=0, atol=1e-5)
     # Where a flow vector is short its direction magnifies fp32's rounding:
     # the golden one is itself 1.04e-5 off fp64, the shared form 0.64e-5.
@@ -93,8 +93,6 @@ def test_equals_the_dense_form(seed, monkeypatch):
         ]
     if seed % 3 == 0:
         monkeypatch.setattr(MODULE, '_BLOCK', 5)
-    if seed % 4 == 0:  # the list, whatever its length
-        monkeypatch.setattr(MODULE, '_MANY', 1e9)
     ours = grads_of(hybrid_correspondence_loss, maps, boxes, radius)
     dense = grads_of(dense_hybrid_loss, maps, boxes, radius)
     for terms, want in zip(ours, dense):
@@ -102,24 +100,12 @@ def test_equals_the_dense_form(seed, monkeypatch):
             torch.testing.assert_close(one, other, rtol=0, atol=1e-11)
 
 
-@pytest.mark.parametrize('many', [0.0, 1e9])
-def test_gradcheck(many, monkeypatch):
-    monkeypatch.setattr(MODULE, '_MANY', many)
+@pytest.mark.parametrize('radius', [0.9, 1e9])
+def test_gradcheck(radius):
     maps, boxes = make_inputs(2, channels=3, grid=(3, 3))
     assert torch.autograd.gradcheck(
-        lambda *at: hybrid_correspondence_loss(*at, *boxes, 0.9), maps
+        lambda *at: hybrid_correspondence_loss(*at, *boxes, radius), maps
     )
-
-
-@pytest.mark.parametrize('radius, few', [(0.1, True), (3.0, False)])
-def test_the_form_is_chosen_by_the_number_of_pairs(radius, few, monkeypatch):
-    def refuse(*args):
-        raise AssertionError('not this form')
-
-    unused = 'many_pairs_terms' if few else '_rows'
-    monkeypatch.setattr(MODULE, unused, refuse)
-    maps, boxes = make_inputs(2, grid=(16, 16))
-    grads_of(hybrid_correspondence_loss, maps, boxes, radius)
 
 
 def test_without_positive_pairs_all_is_zero_but_connected():
@@ -145,14 +131,13 @@ def test_a_sample_without_pairs_adds_zero():
     torch.testing.assert_close(dynamic, first[1] / 2)
 
 
-@pytest.mark.parametrize('radius', [0.3, 3.0])
-def test_fp32_inside_under_autocast(radius):
+def test_fp32_inside_under_autocast():
     maps, boxes = make_inputs(dtype=torch.float32)
     half = [one.detach().bfloat16().requires_grad_() for one in maps]
     full = [one.detach().float().requires_grad_() for one in half]
     with torch.autocast('cpu', torch.bfloat16):
-        got = hybrid_correspondence_loss(*half, *boxes, radius)
-    want = hybrid_correspondence_loss(*full, *boxes, radius)
+        got = hybrid_correspondence_loss(*half, *boxes, 0.3)
+    want = hybrid_correspondence_loss(*full, *boxes, 0.3)
     for one, other in zip(got, want):
         assert one.dtype == torch.float32
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6)
@@ -204,33 +189,6 @@ def test_module_is_the_sum_of_both_directions(radius):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
-def test_pairs_are_found_once_for_both_directions(monkeypatch):
-    calls = []
-    found = MODULE.find_positive_pairs
-
-    def counted(*args, **kwargs):
-        calls.append(args)
-        return found(*args, **kwargs)
-
-    monkeypatch.setattr(MODULE, 'find_positive_pairs', counted)
-    views, head, boxes = make_views()
-    HybridCorrespondenceLoss(0.2)(*views, head, *boxes)
-    assert len(calls) == 1
-
-
-def test_module_under_bf16_autocast_stays_near_fp32():
-    views, head, boxes = make_views(dtype=torch.float32)
-    loss = HybridCorrespondenceLoss(0.3)
-    want = loss(*views, copy.deepcopy(head), *boxes)
-    with torch.autocast('cpu', torch.bfloat16):
-        got = loss(*views, head, *boxes)
-    for name, value in want.items():
-        assert got[name].dtype == torch.float32
-        torch.testing.assert_close(got[name], value, rtol=0, atol=2e-2)
-    sum(got.values()).backward()
-    assert all(one.grad.isfinite().all() for one in head.parameters())
-
-
 def test_no_parameter_is_unused_under_ddp(tmp_path):
     """A rank whose crops never meet must still give the head gradients."""
 
@@ -265,25 +223,19 @@ def test_radius_must_be_positive(radius):
         HybridCorrespondenceLoss(radius)
 
 
-def test_wrong_inputs_are_named():
-    maps, (query_box, key_box) = make_inputs()
-    query, key, there, back = maps
+@pytest.mark.parametrize(
+    'loss', [hybrid_correspondence_loss, dense_hybrid_loss]
+)
+def test_wrong_inputs_are_named(loss):
+    (query, key, there, back), boxes = make_inputs()
     with pytest.raises(ValueError, match=r'\(3, 5, 7, 9\)'):
-        hybrid_correspondence_loss(
-            query, key[:, :5], there, back, query_box, key_box
-        )
+        loss(query, key[:, :5], there, back, *boxes)
     with pytest.raises(ValueError, match=r'flow fields \(3, 2, 7, 9\)'):
-        hybrid_correspondence_loss(
-            query, key, there[:, :1], back, query_box, key_box
-        )
-    with pytest.raises(ValueError, match=r'each of 3 samples'):
-        hybrid_correspondence_loss(
-            query, key, there, back, query_box[:1], key_box[:1]
-        )
+        loss(query, key, there[:, :1], back, *boxes)
+    with pytest.raises(ValueError, match=r'each of 3 samples, .*\(2, 4\)'):
+        loss(query, key, there, back, *(box[:2] for box in boxes))
     with pytest.raises(ValueError, match=r'x2 >= x1 .* sample 0'):
-        hybrid_correspondence_loss(
-            query, key, there, back, query_box, key_box.flip(1)
-        )
+        loss(query, key, there, back, boxes[0], boxes[1].flip(1))
 
 
 def test_the_module_names_wrong_inputs_too():
@@ -291,19 +243,18 @@ def test_the_module_names_wrong_inputs_too():
     loss = HybridCorrespondenceLoss()
     with pytest.raises(ValueError, match=r'\(3, 8, 16\)'):
         loss(p1[..., 0], p2, z1, z2[..., 0], head, box1, box2)
-    with pytest.raises(ValueError, match='each of 3 samples'):
-        loss(p1, p2, z1, z2, head, box1[:2], box2[:2])
-    with pytest.raises(ValueError, match=r'each of 3 samples, .*\(2, 4\)'):
-        loss(p1, p2, z1, z2, head, box1, box2[:2])
+    for boxes in ((box1[:2], box2), (box1, box2[:2])):
+        with pytest.raises(ValueError, match='each of 3 samples'):
+            loss(p1, p2, z1, z2, head, *boxes)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device')
 def test_cuda_equals_cpu_without_a_synchronisation():
-    (p1, p2, z1, z2), head, boxes = make_views(dtype=torch.float32)
+    views, head, boxes = make_views(dtype=torch.float32)
     loss = HybridCorrespondenceLoss(0.2)
-    want = loss(p1, p2, z1, z2, copy.deepcopy(head), *boxes)
-    there = [one.detach().cuda() for one in (p1, p2, z1, z2)]
+    want = loss(*views, copy.deepcopy(head), *boxes)
+    there = [one.detach().cuda() for one in views]
     there[0].requires_grad_()
     head.cuda()
     loss(*there, head, *boxes)  # loads what loads lazily

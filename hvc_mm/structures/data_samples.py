@@ -1,7 +1,9 @@
-"""One frame of a video: what is given for it and what was predicted.
+"""What is known about a training image, or about a frame of a video.
 
 H, W: the frame's own height and width in pixels; J: joints.
 """
+
+from __future__ import annotations
 
 from typing import Any, Optional
 
@@ -10,6 +12,26 @@ from mmengine.structures import BaseDataElement
 
 _ID_FIELDS = ('prompt_ids', 'pred_ids')
 _JOINT_FIELDS = ('prompt_joints', 'pred_joints')
+
+
+class PairedViewSample(BaseDataElement):
+    """Meta information of a pre-training sample; it holds no tensors.
+
+    The views themselves travel as batched ``inputs``. Meta information:
+
+    - ``img_path`` (str): the source image.
+    - ``ori_shape`` (int, int): its height and width in pixels.
+    - ``box1``, ``box2`` (np.ndarray): ``(4,)`` float32, the normalised crop
+      ``(x1, y1, x2, y2)`` of each view, in units of the image's last column
+      and row: 0 is the first pixel's centre, 1 the last one's.
+
+    Example:
+        >>> import numpy as np
+        >>> box = np.array([0, 0, 1, 1], np.float32)
+        >>> sample = PairedViewSample(metainfo=dict(box1=box, box2=box))
+        >>> sample.box1.shape
+        (4,)
+    """
 
 
 class VOSDataSample(BaseDataElement):
@@ -55,7 +77,7 @@ class VOSDataSample(BaseDataElement):
         dtype: Optional[type] = None,
         field_type: str = 'data',
     ) -> None:
-        """Every assignment comes through here: check it, then keep it."""
+        """Check a field and keep it; every assignment comes through here."""
         if name in _ID_FIELDS:
             _check(name, value, value_type='uint8', shape='(H, W)')
         elif name in _JOINT_FIELDS:
