@@ -15,7 +15,7 @@ import argparse
 import inspect
 import os.path as osp
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -63,11 +63,7 @@ class Backbone:
 
     Attributes:
         name: How the report calls it; also a folder's name.
-        config: ``type`` and arguments, with the files of weights it names.
-        load_from: A checkpoint that the run loads, or None.
-        feature_index: Which of its maps, several are concatenated; None
-            where it returns one.
-        data_preprocessor: Changes to how frames are normalised.
+        overrides: What it changes in a benchmark's config, by dotted key.
         title: What it is, for the report.
         weights: sha256 by file.
         channels: Of its features.
@@ -76,36 +72,19 @@ class Backbone:
     """
 
     name: str
-    config: Dict[str, Any]
-    load_from: Optional[str] = None
-    feature_index: Any = None
-    data_preprocessor: Dict[str, Any] = field(default_factory=dict)
+    overrides: Dict[str, Any]
     title: str = ''
     weights: Dict[str, str] = field(default_factory=dict)
     channels: int = 0
     stride: float = 0.0
     parameters: int = 0
 
-    def as_dict(self) -> Dict[str, Any]:
-        """Tell what it is, for programs."""
-        return {
-            'what': self.title,
-            'config': self.config,
-            'weights_sha256': self.weights,
-            'channels': self.channels,
-            'stride': self.stride,
-            'parameters': self.parameters,
-        }
-
     @property
-    def overrides(self) -> Dict[str, Any]:
-        """What it changes in a benchmark's config, by dotted key."""
-        return {
-            'model.backbone': {**self.config, '_delete_': True},
-            'model.feature_index': self.feature_index,
-            'model.data_preprocessor': self.data_preprocessor,
-            'load_from': self.load_from,
-        }
+    def config(self) -> Dict[str, Any]:
+        """Its ``type`` and arguments, with the files of weights it names."""
+        config = dict(self.overrides['model.backbone'])
+        config.pop('_delete_', None)
+        return config
 
 
 def parse_backbones(texts: Sequence[str]) -> Dict[str, Dict[str, Any]]:
@@ -137,7 +116,7 @@ def parse_backbones(texts: Sequence[str]) -> Dict[str, Dict[str, Any]]:
 
 
 def _read_list(path: str) -> List[Tuple[str, Any]]:
-    """Names and entries of a file's ``backbones``."""
+    """Read names and entries of a file's ``backbones``."""
     if not osp.isfile(path):
         raise BackboneError(f'there is no file of backbones {path}')
     try:
@@ -165,7 +144,7 @@ def _read_list(path: str) -> List[Tuple[str, Any]]:
 def _parse(
     text: str, name: Optional[str] = None
 ) -> Tuple[str, Dict[str, Any]]:
-    """Name and entry of one backbone's text."""
+    """Read one backbone's text: its name and entry."""
     rest = text
     named = re.fullmatch(f'({_NAME})=(.+)', text, re.DOTALL)
     # A path may well hold a `=` or `:key=` itself.
@@ -192,15 +171,18 @@ def _parse_options(text: str) -> Dict[str, Any]:
 
     Dots in a key mean nested dicts.
     """
-    parts = _NEXT_OPTION.split(text)
-    for part in parts:
-        value = part.partition('=')[2]
-        if ',' in value and value[0] not in '([':
-            raise BackboneError(f'option {part!r}: expected KEY=VALUE')
     parser = argparse.ArgumentParser()
     parser.add_argument('--options', nargs='+', action=DictAction)
+    parts = _NEXT_OPTION.split(text)
+    options = parser.parse_args(['--options', *parts]).options
+    for key, _, value in (part.partition('=') for part in parts):
+        if ',' in value and value[0] not in '([':
+            raise BackboneError(f'option {key}={value}: expected KEY=VALUE')
+        if isinstance(options[key], str):
+            # DictAction drops blanks, which a path may have.
+            options[key] = value.strip(' \'"')
     nested = Config()
-    nested.merge_from_dict(parser.parse_args(['--options', *parts]).options)
+    nested.merge_from_dict(options)
     return nested.to_dict()
 
 
@@ -241,41 +223,45 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
             map isn't there, or the weights can't be read or don't fit.
     """
     arguments = dict(entry)
-    stage = arguments.pop('stage', None)
+    stage, index = arguments.pop('stage', None), arguments.pop('map', None)
+    preprocessor = arguments.pop('data_preprocessor', {})
     weights = arguments.pop('weights', None)
     layout = arguments.pop('layout', 'auto')
-    options = {
-        'feature_index': arguments.pop('map', None),
-        'data_preprocessor': arguments.pop('data_preprocessor', {}),
-    }
     try:
         if 'type' in arguments:
-            backbone = _of_type(arguments, stage)
-            backbone.load_from = weights
+            config, title = _config_of_type(arguments, stage)
         else:
-            backbone = _of_file(weights, layout, stage, arguments)
-        backbone = replace(backbone, name=name, **options)
-        if backbone.feature_index is not None:
-            backbone.title += f', map {backbone.feature_index}'
+            config, title = _config_of_file(weights, layout, stage, arguments)
+            weights = None  # the config itself says where they are
+        backbone = Backbone(
+            name,
+            {
+                'model.backbone': {**config, '_delete_': True},
+                'model.feature_index': index,
+                'model.data_preprocessor': preprocessor,
+                'load_from': weights,
+            },
+            title if index is None else f'{title}, map {index}',
+        )
         _try_out(backbone)
     except (BackboneError, CheckpointError) as error:
         raise BackboneError(f'backbone {name}: {error}') from error
-    files = [backbone.load_from, *weight_files(backbone.config)]
+    files = [weights, *weight_files(config)]
     backbone.weights = {
         path: sha256_of(path) for path in files if path and osp.isfile(path)
     }
     return backbone
 
 
-def _of_file(
+def _config_of_file(
     path: str, layout: str, stage: Optional[int], arguments: Dict[str, Any]
-) -> Backbone:
-    """The ResNet that a file of any known layout holds."""
+) -> Tuple[Dict[str, Any], str]:
+    """Configure the ResNet that a file of any known layout holds."""
+    checkpoint = read_checkpoint(path)
     try:
-        found = find_backbone(read_checkpoint(path), layout)
+        found = find_backbone(checkpoint, layout)
     except CheckpointError as error:
-        named = '' if str(error).startswith(path) else f'{path}: '
-        raise BackboneError(f'{named}{error}') from None
+        raise BackboneError(f'{path}: {error}') from None
     depth, stages = guess_resnet(found.tensors)
     stage = _STAGE if stage is None else stage
     if not 1 <= stage <= stages:
@@ -293,28 +279,28 @@ def _of_file(
     )
     if found.layout == 'crw':
         config['padding_mode'] = 'reflect'
-    config.update(arguments)
-    return Backbone('', config, title=f'ResNet-{depth}, layer{stage}')
+    return {**config, **arguments}, f'ResNet-{depth}, layer{stage}'
 
 
-def _of_type(arguments: Dict[str, Any], stage: Optional[int]) -> Backbone:
-    """A class of any registry."""
+def _config_of_type(
+    arguments: Dict[str, Any], stage: Optional[int]
+) -> Tuple[Dict[str, Any], str]:
+    """Configure a class of any registry."""
     kind = arguments['type']
-    backbone = Backbone('', dict(arguments), title=str(kind))
     if stage is None:
-        return backbone
+        return arguments, str(kind)
     parameters = inspect.signature(_class_of(kind)).parameters
     if 'out_indices' not in parameters:
         raise BackboneError(
             f'{kind} has no out_indices to choose a stage by; expected '
             'map=INDEX or an argument of its own'
         )
-    backbone.config['out_indices'] = (stage - 1,)
-    backbone.title += f', stage {stage}'
-    return backbone
+    config = {**arguments, 'out_indices': (stage - 1,)}
+    return config, f'{kind}, stage {stage}'
 
 
 def _class_of(kind: str) -> type:
+    """Find a class; names without a scope are this project's."""
     try:
         with DefaultScope.overwrite_default_scope('hvc_mm'):
             cls = MODELS.get(kind)
@@ -331,28 +317,28 @@ def _class_of(kind: str) -> type:
 
 def _try_out(backbone: Backbone) -> None:
     """Build it, check its weights, and compute the features of a frame."""
-    # Names without a scope are this project's, whatever ran before.
-    with DefaultScope.overwrite_default_scope('hvc_mm'):
-        network = _build(backbone)
-    if backbone.load_from is not None:
-        content = read_checkpoint(backbone.load_from)
+    network = _build(backbone)
+    path = backbone.overrides['load_from']
+    if path is not None:
+        content = read_checkpoint(path)
         target = getattr(network, 'primary', network)
         try:
             match_backbone(content, target.state_dict())
         except CheckpointError as error:
-            where = f'{backbone.load_from} for {type(network).__name__}'
-            raise BackboneError(f'{where}: {error}') from None
+            kind = type(network).__name__
+            raise BackboneError(f'{path} for {kind}: {error}') from None
+    index = backbone.overrides['model.feature_index']
     try:
         with torch.no_grad():
             maps = network(torch.zeros(1, 3, *_TRIAL))
-            features = unit_features(maps, backbone.feature_index)
+            features = unit_features(maps, index)
     except ValueError as error:
-        raise BackboneError(
-            str(error).replace('feature_index', 'map')
-        ) from error
+        hint = str(error).replace('feature_index', 'map')
+        raise BackboneError(hint) from error
     except Exception as error:  # whatever a foreign network raises
+        size = f'{_TRIAL[0]}x{_TRIAL[1]}'
         raise BackboneError(
-            f'fails on a frame of {_TRIAL[0]}x{_TRIAL[1]}: {_said(error)}'
+            f'fails on a frame of {size}: {_message(error)}'
         ) from error
     backbone.channels = features.shape[1]
     backbone.stride = _TRIAL[0] / features.shape[2]
@@ -360,21 +346,20 @@ def _try_out(backbone: Backbone) -> None:
 
 
 def _build(backbone: Backbone) -> nn.Module:
-    kind = backbone.config['type']
-    _class_of(kind)
+    _class_of(backbone.config['type'])
     try:
-        network = MODELS.build(dict(backbone.config))
-        if hasattr(network, 'init_weights'):
-            network.init_weights()
+        with DefaultScope.overwrite_default_scope('hvc_mm'):
+            network = MODELS.build(backbone.config)
+            if hasattr(network, 'init_weights'):
+                network.init_weights()
     except Exception as error:  # whatever a foreign constructor raises
-        raise BackboneError(
-            f'{backbone.title} cannot be built: {_said(error)}'
-        ) from error
+        message = f'{backbone.title} cannot be built: {_message(error)}'
+        raise BackboneError(message) from error
     network.eval()  # mmdet's returns nothing
     return network
 
 
-def _said(error: Exception) -> str:
-    """An error's message; of an empty one (an assertion) its kind."""
+def _message(error: Exception) -> str:
+    """Give an error's message; of an empty one (an assertion) its kind."""
     text = str(error).strip()
     return text or f'{type(error).__name__} without a message'

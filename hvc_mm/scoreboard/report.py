@@ -58,7 +58,17 @@ class Scoreboard:
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""
         return {
-            'backbones': {b.name: b.as_dict() for b in self.backbones},
+            'backbones': {
+                b.name: {
+                    'what': b.title,
+                    'config': b.config,
+                    'weights_sha256': b.weights,
+                    'channels': b.channels,
+                    'stride': b.stride,
+                    'parameters': b.parameters,
+                }
+                for b in self.backbones
+            },
             'input_size': self.input_size,
             'results': list(self.results.values()),
             'failures': [
@@ -104,12 +114,12 @@ class Scoreboard:
         return markdown_table(table, 'backbone')
 
     def _results_of(self, benchmark: Benchmark) -> Dict[str, dict]:
-        """The results on a benchmark by backbone, in the report's order."""
+        """Collect a benchmark's results by backbone, in the report's order."""
         keys = [(b.name, benchmark.name) for b in self.backbones]
         return {k[0]: self.results[k] for k in keys if k in self.results}
 
     def _table(self, benchmark: Benchmark) -> pd.DataFrame:
-        """Scores and seconds a frame, a row a backbone."""
+        """Tabulate scores and seconds a frame, a row a backbone."""
         rows = {
             name: {**result['scores'], _SECONDS: result['seconds_per_frame']}
             for name, result in self._results_of(benchmark).items()

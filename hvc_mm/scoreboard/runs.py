@@ -293,7 +293,7 @@ def _test(run: Run, videos: List[str]) -> None:
 
 
 def _protocol(cfg: Config) -> str:
-    """The numbers that all backbones share on a benchmark."""
+    """Describe what all backbones share on a benchmark."""
     parts = (
         (cfg.model.propagator, MODELS),
         (cfg.model.codec, TASK_UTILS),
@@ -307,7 +307,7 @@ def _protocol(cfg: Config) -> str:
 
 
 def _quietly(metric: VideoMetric, result: dict) -> Dict[str, float]:
-    """A metric's figures of one video, without their table in the log."""
+    """Let a metric score one video, without a table in the log."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)
@@ -318,7 +318,7 @@ def _quietly(metric: VideoMetric, result: dict) -> Dict[str, float]:
 
 
 def _curve(result: dict) -> List[float]:
-    """J by scored frame, the mean over the objects; empty without J."""
+    """Average J by scored frame over the objects; empty without J."""
     objects = result.get('objects', {}).values()
     curves = [entry['J'] for entry in objects if 'J' in entry]
     return np.mean(curves, axis=0).round(3).tolist() if curves else []

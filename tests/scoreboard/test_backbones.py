@@ -60,9 +60,9 @@ def test_a_class_of_a_registry(weights):
         dict(type='ResNet', weights=weights, map=(0, 2)),
     )
     assert parse('HVCResNet') == ('HVCResNet', dict(type='HVCResNet'))
-    values = 'N:a.b.c=1,a.d=[1,(2,3)],n=None,z=-1,e=1e-3,s=layer2'
+    values = 'N:a.b.c=1,a.d=[1,(2,3)],n=None,z=-1,e=1e-3,s="a b"'
     nested = dict(b=dict(c=1), d=[1, (2, 3)])
-    plain = dict(n=None, z=-1, e=0.001, s='layer2')
+    plain = dict(n=None, z=-1, e=0.001, s='a b')
     assert parse(values)[1] == dict(type='N', a=nested, **plain)
 
 
@@ -94,7 +94,7 @@ def test_a_file_of_backbones(tmp_path, weights, suffix):
         ('hvc=no/such.pth', 'backbone hvc: there is no file no/such.pth'),
         ('no_such.pth', 'there is no file no_such.pth'),
         ('ResNet:depth', 'there is no file ResNet:depth'),
-        ('ResNet:depth=1,x', "option 'depth=1,x': expected KEY=VALUE"),
+        ('ResNet:depth=1,x', 'option depth=1,x: expected KEY=VALUE'),
         ('a=ResNet:stage=two', "backbone a: stage is 'two'"),
         ('a=ResNet:map=last', "backbone a: map is 'last'"),
         ('no_such.yaml', 'there is no file of backbones no_such.yaml'),
@@ -132,7 +132,7 @@ def test_layer3_of_a_file_is_the_default(weights):
     assert backbone.config['depth'] == 18
     assert backbone.config['out_indices'] == (2,)
     # The config itself says where the weights are.
-    assert backbone.load_from is None
+    assert backbone.overrides['load_from'] is None
     assert backbone.weights == {weights: sha256_of(weights)}
     built = HVCResNet(18, out_indices=(2,))
     count = sum(p.numel() for p in built.parameters())
@@ -153,14 +153,15 @@ def test_a_class_at_random_and_with_weights(weights):
     assert random.weights == {}
     assert random.title == 'HVCResNet, stage 2'
     loaded = make(f'HVCResNet:depth=18,stage=2,weights={weights}')
-    assert loaded.load_from == weights
+    assert loaded.overrides['load_from'] == weights
     assert list(loaded.weights) == [weights]
 
 
 def test_one_or_several_of_the_maps():
     text = "TorchvisionBackbone:model=resnet18,nodes=['layer1','layer2']"
     one = make(f'{text},map=1')
-    assert (one.channels, one.stride, one.feature_index) == (128, 8, 1)
+    assert (one.channels, one.stride) == (128, 8)
+    assert one.overrides['model.feature_index'] == 1
     assert one.title == 'TorchvisionBackbone, map 1'
     both = make(f'{text},map=(0,1)')
     assert (both.channels, both.stride) == (192, 4)

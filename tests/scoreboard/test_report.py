@@ -42,9 +42,10 @@ def result(backbone, benchmark, scores, seconds, sequences=(), curves=()):
 @pytest.fixture
 def board():
     known = dict(channels=256, stride=8.0, parameters=2_780_000)
-    hvc = Backbone('hvc', dict(type='HVCResNet'), title='ResNet-18', **known)
+    own = {'model.backbone': dict(type='HVCResNet', _delete_=True)}
+    hvc = Backbone('hvc', own, title='ResNet-18', **known)
     hvc.weights = {'epoch_20.pth': SHA}
-    other = Backbone('random', dict(type='HVCResNet'), title='HVCResNet')
+    other = Backbone('random', own, title='HVCResNet')
     benchmarks = [BENCHMARKS['davis'], BENCHMARKS['vip']]
     board = Scoreboard([hvc, other], benchmarks)
     board.results['hvc', 'davis'] = result(

@@ -448,7 +448,7 @@ def test_jhmdb(sample, run, score_of, tmp_path):
 @pytest.mark.parametrize('sample', [False], indirect=True)
 def test_wrong_files_stop_the_run_at_once(run, tmp_path):
     checkpoint = tmp_path / 'epoch_1.pth'
-    with pytest.raises(SystemExit, match='epoch_1.pth: there is no such file'):
+    with pytest.raises(SystemExit, match=r'no checkpoint .*epoch_1\.pth'):
         run('hvc_davis', checkpoint=checkpoint)
     checkpoint.write_text('<html>')
     with pytest.raises(SystemExit, match="epoch_1.pth: can't be read"):

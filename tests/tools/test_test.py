@@ -210,6 +210,7 @@ def load_config(root_dir):
         given = dict(
             dict.fromkeys(('out', 'show_dir', 'work_dir', 'cfg_options')),
             format_only=False,
+            fuse_conv_bn=False,
             launcher='none',
         )
         given.update(options, config=str(config), checkpoint=checkpoint)

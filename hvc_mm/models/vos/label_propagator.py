@@ -6,17 +6,17 @@ within a window. The most similar ones are weighted by their similarity, and
 their labels, summed with these weights, are the frame's. With several
 references each predicts the channels that came with it.
 
-This file has the rules: which frames count, how often, and what new objects
-do. `window` has the window, `windowed_search` the search, `feature_bank` what
-is kept of a video, `propagation` the same formula for one dense step.
+This file has the rules: which frames count, how often, how matches are
+weighted, and what new objects do. `window` has the window, `windowed_search`
+the search, `propagation` the same formula for one dense step.
 
-h w: grid, C: feature channels, M: label channels (0 is background),
-n: queries, K: candidates.
+h w: grid, C: feature channels, M: label channels (0 is background), S: slots
+of the ring of latest frames, n: queries, K: candidates.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, NoReturn, Optional, Set, Tuple, Union
+from typing import Any, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -24,9 +24,13 @@ from torch import Tensor
 
 from hvc_mm.registry import MODELS
 
-from .feature_bank import FeatureBank, Reference
-from .propagation import check_settings
-from .windowed_search import Candidates, WindowedSearch, topk_candidates
+from .feature_bank import FeatureBank
+from .propagation import check_settings, floating_type
+from .windowed_search import (
+    Candidates,
+    WindowedSearch,
+    topk_candidates,
+)
 
 __all__ = ['LabelPropagator', 'merge_candidates', 'weighted_labels']
 
@@ -35,13 +39,26 @@ __all__ = ['LabelPropagator', 'merge_candidates', 'weighted_labels']
 # beat all that were left out for every query of real features in bfloat16.
 SPARE = 17
 
-# What to use instead of options of 0.1.
-_REMOVED = {
-    'bank_dtype': 'features are kept in their own type; a shorter `context` '
-    'takes less memory',
-    'bank_device': 'features are kept on their own device; a shorter '
-    '`context` takes less memory',
-}
+# Options of 0.1 that are refused, and what to use instead.
+_REMOVED = ('bank_dtype', 'bank_device')
+_INSTEAD = 'a shorter `context` takes less memory'
+
+
+class Reference(NamedTuple):
+    """A frame that brought labels; it is kept as long as the video runs.
+
+    Attributes:
+        time: Index of the frame since the video's first.
+        channels: Label channels that it brought, ``(M,)`` indices.
+        keys: Its features ``(h, w, C)`` in the type of the products.
+        labels: Of those channels, ``((S + 1) * h * w, M)``: of the ring's
+            frames, then its own. Rows of slots without a frame are zero.
+    """
+
+    time: int
+    channels: Tensor
+    keys: Tensor
+    labels: Tensor
 
 
 @MODELS.register_module()
@@ -52,10 +69,9 @@ class LabelPropagator:
     ``[t0] + [max(s, t0) for s in t - context .. t - 1]``: early on the
     reference is in it several times, and every copy competes in the top-k.
     Of the list the first frame may match anywhere, the others within the
-    window; then :func:`~hvc_mm.models.vos.propagation.propagate` has the
-    formula. It is computed exactly: products are made only where the window
-    reaches, copies are counted, and references share the search in the
-    frames that they have in common.
+    window; :func:`~hvc_mm.models.vos.propagation.propagate` has the formula.
+    It is computed exactly: products are made only where the window reaches,
+    copies are counted, and references share the search.
 
     Memory: ``context`` feature maps, one per reference, and about ``64 MiB``
     (CPU) to work in, whatever the video's length.
@@ -73,7 +89,7 @@ class LabelPropagator:
         repeat_reference: Let the reference take the place of the frames
             before it, as CRW and HVC do. False: it is in the context once,
             as in DINO's evaluation.
-        **removed: Options of 0.1, refused with what to use instead.
+        **removed: Refused, with what to use instead.
 
     Raises:
         ValueError: When a number is out of its range, a type is not floating
@@ -98,22 +114,18 @@ class LabelPropagator:
         self.topk = int(topk)
         self.temperature = float(temperature)
         self.context = int(context)
-        self.compute_dtype = _as_dtype(compute_dtype)
+        self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
         self.reset()
 
     def reset(self) -> None:
         """Forget the video; the next frame starts a new one."""
         self.time = 0
+        self.references: List[Reference] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
-        self._bank: Optional[FeatureBank] = None
         self._search: Optional[WindowedSearch] = None
-
-    @property
-    def references(self) -> List[Reference]:
-        """Frames of the video that brought labels, in order."""
-        return [] if self._bank is None else self._bank.references
+        self._bank: Optional[FeatureBank] = None
 
     def known_channels(self) -> Set[int]:
         """Collect the channels that came with some reference."""
@@ -165,66 +177,67 @@ class LabelPropagator:
         Raises:
             ValueError: Before the first frame; as :meth:`step` does.
         """
-        if self._bank is None:
+        if self._search is None:
             raise ValueError('no frame has brought labels since reset()')
         self._check_features(features)
-        height, width = features.shape[2:]
-        bank, exact = self._bank, _to_cells(features)
-        queries = exact.to(bank.keys.dtype)
-        starts = [self._start_of(reference) for reference in self.references]
-        segments = bank.segments(self.time, starts)
-        latest = self._search.in_window(
-            bank.live_keys(self.time), queries, segments
+        exact, search = _to_cells(features), self._search
+        queries = exact.to(search.keys.dtype)
+        # The first frame that counts in the window: the reference itself, or
+        # the one after it.
+        starts = [
+            reference.time + (not self.repeat_reference)
+            for reference in self.references
+        ]
+        segments = search.segments(self.time, starts)
+        latest = search.in_window(queries, segments)
+        own = [
+            search.anywhere(reference.keys, queries)
+            for reference in self.references
+        ]
+        if self._bank is not None:
+            latest = self._bank.rescore(latest, exact, self.topk)
+            own = self._bank.rescore_references(own, exact, self.topk)
+        labels = exact.new_zeros(
+            exact[..., 0].numel(), self._channels, dtype=self._label_dtype
         )
-        queries, exact = queries.flatten(0, 1), exact.flatten(0, 1)
-        latest = [bank.rescore(one, exact, self.topk) for one in latest]
-        result = exact.new_zeros(
-            height * width, self._channels, dtype=self._label_dtype
-        )
-        for reference, start in zip(self.references, starts):
-            own = self._search.anywhere(reference.keys, queries)
-            parts = [bank.rescore(own, exact, self.topk, reference)]
-            parts += [
-                part
-                for segment, part in zip(segments, latest)
+        for reference, start, found in zip(self.references, starts, own):
+            parts = [found] + [
+                candidates
+                for segment, candidates in zip(segments, latest)
                 if segment.first >= start
             ]
-            found = Candidates(*(torch.cat(one, dim=1) for one in zip(*parts)))
-            weights, cells = merge_candidates(
-                found,
-                self._copies(reference, found.cells),
-                self.topk,
-                self.temperature,
-            )
-            result[:, reference.channels] = weighted_labels(
-                reference.labels, weights, cells
-            )
-        return result.t().reshape(1, -1, height, width)
+            labels[:, reference.channels] = self._sum_labels(reference, parts)
+        return labels.t().reshape(1, -1, *features.shape[2:])
 
-    def _start_of(self, reference: Reference) -> int:
-        """Time of the first frame in a reference's context, within the
-        window."""
-        return reference.time + (not self.repeat_reference)
-
-    def _copies(self, reference: Reference, cells: Tensor) -> Tensor:
-        """Count how often cells are in a reference's context.
-
-        The frames after it are there once, and so is the reference itself,
-        without a window. Within the window it takes the place of the frames
-        before it.
+    def _sum_labels(
+        self, reference: Reference, parts: List[Candidates]
+    ) -> Tensor:
+        """Sum the labels of a reference's channels, ``(h * w, M)``.
 
         Args:
             reference: One of the references.
-            cells: Rows of its labels, ``(n, K)``.
-
-        Returns:
-            ``(n, K)``.
+            parts: Candidates ``(h * w, K)`` of the reference frame, anywhere,
+                then of the latest frames in its context, in the window.
         """
+        area = len(parts[0].cells)
+        # The reference's own labels come after those of the ring.
+        parts[0] = parts[0]._replace(
+            cells=parts[0].cells + self.context * area
+        )
+        scores, cells = (torch.cat(one, dim=1) for one in zip(*parts))
+        # All frames are in the context once, but in the window the reference
+        # takes the place of the frames before it.
         copies = torch.ones(self.context + 1, device=cells.device)
         since = self.time - reference.time
         if since <= self.context:
             copies[reference.time % self.context] = self.context - since + 1
-        return copies[cells // self._bank.area]
+        weights, cells = merge_candidates(
+            Candidates(scores, cells),
+            copies[cells // area],
+            self.topk,
+            self.temperature,
+        )
+        return weighted_labels(reference.labels, weights, cells)
 
     @torch.no_grad()
     def observe(
@@ -251,7 +264,7 @@ class LabelPropagator:
         if new_labels is not None:
             self._check_labels(new_labels, features)
             new_labels = _full(new_labels).to(features.device)
-            present = new_labels[0].flatten(1).ne(0).any(dim=1)
+            present = new_labels[0].flatten(1).any(dim=1)
             brought = present.nonzero()[:, 0].tolist()
         if self.time == 0:
             if new_labels is None:
@@ -264,7 +277,7 @@ class LabelPropagator:
             # covers the whole frame.
             brought = sorted({0, *brought})
         else:
-            labels = pad_channels(_full(predicted), self._channels)
+            labels = _pad_channels(_full(predicted), self._channels)
             if new_labels is not None:
                 labels = self._merge(labels, new_labels, brought)
         self._keep(features, labels, brought)
@@ -283,41 +296,56 @@ class LabelPropagator:
                 'background)'
             )
         channels = max(self._channels, new_labels.shape[1])
-        predicted = pad_channels(predicted, channels)
+        predicted = _pad_channels(predicted, channels)
         if not brought:
             return predicted
-        new_labels = pad_channels(new_labels.to(predicted), channels)
+        new_labels = _pad_channels(new_labels.to(predicted), channels)
         share = new_labels.sum(dim=1, keepdim=True)
         return (1 - share) * predicted + share * new_labels
 
     def _keep(
         self, features: Tensor, labels: Tensor, brought: List[int]
     ) -> None:
-        """Take a frame into the bank, as a reference if it brought labels."""
-        frame = _to_cells(features)
-        rows = labels[0].flatten(1).t()
-        if self._bank is None:
+        """Keep a frame, as a reference if it brought labels."""
+        frame, rows = _to_cells(features), labels[0].flatten(1).t()
+        if self._search is None:
             self._start(frame)
+        self._search.write(self.time, frame)
+        if self._bank is not None:
+            self._bank.write(self.time, frame)
         if brought:
-            channels = torch.tensor(brought, device=frame.device)
-            self._bank.add_reference(self.time, frame, rows, channels)
-        self._bank.write(self.time, frame, rows)
+            self._add_reference(frame, rows, brought)
+        if self.context:
+            first = self.time % self.context * len(rows)
+            for reference in self.references:
+                table = reference.labels[first : first + len(rows)]
+                table[:] = rows[:, reference.channels]
         self._shape, self._channels = tuple(features.shape), labels.shape[1]
         self._label_dtype = labels.dtype
         self.time += 1
 
+    def _add_reference(
+        self, frame: Tensor, rows: Tensor, brought: List[int]
+    ) -> None:
+        """Make a frame ``(h, w, C)`` of labels ``(h * w, M)`` a reference."""
+        channels = torch.tensor(brought, device=frame.device)
+        keys = frame.to(self._search.keys.dtype)
+        table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
+        table[-len(rows) :] = rows[:, channels]
+        self.references.append(Reference(self.time, channels, keys, table))
+        if self._bank is not None:
+            self._bank.add_reference(frame)
+
     def _start(self, frame: Tensor) -> None:
         """Make room for a video of frames ``(h, w, C)``."""
         dtype = self.compute_dtype or frame.dtype
-        self._bank = FeatureBank(self.context, frame, dtype)
+        is_rounded = torch.finfo(dtype).bits < torch.finfo(frame.dtype).bits
+        topk = self.topk + SPARE * is_rounded
         self._search = WindowedSearch(
-            frame.shape[:2],
-            self.radius,
-            self.topk + SPARE * self._bank.is_rounded,
-            self.context,
-            dtype,
-            frame.device,
+            frame, self.radius, topk, self.context, dtype
         )
+        if is_rounded:
+            self._bank = FeatureBank(frame, self.context)
 
     def _check_features(self, features: Tensor) -> None:
         shape = tuple(features.shape)
@@ -355,21 +383,9 @@ def _refuse_dense(**_: Any) -> NoReturn:
 
 def _refuse(removed: dict) -> None:
     for name in removed:
-        if name not in _REMOVED:
-            raise TypeError(f'LabelPropagator has no argument {name!r}')
-        raise ValueError(f'LabelPropagator: {name} is gone: {_REMOVED[name]}')
-
-
-def _as_dtype(value: Union[str, torch.dtype, None]) -> Optional[torch.dtype]:
-    found = getattr(torch, value, None) if isinstance(value, str) else value
-    if value is None:
-        return None
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        raise ValueError(
-            'compute_dtype must be a floating-point type of torch or None, '
-            f'got {value!r}'
-        )
-    return found
+        if name in _REMOVED:
+            raise ValueError(f'LabelPropagator: {name} is gone: {_INSTEAD}')
+        raise TypeError(f'LabelPropagator has no argument {name!r}')
 
 
 def merge_candidates(
@@ -402,16 +418,8 @@ def merge_candidates(
 
 
 def weighted_labels(table: Tensor, weights: Tensor, cells: Tensor) -> Tensor:
-    """Sum label rows by weight.
-
-    Args:
-        table: ``(rows, M)``.
-        weights: ``(n, K)``.
-        cells: Rows of the table, ``(n, K)``.
-
-    Returns:
-        ``(n, M)``.
-    """
+    """Sum the rows ``cells`` ``(n, K)`` of a table ``(rows, M)`` by weight
+    to ``(n, M)``."""
     weights = weights.to(table.dtype)
     return F.embedding_bag(
         cells, table, mode='sum', per_sample_weights=weights
@@ -428,7 +436,7 @@ def _to_cells(features: Tensor) -> Tensor:
     return _full(features[0].permute(1, 2, 0)).contiguous()
 
 
-def pad_channels(labels: Tensor, channels: int) -> Tensor:
+def _pad_channels(labels: Tensor, channels: int) -> Tensor:
     """Append zero channels to ``(N, M, h, w)`` up to ``channels``."""
     missing = channels - labels.shape[1]
     return F.pad(labels, (0, 0, 0, 0, 0, missing)) if missing > 0 else labels

@@ -7,14 +7,19 @@ n: query cells of one chunk, K: kept cells.
 from __future__ import annotations
 
 import math
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
 
 from .window import in_window
 
-__all__ = ['check_settings', 'propagate', 'propagate_cells']
+__all__ = [
+    'check_settings',
+    'floating_type',
+    'propagate',
+    'propagate_cells',
+]
 
 
 def propagate(
@@ -143,3 +148,29 @@ def check_settings(
         raise ValueError(f'topk must be an integer >= 1, got {topk}')
     if not temperature > 0:
         raise ValueError(f'temperature must be > 0, got {temperature}')
+
+
+def floating_type(
+    name: str, value: Union[str, torch.dtype, None]
+) -> Optional[torch.dtype]:
+    """Find the type that a setting names.
+
+    Args:
+        name: Of the setting.
+        value: A type or its name, or None.
+
+    Returns:
+        A floating-point type of torch, or None.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    found = getattr(torch, value, None) if isinstance(value, str) else value
+    if value is None:
+        return None
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(
+            f'{name} must be a floating-point type of torch or None, got '
+            f'{value!r}'
+        )
+    return found

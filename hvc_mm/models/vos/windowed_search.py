@@ -1,4 +1,4 @@
-"""Find the best matches of every query cell in earlier frames, exactly.
+"""Find the most similar cells of earlier frames, exactly.
 
 A frame's cells are compared with the cells of earlier frames within a
 window, and with those of a reference frame anywhere. Queries are worked on
@@ -7,9 +7,10 @@ allows. Of a tile's scores first the maximum over all frames is taken per
 key cell, and only the frames of the key cells with the largest maxima are
 searched: each of the k best matches is in one of those k cells.
 
-h w: grid, C: feature channels, L: frames, n: queries, K: kept candidates;
-of a tile, H X: query rows and columns, V U: key rows and columns in reach,
-J: query rows stored per key row, D: most key cells in a query's window.
+h w: grid, C: feature channels, S: slots, L: frames searched, n: queries,
+K: kept candidates; of a tile, H X: query rows and columns, V U: key rows and
+columns in reach, J: query rows stored per key row, D: most key cells in a
+query's window.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Candidates(NamedTuple):
 
     Attributes:
         scores: Dot products ``(n, K)``; ``-inf`` where there are fewer.
-        cells: ``frame * h * w + cell``, ``(n, K)``; 0 where there are fewer.
+        cells: ``slot * h * w + cell``, ``(n, K)``; 0 where there are fewer.
     """
 
     scores: Tensor
@@ -56,12 +57,12 @@ class Candidates(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Frames next to each other that are searched as one.
+    """Frames next to each other in the ring that are searched as one.
 
     Attributes:
         first: Time of the oldest one.
-        start: Index of the first among all frames searched.
-        stop: One past the last.
+        start: First slot.
+        stop: One past the last slot.
     """
 
     first: int
@@ -86,40 +87,79 @@ def topk_candidates(
 
 
 class WindowedSearch:
-    """Searches earlier frames for the cells that match a frame's cells.
+    """A ring of the latest frames that is searched for similar cells.
+
+    Keys are ``(h, w, S, C)``: those of a run of cells of one grid row, over
+    all frames, are one matrix, so a window's products read them in place. A
+    frame is written once and never moved.
 
     Args:
-        grid: ``(h, w)``.
-        radius: Of the window, see
-            :func:`~hvc_mm.models.vos.propagation.in_window`.
+        frame: Features of a frame, ``(h, w, C)``: shape and device of those
+            to come.
+        radius: Of the window, see :func:`~hvc_mm.models.vos.window.in_window`.
         topk: Candidates kept per query and set of frames.
-        frames: Most frames searched at a time.
-        dtype: Of keys and queries.
-        device: Of keys and queries.
+        slots: S, latest frames kept.
+        dtype: Of the products.
     """
 
     def __init__(
         self,
-        grid: Tuple[int, int],
+        frame: Tensor,
         radius: Optional[float],
         topk: int,
-        frames: int,
+        slots: int,
         dtype: torch.dtype,
-        device: torch.device,
     ) -> None:
-        self.grid, self.topk = tuple(grid), topk
+        height, width, channels = frame.shape
+        self.grid, self.topk, self.slots = (height, width), topk, slots
+        self.keys = frame.new_empty(
+            height, width, slots, channels, dtype=dtype
+        )
         self.score_dtype = torch.promote_types(dtype, torch.float32)
         # One key row at a time keeps the maxima in a CPU's cache.
-        self.row_by_row = device.type == 'cpu'
+        self.row_by_row = frame.device.type == 'cpu'
         budget = CPU_BUDGET if self.row_by_row else GPU_BUDGET
         self.tiles = cut_tiles(
-            grid,
+            self.grid,
             radius,
             CPU_COLUMNS if self.row_by_row else GPU_COLUMNS,
-            8 * budget // max(1, frames) // torch.finfo(dtype).bits,
-            device,
+            8 * budget // max(1, slots) // torch.finfo(dtype).bits,
+            frame.device,
         )
         self._scratch: Optional[Tensor] = None
+
+    def write(self, time: int, frame: Tensor) -> None:
+        """Put features ``(h, w, C)`` in the place of the oldest frame's."""
+        if self.slots:
+            self.keys[:, :, time % self.slots] = frame
+
+    def segments(self, time: int, starts: Sequence[int]) -> List[Segment]:
+        """Split the latest frames where references begin to count them.
+
+        Frame ``t`` is in slot ``t % slots``. Frames that a reference counts
+        are those from its start on: nested suffixes in time.
+
+        Args:
+            time: The next frame; the ``slots`` ones before it are live.
+            starts: Per reference, time of the first frame that it counts.
+
+        Returns:
+            Segments that cover every live frame once. Without a start among
+            the live frames it is a single one: within it, the order of the
+            frames does not matter.
+        """
+        oldest = max(0, time - self.slots)
+        # Where all live frames count, the start may be the oldest.
+        cuts = {start for start in starts if oldest < start < time}
+        if not cuts and oldest < time:
+            return [Segment(oldest, 0, min(time, self.slots))]
+        # The newest frames may have started a further round of the ring.
+        rounds = {t for t in range(oldest, time) if t % self.slots == 0}
+        edges = sorted({oldest, time} | cuts | rounds)
+        return [
+            Segment(low, low % self.slots, low % self.slots + high - low)
+            for low, high in zip(edges, edges[1:])
+        ]
 
     def anywhere(self, keys: Tensor, queries: Tensor) -> Candidates:
         """Search one frame without a window.
@@ -129,12 +169,12 @@ class WindowedSearch:
 
         Args:
             keys: ``(h, w, C)``.
-            queries: ``(n, C)``.
+            queries: ``(h, w, C)``.
 
         Returns:
-            ``(n, min(topk, h * w))``.
+            ``(h * w, min(topk, h * w))``.
         """
-        keys = keys.flatten(0, 1)
+        keys, queries = keys.flatten(0, 1), queries.flatten(0, 1)
         groups = -(-len(keys) // GROUP)
         scratch = queries.new_full(
             (min(CHUNK, len(queries)), groups * GROUP), -math.inf
@@ -158,18 +198,19 @@ class WindowedSearch:
         return Candidates(*(torch.cat(parts) for parts in zip(*found)))
 
     def in_window(
-        self, keys: Tensor, queries: Tensor, segments: Sequence[Segment]
+        self, queries: Tensor, segments: Sequence[Segment]
     ) -> List[Candidates]:
-        """Search some frames within the window, segment by segment.
+        """Search the ring's frames within the window, segment by segment.
 
         Args:
-            keys: ``(h, w, L, C)``.
             queries: ``(h, w, C)``.
-            segments: Ranges of the L frames.
+            segments: Ranges of the ring, from its first slot on.
 
         Returns:
             Per segment ``(h * w, topk)``.
         """
+        live = max((segment.stop for segment in segments), default=0)
+        keys = self.keys[:, :, :live]
         shape = (*self.grid, self.topk)
         results = [
             Candidates(

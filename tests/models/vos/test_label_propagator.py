@@ -397,7 +397,7 @@ def _play(frames, second=False, **options):
 def test_it_keeps_what_the_formula_says(options, maps, labels, monkeypatch):
     budget, radius = 64 << 10, 4
     monkeypatch.setattr(windowed_search, 'CPU_BUDGET', budget)
-    early, late = _play(CONTEXT + 2, **options), _play(40, **options)
+    early, late = _play(CONTEXT + 2, **options), _play(25, **options)
     assert late == early, 'it grows with the video'
     expected = 4 * AREA * (maps * CHANNELS + (CONTEXT + 1) * labels)
     # To work in: a tile's scores, and the tables of the window.

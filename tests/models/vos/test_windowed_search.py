@@ -12,16 +12,66 @@ from hvc_mm.models.vos.windowed_search import (
     topk_candidates,
 )
 
-CPU = torch.device('cpu')
-
 
 def _noise(*shape, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
 
-def _search(grid, radius, topk, frames=5):
-    return WindowedSearch(grid, radius, topk, frames, torch.float64, CPU)
+def _search(frame, radius=2, topk=4, slots=4, dtype=torch.float64):
+    return WindowedSearch(frame, radius, topk, slots, dtype)
+
+
+@pytest.mark.parametrize('slots', [1, 2, 5])
+def test_segments_cover_the_live_frames_once(slots):
+    search = _search(_noise(1, 2, 3), slots=slots)
+    for time in range(1, 3 * slots + 2):
+        for starts in ([0], [0, time - 1], [0, max(0, time - 2), time]):
+            covered = [
+                slot
+                for one in search.segments(time, starts)
+                for slot in range(one.start, one.stop)
+            ]
+            assert sorted(covered) == list(range(min(time, slots)))
+
+
+@pytest.mark.parametrize('time', range(1, 12))
+def test_a_reference_counts_all_frames_of_a_segment_or_none(time):
+    slots = 4
+    starts = [start for start in (0, 3, 5) if start < time]
+    live = {t % slots: t for t in range(max(0, time - slots), time)}
+    search = _search(_noise(1, 2, 3), slots=slots)
+    for one in search.segments(time, starts):
+        frames = [live[slot] for slot in range(one.start, one.stop)]
+        assert one.first == min(frames)
+        for start in starts:
+            if start >= min(live.values()):
+                assert len({t >= start for t in frames}) == 1
+
+
+@pytest.mark.parametrize(
+    'time, starts',
+    [(10, [0, 5]), (3, [0]), (4, [0]), (5, [1])],
+    ids=['long gone', 'young', 'full', 'the oldest'],
+)
+def test_references_cut_only_what_some_leave_out(time, starts):
+    (one,) = _search(_noise(1, 2, 3)).segments(time, starts)
+    assert (one.start, one.stop) == (0, min(time, 4))
+
+
+@pytest.mark.parametrize('slots', [0, 3])
+def test_frames_are_where_the_oldest_were(slots):
+    frames = torch.rand(7, 2, 4, 5)
+    search = _search(frames[0], slots=slots, dtype=torch.bfloat16)
+    for time, frame in enumerate(frames):
+        search.write(time, frame)
+    assert search.keys.shape == (2, 4, slots, 5)
+    # The ring of three ends with frames 6, 4, 5.
+    for slot, time in enumerate([6, 4, 5][:slots]):
+        assert torch.equal(search.keys[:, :, slot], frames[time].bfloat16())
+    if not slots:
+        assert search.segments(7, [0]) == []
+        assert search.in_window(frames[0].bfloat16(), []) == []
 
 
 def test_candidates_are_no_more_than_there_are():
@@ -47,7 +97,7 @@ def _expected(keys, queries, radius, segment, k):
 
 
 @pytest.mark.parametrize('row_by_row', [True, False], ids=['CPU', 'GPU'])
-@pytest.mark.parametrize('budget', [64 << 20, 5 * 8 * 300])
+@pytest.mark.parametrize('budget', [64 << 20, 6 * 8 * 300])
 @pytest.mark.parametrize(
     'grid, radius, topk',
     [
@@ -63,14 +113,17 @@ def test_in_window_is_top_k_within_the_window(
     grid, radius, topk, budget, row_by_row, monkeypatch
 ):
     monkeypatch.setattr(windowed_search, 'CPU_BUDGET', budget)
-    search = _search(grid, radius, topk)
+    frames = _noise(5, *grid, 6)
+    search = _search(frames[0], radius, topk, slots=6)
     search.row_by_row = row_by_row
-    # A ring whose last frame isn't live.
-    keys = _noise(*grid, 6, 6)[:, :, :5]
+    # The last slot isn't live.
+    for time, frame in enumerate(frames):
+        search.write(time, frame)
+    keys = search.keys[:, :, :5]
     segments = [Segment(0, 0, 2), Segment(2, 2, 3), Segment(3, 3, 5)]
     for seed in (1, 2):  # the second round reuses memory
         queries = _noise(*grid, 6, seed=seed)
-        results = search.in_window(keys, queries, segments)
+        results = search.in_window(queries, segments)
         for segment, found in zip(segments, results):
             scores, cells = _expected(keys, queries, radius, segment, topk)
             k = scores.shape[1]
@@ -87,12 +140,12 @@ def test_in_window_is_top_k_within_the_window(
 @pytest.mark.parametrize('topk', [1, 4, 200])
 def test_anywhere_is_top_k_over_all_cells(grid, topk, monkeypatch):
     monkeypatch.setattr(windowed_search, 'CHUNK', 4)
-    keys, queries = _noise(*grid, 6), _noise(10, 6, seed=1)
-    found = _search(grid, 2, topk).anywhere(keys, queries)
-    scores = queries @ keys.flatten(0, 1).t()
+    keys, queries = _noise(*grid, 6), _noise(*grid, 6, seed=1)
+    found = _search(keys, topk=topk).anywhere(keys, queries)
+    scores = queries.flatten(0, 1) @ keys.flatten(0, 1).t()
     k = min(topk, scores.shape[1])
-    assert found.scores.shape == found.cells.shape == (10, k)
-    kept, order = found.scores.sort(dim=1, descending=True)
+    assert found.scores.shape == found.cells.shape == (len(scores), k)
+    kept, _ = found.scores.sort(dim=1, descending=True)
     torch.testing.assert_close(kept, scores.topk(k, dim=1)[0])
     torch.testing.assert_close(scores.gather(1, found.cells), found.scores)
     assert all(len(set(row)) == k for row in found.cells.tolist())
@@ -100,6 +153,5 @@ def test_anywhere_is_top_k_over_all_cells(grid, topk, monkeypatch):
 
 def test_scores_below_zero_beat_the_padding_of_a_group():
     keys = -torch.ones(1, GROUP + 1, 1).double()
-    search = _search((1, GROUP + 1), 2, GROUP + 1)
-    found = search.anywhere(keys, torch.ones(2, 1).double())
+    found = _search(keys, topk=GROUP + 1).anywhere(keys, -keys)
     assert (found.scores == -1).all() and found.cells.max() == GROUP
