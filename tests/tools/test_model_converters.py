@@ -1,7 +1,6 @@
 """``convert.py`` and ``publish_model.py``, as their command lines run."""
 
 import argparse
-import importlib.util
 import json
 import re
 import runpy
@@ -286,7 +285,7 @@ def test_backbone_of_a_training_run(call, trained, tmp_path):
     assert 'cfg' not in record
 
 
-def test_every_tool_reads_it(call, trained, root_dir, tmp_path):
+def test_every_tool_reads_it(call, trained, load_tool, tmp_path):
     checkpoint, state = trained
     call('convert', checkpoint, tmp_path / 'plain.pth')
     _same(torch.load(tmp_path / 'plain.pth', weights_only=True), state)
@@ -300,11 +299,7 @@ def test_every_tool_reads_it(call, trained, root_dir, tmp_path):
     network = HVCResNet(18, out_indices=(0,))
     PretrainedBackbone(str(checkpoint))(network)
     _same(network.state_dict(), state)
-    path = root_dir / 'tools/test.py'
-    spec = importlib.util.spec_from_file_location('test_tool', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    tool.check_checkpoint(str(checkpoint))
+    load_tool('test.py').check_checkpoint(str(checkpoint))
 
 
 def test_hash_in_the_name(call, trained, tmp_path):

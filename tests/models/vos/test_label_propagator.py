@@ -121,7 +121,7 @@ def test_a_reference_that_is_not_repeated_is_in_the_context_once(radius):
         torch.testing.assert_close(labels[-1], expected)
 
 
-@pytest.mark.parametrize('dtype', ['bfloat16', torch.float16])
+@pytest.mark.parametrize('dtype', ['bfloat16', torch.bfloat16])
 def test_products_in_half_precision(dense_stream, video, dtype):
     """Selection in float32 leaves next to nothing of their rounding."""
     settings = dict(radius=4, topk=5, context=5)
