@@ -16,7 +16,6 @@ from hvc_mm.models import HVCResNet
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 
 MIXED = Path(__file__).parents[1] / 'configs' / 'mixed'
-PROPAGATOR = dict(radius=4, topk=5, context=3)
 
 
 @pytest.fixture(autouse=True)
@@ -149,7 +148,7 @@ def test_hvc_loss_as_an_auxiliary_loss(shared_dir, tmp_path):
     name = 'faster-rcnn_hvc-loss_coco.py'
     cfg = _small_detector(name, shared_dir, tmp_path)
     cfg.model.auxiliary.view_size = 64
-    # Few images and small maps: most bins shall have a partner.
+    # Few images and small maps: most cells shall have a partner.
     cfg.model.auxiliary.loss.pos_radius = 0.9
     runner = Runner.from_cfg(cfg)
     before = copy.deepcopy(runner.model.auxiliary.state_dict())
@@ -174,7 +173,7 @@ def _clip(frames=3, size=(48, 64)):
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(3, *size, generator=generator) * 60
     texture = torch.rand(3, 16, 16, generator=generator) * 100 + 150
-    images, masks = [], []
+    images, masks, samples = [], [], []
     for index in range(frames):
         image, mask = noise.clone(), torch.zeros(size, dtype=torch.uint8)
         left = 16 + 8 * index
@@ -182,34 +181,18 @@ def _clip(frames=3, size=(48, 64)):
         mask[16:32, left : left + 16] = 1
         images.append(image.to(torch.uint8))
         masks.append(mask)
-    return images, masks
+        info = dict(starts_video=index == 0, ori_shape=size)
+        samples.append(VOSDataSample(metainfo=info))
+    samples[0].prompt_ids = masks[0]
+    return images, masks, samples
 
 
-def _samples(masks):
-    samples = []
-    for index, mask in enumerate(masks):
-        sample = VOSDataSample(
-            metainfo=dict(
-                video='square',
-                frame_index=index,
-                frame_name=f'{index:05d}',
-                video_length=len(masks),
-                starts_video=index == 0,
-                ori_shape=tuple(mask.shape),
-            )
-        )
-        if index == 0:
-            sample.prompt_ids = mask
-        samples.append(sample)
-    return samples
-
-
-def _carried_iou(cfg):
+def _propagated_iou(cfg):
     """Mean IoU of the square after the first frame, under a model config."""
     torch.manual_seed(0)
     model = MODELS.build(cfg).eval()
-    images, masks = _clip()
-    data = dict(inputs=images, data_samples=_samples(masks))
+    images, masks, samples = _clip()
+    data = dict(inputs=images, data_samples=samples)
     with torch.no_grad():
         results = model.test_step(data)
     overlaps = []
@@ -219,116 +202,75 @@ def _carried_iou(cfg):
     return float(torch.stack(overlaps).mean())
 
 
+RESNET = dict(
+    depth=18, out_indices=(1,), num_stages=2, strides=(1, 2), dilations=(1, 1)
+)
+CONVNEXT = dict(
+    arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
+    out_indices=(1,),
+    gap_before_final_norm=False,
+)
 FOREIGN = {
-    'mmdet.ResNet': dict(
-        type='mmdet.ResNet',
-        depth=18,
-        out_indices=(1,),
-        num_stages=2,
-        strides=(1, 2),
-        dilations=(1, 1),
-    ),
-    'mmcls.ResNet': dict(
-        type='mmcls.ResNet',
-        depth=18,
-        out_indices=(1,),
-        num_stages=2,
-        strides=(1, 2),
-        dilations=(1, 1),
-    ),
-    'mmcls.ConvNeXt': dict(
-        type='mmcls.ConvNeXt',
-        arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
-        out_indices=(1,),
-        gap_before_final_norm=False,
-    ),
+    'mmdet.ResNet': RESNET,
+    'mmcls.ResNet': RESNET,
+    'mmcls.ConvNeXt': CONVNEXT,
     # What became of it; it needs column b's mmcv.
-    'mmpretrain.ConvNeXt': dict(
-        type='mmpretrain.ConvNeXt',
-        arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
-        out_indices=(1,),
-        gap_before_final_norm=False,
-    ),
-    'torchvision': dict(
-        type='hvc_mm.TorchvisionBackbone', model='resnet18', nodes='layer2'
-    ),
+    'mmpretrain.ConvNeXt': CONVNEXT,
+    'hvc_mm.TorchvisionBackbone': dict(model='resnet18', nodes='layer2'),
 }
 
 
 def _needs(kind):
-    """Skip where the project that a backbone comes from is not there."""
-    if kind.startswith('mm'):
-        pytest.importorskip(kind.split('.')[0])
-    return copy.deepcopy(FOREIGN[kind])
+    """A backbone's config; skips where its project is not there."""
+    pytest.importorskip(kind.split('.')[0])
+    return dict(type=kind, **copy.deepcopy(FOREIGN[kind]))
 
 
-@pytest.mark.parametrize('scope', ['hvc_mm', 'mmdet'])
-@pytest.mark.parametrize('kind', FOREIGN)
-def test_foreign_backbones_carry_masks(kind, scope):
-    if scope == 'mmdet':
-        pytest.importorskip('mmdet')
-    backbone = _needs(kind)
-    init_default_scope(scope)
-    cfg = dict(
-        # The scope of what stands inside, whatever the config's own is.
+def _vos(backbone, **options):
+    return dict(
+        # The scope of what is inside, whatever the config's own is.
         _scope_='hvc_mm',
         type='LabelPropagationVOS',
         backbone=backbone,
-        propagator=PROPAGATOR,
+        propagator=dict(radius=4, topk=5, context=3),
+        **options,
     )
-    assert _carried_iou(cfg) > 0.5
+
+
+@pytest.mark.parametrize('ensemble', [False, True])
+@pytest.mark.parametrize('scope', ['hvc_mm', 'mmdet'])
+@pytest.mark.parametrize('kind', FOREIGN)
+def test_foreign_backbones_propagate_masks(kind, scope, ensemble):
+    pytest.importorskip(scope)
+    backbone = _needs(kind)
+    if ensemble:
+        own = dict(type='HVCResNet', depth=18, out_indices=(1,))
+        backbone = dict(
+            type='FeatureEnsemble', members=[own, backbone], weights=[1.05, 1]
+        )
+    init_default_scope(scope)
+    assert _propagated_iou(_vos(backbone)) > 0.5
 
 
 @pytest.mark.parametrize('nodes', [('layer1', 'layer2'), ('layer2', 'layer1')])
 def test_several_stages_at_once(nodes):
-    cfg = dict(
-        _scope_='hvc_mm',
-        type='LabelPropagationVOS',
-        backbone=dict(
-            type='TorchvisionBackbone', model='resnet18', nodes=nodes
-        ),
-        feature_index=(0, 1),
-        propagator=PROPAGATOR,
-    )
+    backbone = dict(type='TorchvisionBackbone', model='resnet18', nodes=nodes)
+    cfg = _vos(backbone, feature_index=(0, 1))
     model = MODELS.build(cfg).eval()
     (features,) = model.extract_feat([torch.rand(3, 48, 64)])
     # The grid of the first, the channels of both.
     grid = (12, 16) if nodes[0] == 'layer1' else (6, 8)
     assert features.shape == (1, 64 + 128, *grid)
-    assert _carried_iou(cfg) > 0.5
+    assert _propagated_iou(cfg) > 0.5
 
 
 @pytest.mark.parametrize('kind', FOREIGN)
-def test_ensemble_of_an_hvc_and_a_foreign_backbone(kind):
-    members = [
-        dict(type='HVCResNet', depth=18, out_indices=(1,)),
-        _needs(kind),
-    ]
-    cfg = dict(
-        _scope_='hvc_mm',
-        type='LabelPropagationVOS',
-        backbone=dict(
-            type='FeatureEnsemble', members=members, weights=[1.05, 1.0]
-        ),
-        propagator=PROPAGATOR,
-    )
-    assert _carried_iou(cfg) > 0.5
-
-
-@pytest.mark.parametrize('kind', FOREIGN)
-def test_foreign_backbones_under_pretraining(kind):
+def test_foreign_backbones_under_pretraining(kind, hvc_cfg):
     backbone = _needs(kind)
-    cfg = Config.fromfile(MIXED.parent / '_base_' / 'models' / 'hvc_r18.py')
-    model = dict(
-        cfg.model,
-        _scope_='hvc_mm',
-        backbone=backbone,
-        projector=dict(cfg.model.projector, in_channels=128),
-        loss=dict(cfg.model.loss, pos_radius=0.9),
-        target=dict(cfg.model.target, total_steps=2),
-    )
+    hvc_cfg['loss']['pos_radius'] = 0.9
+    hvc_cfg['target']['total_steps'] = 2
     torch.manual_seed(0)
-    model = MODELS.build(model)
+    model = MODELS.build(dict(hvc_cfg, _scope_='hvc_mm', backbone=backbone))
     views = [torch.randint(0, 256, (2, 3, 64, 64)).byte() for _ in range(2)]
     box = np.array([0.1, 0.1, 0.9, 0.9], np.float32)
     samples = [

@@ -32,6 +32,17 @@ def test_one_version(root_dir):
     assert re.fullmatch(r'\d+\.\d+\.\d+', hvc_mm.__version__)
 
 
+def python(code, cwd, **options):
+    run = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        **options,
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_importing_it_loads_nothing_heavy(root_dir):
     """Each worker process imports the package; torch alone takes seconds."""
     code = (
@@ -39,13 +50,7 @@ def test_importing_it_loads_nothing_heavy(root_dir):
         'heavy = {"torch", "torchvision", "mmengine", "mmcv", "numpy", "cv2"}'
         '\nassert not heavy & set(sys.modules), heavy & set(sys.modules)'
     )
-    run = subprocess.run(
-        [sys.executable, '-c', code],
-        cwd=root_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
+    python(code, root_dir)
 
 
 def test_registering_all_needs_no_neighbour(root_dir):
@@ -61,13 +66,7 @@ def test_registering_all_needs_no_neighbour(root_dir):
         'assert "HVCResNet" in MODELS.module_dict\n'
         'assert "PairedRandomResizedCrop" in TRANSFORMS.module_dict\n'
     )
-    run = subprocess.run(
-        [sys.executable, '-c', code],
-        cwd=root_dir,
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
+    python(code, root_dir)
 
 
 @pytest.fixture(scope='module')
@@ -92,14 +91,8 @@ def build(source, tmp_path):
             'from setuptools import build_meta\n'
             f'build_meta.{hook}({str(tmp_path)!r})'
         )
-        run = subprocess.run(
-            [sys.executable, '-c', code],
-            cwd=folder,
-            env={k: v for k, v in os.environ.items() if k != 'PYTHONPATH'},
-            capture_output=True,
-            text=True,
-        )
-        assert run.returncode == 0, run.stderr
+        env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+        python(code, folder, env=env)
         (product,) = tmp_path.glob('hvc_mm*')
         return product
 
@@ -126,6 +119,8 @@ def test_a_wheel_holds_the_package_and_its_mim(build, source):
     stale.write_text('')
     with zipfile.ZipFile(build('build_wheel')) as wheel:
         names = set(wheel.namelist())
+        (about,) = (name for name in names if name.endswith('/METADATA'))
+        header = wheel.read(about).decode().split('\n\n')[0]
     inside = {
         name[len('hvc_mm/.mim/') :]
         for name in names
@@ -135,22 +130,15 @@ def test_a_wheel_holds_the_package_and_its_mim(build, source):
     assert 'hvc_mm/registry.py' in names
     assert 'hvc_mm/gone.py' not in names
     assert not any(name.startswith(('tests/', 'tools/')) for name in names)
-
-
-def test_a_wheel_asks_for_no_build_of_torch_or_mmcv(build):
-    """Those are the user's choice; pip must not swap or add one."""
-    with zipfile.ZipFile(build('build_wheel')) as wheel:
-        (name,) = (n for n in wheel.namelist() if n.endswith('/METADATA'))
-        text = wheel.read(name).decode()
     required = [
         line
-        for line in text.splitlines()
+        for line in header.splitlines()
         if line.startswith('Requires-Dist') and 'extra ==' not in line
     ]
     assert any('mmengine' in line for line in required)
+    # Those are the user's choice; pip must not swap or add one.
     for name in ('torch', 'mmcv', 'mmdet', 'mmtrack'):
         assert not any(name in line for line in required), required
-    header = text.split('\n\n')[0]
     assert 'mmtrack' not in header
     assert 'License: Apache-2.0' in header
 

@@ -19,6 +19,7 @@ def _box(left, right, top=0, bottom=12):
 
 
 LEFT, MIDDLE, RIGHT = _box(0, 6), _box(8, 14), _box(16, 22)
+FIRST = LEFT, 1, 0.9
 
 
 def _confirm(tracks, *detections):
@@ -34,13 +35,18 @@ def _confirm(tracks, *detections):
     return tracks.paint(began) if began else None
 
 
+def _begun(*detections, **settings):
+    tracks = InstanceTracks(**settings)
+    _confirm(tracks, *detections)
+    return tracks
+
+
 def _ids(tracks):
     return {t.id: t.mask.nonzero()[:, 1].min().item() for t in tracks.visible}
 
 
 def test_identities_follow_masks_not_the_order_of_detections():
-    tracks = InstanceTracks()
-    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
+    tracks = _begun(FIRST, (RIGHT, 1, 0.8))
     assert _ids(tracks) == {0: 0, 1: 16}
     # They move by two columns; the detector names them the other way round.
     slots = torch.zeros(SIZE, dtype=torch.uint8)
@@ -54,17 +60,8 @@ def test_identities_follow_masks_not_the_order_of_detections():
     assert tracks.count == 2
 
 
-def test_new_objects_get_new_identities():
-    tracks = InstanceTracks()
-    _confirm(tracks, (LEFT, 1, 0.9))
-    _confirm(tracks, (RIGHT, 3, 0.9), (LEFT, 1, 0.9))
-    assert _ids(tracks) == {0: 0, 1: 16}
-    assert [t.label for t in tracks.tracks] == [1, 3]
-
-
 def test_weak_detections_confirm_but_do_not_begin():
-    tracks = InstanceTracks(init_score_thr=0.5)
-    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.4))
+    tracks = _begun(FIRST, (RIGHT, 1, 0.4), init_score_thr=0.5)
     assert _ids(tracks) == {0: 0}
     _confirm(tracks, (LEFT, 1, 0.4))
     assert tracks.tracks[0].unconfirmed == 0
@@ -72,34 +69,26 @@ def test_weak_detections_confirm_but_do_not_begin():
 
 
 def test_unconfirmed_tracks_end():
-    tracks = InstanceTracks(max_unconfirmed=1)
-    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, (RIGHT, 1, 0.9), max_unconfirmed=1)
+    _confirm(tracks, FIRST)
     assert set(_ids(tracks)) == {0, 1}
-    _confirm(tracks, (LEFT, 1, 0.9))
+    _confirm(tracks, FIRST)
     assert set(_ids(tracks)) == {0}
     # What comes back later is somebody else.
-    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
+    _confirm(tracks, FIRST, (RIGHT, 1, 0.9))
     assert set(_ids(tracks)) == {0, 2}
 
 
 def test_a_detection_in_between_starts_the_count_anew():
     tracks = InstanceTracks(max_unconfirmed=1)
     for found in (True, False, True, False, True):
-        _confirm(tracks, *([(LEFT, 1, 0.9)] if found else []))
+        _confirm(tracks, *([FIRST] if found else []))
     assert _ids(tracks) == {0: 0} and tracks.count == 1
-
-
-def test_nothing_found_changes_no_mask():
-    tracks = InstanceTracks(max_unconfirmed=5)
-    _confirm(tracks, (LEFT, 1, 0.9))
-    assert _confirm(tracks) is None
-    assert torch.equal(tracks.tracks[0].mask, LEFT)
 
 
 def test_absent_tracks_are_hidden_and_end():
     tracks = InstanceTracks(max_absent=2)
-    slots = _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
+    slots = _confirm(tracks, FIRST, (RIGHT, 1, 0.8))
     lone = torch.where(slots == tracks.tracks[0].slot, slots, 0 * slots)
     for _ in range(2):
         tracks.update(lone)
@@ -112,17 +101,14 @@ def test_absent_tracks_are_hidden_and_end():
 
 
 def test_classes_are_kept_apart():
-    tracks = InstanceTracks(match_labels=True, max_unconfirmed=0)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, match_labels=True, max_unconfirmed=0)
     # The same place under another class neither confirms nor begins.
     assert _confirm(tracks, (LEFT, 2, 0.9)) is not None
     assert [(t.id, t.label) for t in tracks.tracks] == [(1, 2)]
-    tracks = InstanceTracks(match_labels=True, max_unconfirmed=1)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, match_labels=True, max_unconfirmed=1)
     assert _confirm(tracks, (LEFT, 2, 0.9)) is None
     assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
-    tracks = InstanceTracks(match_labels=False)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, match_labels=False)
     _confirm(tracks, (LEFT, 2, 0.7))
     assert [(t.id, t.label, t.score) for t in tracks.tracks] == [
         (0, 1, pytest.approx(0.7))
@@ -130,8 +116,7 @@ def test_classes_are_kept_apart():
 
 
 def test_one_object_found_twice_begins_once():
-    tracks = InstanceTracks()
-    _confirm(tracks, (_box(0, 5), 2, 0.7), (LEFT, 1, 0.9))
+    tracks = _begun((_box(0, 5), 2, 0.7), FIRST)
     assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
 
 
@@ -146,8 +131,7 @@ def test_no_pixel_has_two_owners():
 
 
 def test_confirmed_tracks_cover_unconfirmed_ones():
-    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
-    _confirm(tracks, (_box(0, 10), 1, 0.99))
+    tracks = _begun((_box(0, 10), 1, 0.99), iou_thr=0.9, begin_iou_thr=0.9)
     _confirm(tracks, (_box(6, 16), 1, 0.6))
     old, new = tracks.tracks
     assert torch.equal(new.mask, _box(6, 16))
@@ -155,22 +139,21 @@ def test_confirmed_tracks_cover_unconfirmed_ones():
 
 
 def test_covered_objects_are_hidden():
-    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
-    _confirm(tracks, (_box(2, 4), 1, 0.6), (LEFT, 1, 0.9))
+    tracks = _begun(
+        (_box(2, 4), 1, 0.6), FIRST, iou_thr=0.9, begin_iou_thr=0.9
+    )
     assert len(tracks) == 2 and len(tracks.visible) == 1
 
 
 def test_masks_stay_without_renewal():
-    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, renew=False, max_unconfirmed=0)
     assert _confirm(tracks, (_box(0, 5), 1, 0.8)) is None
     assert torch.equal(tracks.tracks[0].mask, LEFT)
     assert tracks.tracks[0].score == pytest.approx(0.8)
 
 
 def test_new_objects_are_painted_without_renewal():
-    tracks = InstanceTracks(renew=False)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, renew=False)
     slots = _confirm(tracks, (_box(0, 5), 1, 0.8), (_box(4, 14), 2, 0.7))
     old, new = tracks.tracks
     # Only the new object is painted, over the others; slots stay.
@@ -181,12 +164,11 @@ def test_new_objects_are_painted_without_renewal():
 
 
 def test_slots_run_out():
-    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, renew=False, max_unconfirmed=0)
     for count in range(1, 255):
         # The first one stays, the other is somebody else every time.
         other = (RIGHT if count % 2 else MIDDLE, 1, 0.8)
-        _confirm(tracks, (LEFT, 1, 0.9), other)
+        _confirm(tracks, FIRST, other)
     # Ended tracks keep their slots as long as theirs is propagated.
     assert [track.slot for track in tracks.tracks] == [1, 255]
     masks = torch.stack([LEFT, RIGHT])
@@ -196,25 +178,24 @@ def test_slots_run_out():
         tracks.paint(began)
     tracks.paint()
     assert sorted(track.slot for track in tracks.tracks) == [1, 2]
-
-
-def test_without_others_there_is_nothing_to_add_to():
-    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
-    _confirm(tracks, (LEFT, 1, 0.9))
-    masks, ones = RIGHT[None], torch.ones(1)
-    _, began = tracks.confirm(masks, ones.long(), ones)
+    # Without other tracks there is nothing to add to.
+    tracks = _begun(FIRST, renew=False, max_unconfirmed=0)
+    ones = torch.ones(1)
+    _, began = tracks.confirm(RIGHT[None], ones.long(), ones)
     assert tracks.tracks == began and not tracks.has_room(began)
 
 
-def test_empty_detections_begin_nothing():
-    tracks = InstanceTracks()
-    assert _confirm(tracks, (torch.zeros(SIZE).bool(), 1, 0.9)) is None
-    assert len(tracks) == 0
+@pytest.mark.parametrize('masks', [[], [torch.zeros(SIZE).bool()]])
+def test_nothing_found_changes_no_mask(masks):
+    detections = [(mask, 1, 0.9) for mask in masks]
+    assert len(_begun(*detections)) == 0
+    tracks = _begun(FIRST, max_unconfirmed=5)
+    assert _confirm(tracks, *detections) is None
+    assert torch.equal(tracks.tracks[0].mask, LEFT)
 
 
 def test_reset():
-    tracks = InstanceTracks()
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST)
     tracks.reset()
     assert len(tracks) == 0
     _confirm(tracks, (RIGHT, 1, 0.9))
@@ -243,13 +224,11 @@ def test_what_overlaps_a_track_more_than_begin_iou_thr_begins_none():
         ((_box(2, 8), 2, 0.9), 0),
         ((_box(5, 11), 2, 0.9), 1),
     ):
-        tracks = InstanceTracks(begin_iou_thr=0.3, max_unconfirmed=9)
-        _confirm(tracks, (LEFT, 1, 0.9))
+        tracks = _begun(FIRST, begin_iou_thr=0.3, max_unconfirmed=9)
         _confirm(tracks, found)
         assert tracks.count == 1 + began
     # It is no bound for a match, which is up to `iou_thr`.
-    tracks = InstanceTracks(iou_thr=0.05, begin_iou_thr=0.3)
-    _confirm(tracks, (LEFT, 1, 0.9))
+    tracks = _begun(FIRST, iou_thr=0.05, begin_iou_thr=0.3)
     _confirm(tracks, (_box(5, 11), 1, 0.9))
     assert _ids(tracks) == {0: 5}
 

@@ -1,5 +1,3 @@
-"""The tracker in MMTracking's own scope, data, test loop and metric."""
-
 import copy
 import json
 from pathlib import Path
@@ -55,27 +53,22 @@ def ytvis(tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'youtube_vis_2019'
     YouTubeVISDataset.set_dataset_classes('2019')
     classes = YouTubeVISDataset.METAINFO['CLASSES']
-    content = dict(
-        videos=[],
-        images=[],
-        annotations=[],
-        categories=[
-            dict(id=i, name=name) for i, name in enumerate(classes, start=1)
-        ],
-    )
+    content = dict(videos=[], images=[], annotations=[])
+    content['categories'] = [
+        dict(id=i, name=name) for i, name in enumerate(classes, start=1)
+    ]
+    size = dict(height=HEIGHT, width=WIDTH)
     for video_id, (video, labels) in enumerate(VIDEOS.items(), start=1):
-        folder = root / 'valid' / 'JPEGImages' / video
-        folder.mkdir(parents=True)
-        size = dict(height=HEIGHT, width=WIDTH)
+        (root / 'valid/JPEGImages' / video).mkdir(parents=True)
         content['videos'].append(dict(id=video_id, name=video, **size))
         for time in range(FRAMES):
             image, masks = _frame(video, time)
             name = f'{video}/{time:05d}.png'
-            cv2.imwrite(str(folder / f'{time:05d}.png'), image)
-            image_id = len(content['images']) + 1
+            cv2.imwrite(str(root / 'valid/JPEGImages' / name), image)
+            ids = dict(image_id=len(content['images']) + 1, video_id=video_id)
             content['images'].append(
                 dict(
-                    id=image_id,
+                    id=ids['image_id'],
                     file_name=name,
                     video_id=video_id,
                     frame_id=time,
@@ -86,9 +79,8 @@ def ytvis(tmp_path_factory):
                 rle = coco_mask.encode(np.asfortranarray(mask))
                 content['annotations'].append(
                     dict(
+                        ids,
                         id=len(content['annotations']) + 1,
-                        image_id=image_id,
-                        video_id=video_id,
                         instance_id=10 * video_id + index,
                         category_id=label + 1,
                         bbox=coco_mask.toBbox(rle).tolist(),
@@ -169,27 +161,6 @@ class ExactDetector(nn.Module):
         return data_samples
 
 
-def test_shipped_config_builds_in_mmtracks_scope():
-    from mmengine.registry import MODELS
-    from mmtrack.models.mot import BaseMultiObjectTracker
-
-    from hvc_mm.models import HVCResNet
-
-    cfg = Config.fromfile(CONFIG)
-    assert cfg.default_scope == 'mmtrack'
-    cfg.model.detector.init_cfg = None
-    cfg.model.detector.backbone.init_cfg = None
-    cfg.model.carrier.backbone.init_cfg = None
-    model = MODELS.build(cfg.model)
-    assert isinstance(model, BaseMultiObjectTracker)
-    assert type(model).__name__ == 'HVCInstanceTracker'
-    assert type(model.detector).__name__ == 'MaskRCNN'
-    assert model.detector.roi_head.bbox_head.num_classes == 80
-    assert isinstance(model.carrier.backbone, HVCResNet)
-    assert model.carrier.propagator.context == 50
-    assert model.data_preprocessor.pad_size_divisor == 32
-
-
 def test_label_map_joins_classes_of_one_name():
     from mmdet.datasets import CocoDataset
     from mmtrack.datasets import YouTubeVISDataset
@@ -210,6 +181,8 @@ def test_label_map_joins_classes_of_one_name():
 
 
 def test_real_mask_rcnn_under_mmtracks_test_loop(ytvis, tmp_path):
+    from mmtrack.models.mot import BaseMultiObjectTracker
+
     cfg = _config(ytvis, tmp_path)
     # Untrained, all of its scores are about 1/81.
     cfg.model.score_thr, cfg.model.label_map = 0.0, None
@@ -218,6 +191,8 @@ def test_real_mask_rcnn_under_mmtracks_test_loop(ytvis, tmp_path):
     cfg.model.detector.roi_head.mask_head.num_classes = 40
     cfg.model.tracks.update(init_score_thr=0.0)
     runner = _build(cfg)
+    assert isinstance(runner.model, BaseMultiObjectTracker)
+    assert runner.model.data_preprocessor.pad_size_divisor == 32
     seen = []
     predict = runner.model.predict
 
@@ -323,19 +298,29 @@ def _tracker(**kwargs):
     return MODELS.build(cfg.model).eval()
 
 
-def _sample(**metainfo):
+def _sample(time=0, ori_shape=(HEIGHT, WIDTH)):
     from mmtrack.structures import TrackDataSample
 
-    size = HEIGHT, WIDTH
     return TrackDataSample(
         metainfo=dict(
-            frame_id=0,
-            img_shape=size,
-            ori_shape=size,
+            frame_id=time,
+            img_shape=(HEIGHT, WIDTH),
+            ori_shape=ori_shape,
             scale_factor=(1.0, 1.0),
-            **metainfo,
         )
     )
+
+
+def _track(tracker, *found, times=(0,), **shapes):
+    """Track noise on which a detector finds what is given, set by set."""
+    tracker.detector = detector = FixedDetector(*found)
+    # Padded to the right and below, as the preprocessor does.
+    image = torch.rand(1, 1, 3, HEIGHT + 32, WIDTH + 32)
+    for time in times:
+        sample = _sample(time, **shapes)
+        (sample,) = tracker.predict(dict(img=image), [sample])
+        yield sample, sample.pred_track_instances
+    assert detector.found == [], 'the detector was asked less often'
 
 
 class FixedDetector(ExactDetector):
@@ -366,12 +351,8 @@ def test_scores_and_classes_decide_what_counts():
     tracker = _tracker(
         score_thr=0.3, label_map={5: 2}, tracks=dict(init_score_thr=0.3)
     )
-    tracker.detector = FixedDetector(
-        _found((0, 5, 0.9), (32, 5, 0.2), (64, 6, 0.9))
-    )
-    image = torch.zeros(1, 1, 3, HEIGHT, WIDTH)
-    (sample,) = tracker.predict(dict(img=image), [_sample()])
-    tracks = sample.pred_track_instances
+    found = _found((0, 5, 0.9), (32, 5, 0.2), (64, 6, 0.9))
+    ((sample, tracks),) = _track(tracker, found)
     assert tracks.labels.tolist() == [2]
     assert tracks.bboxes.tolist() == [[0, 8, 24, 40]]
     assert len(sample.pred_det_instances) == 1
@@ -380,28 +361,22 @@ def test_scores_and_classes_decide_what_counts():
 
 def test_a_video_begins_with_nothing_of_the_last():
     tracker = _tracker(label_map=None)
-    tracker.detector = FixedDetector(_found((0, 1, 0.9)), _found((64, 3, 0.9)))
-    image = torch.zeros(1, 1, 3, HEIGHT, WIDTH)
-    for label in (1, 3):
-        (sample,) = tracker.predict(dict(img=image), [_sample()])
-        tracks = sample.pred_track_instances
+    found = _found((0, 1, 0.9)), _found((64, 3, 0.9))
+    results = list(_track(tracker, *found, times=(0, 0)))
+    for label, (_, tracks) in zip((1, 3), results):
         assert tracks.instances_id.tolist() == [0]
         assert tracks.labels.tolist() == [label]
 
 
 def test_frames_without_objects():
     tracker = _tracker(label_map=None, detect_every=None)
-    tracker.detector = FixedDetector(_found(), _found((0, 1, 0.9)))
-    image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
+    found = _found(), _found((0, 1, 0.9))
     lengths = []
-    for time in range(4):
-        sample = _sample()
-        sample.set_metainfo(dict(frame_id=time))
-        (sample,) = tracker.predict(dict(img=image), [sample])
-        lengths.append(len(sample.pred_track_instances))
-        assert sample.pred_track_instances.masks.shape[1:] == (HEIGHT, WIDTH)
+    for _, tracks in _track(tracker, *found, times=range(4)):
+        lengths.append(len(tracks))
+        assert tracks.masks.shape[1:] == (HEIGHT, WIDTH)
     # It looks again until it finds something, then no more.
-    assert lengths == [0, 1, 1, 1] and tracker.detector.found == []
+    assert lengths == [0, 1, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -415,39 +390,23 @@ def test_new_objects_add_references_up_to_a_number(renew, references):
         tracks=dict(renew=renew, max_unconfirmed=9),
     )
     three = [(column, 1, 0.9) for column in (0, 32, 64)]
-    found = three[:1], three[:2], three, three[2:]
-    tracker.detector = FixedDetector(*[_found(*f) for f in found])
-    image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
-    counts, tracks = [], []
-    for time in range(4):
-        sample = _sample()
-        sample.set_metainfo(dict(frame_id=time))
-        (sample,) = tracker.predict(dict(img=image), [sample])
+    found = [_found(*f) for f in (three[:1], three[:2], three, three[2:])]
+    counts, ids = [], []
+    for _, tracks in _track(tracker, *found, times=range(4)):
         counts.append(tracker.references)
-        tracks.append(sample.pred_track_instances.instances_id.tolist())
+        ids.append(tracks.instances_id.tolist())
     assert counts == references
-    assert tracks == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
+    assert ids == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
 
 
 def test_results_at_the_frames_own_size():
     tracker = _tracker(label_map=None)
-    large = InstanceData(
-        masks=torch.ones(1, 2 * HEIGHT, 2 * WIDTH).bool(),
-        labels=torch.tensor([1]),
-        scores=torch.tensor([0.9]),
-        bboxes=torch.zeros(1, 4),
-    )
-    large.masks[:, :, WIDTH:] = False
-    tracker.detector = FixedDetector(large)
-    # Padded to the right and below, as the preprocessor does.
-    image = torch.rand(1, 1, 3, HEIGHT + 32, WIDTH + 32)
-    for time in (0, 1):
-        sample = _sample()
-        sample.set_metainfo(
-            dict(frame_id=time, ori_shape=(2 * HEIGHT, 2 * WIDTH))
-        )
-        (sample,) = tracker.predict(dict(img=image), [sample])
-        (mask,) = sample.pred_track_instances.masks
+    size = 2 * HEIGHT, 2 * WIDTH
+    large = _found((0, 1, 0.9))
+    large.masks = torch.zeros(1, *size, dtype=torch.bool)
+    large.masks[..., :WIDTH] = True
+    for _, tracks in _track(tracker, large, times=(0, 1), ori_shape=size):
+        (mask,) = tracks.masks
         assert (mask == large.masks[0]).float().mean() > 0.9
 
 

@@ -1,5 +1,3 @@
-"""What goes with what, by version string."""
-
 import pytest
 
 from hvc_mm.utils.version_rules import (
@@ -68,20 +66,27 @@ def test_from_two_sources(torch, vision, mixed):
     assert from_two_sources(torch, vision) is mixed
 
 
-def test_pair_line_keeps_the_torch_that_is_there():
-    assert pair_line({'torch': '2.4.1+cu121'}) == (
-        'pip install "torch==2.4.1" "torchvision==0.19.*" "numpy<2"'
-    )
-
-
-def test_pair_line_for_mmtracking_is_that_of_its_column():
-    line = pair_line({'mmtrack': '1.0.0rc1'})
-    assert '"torch==2.0.1" "torchvision==0.15.2" "numpy<1.24"' in line
-
-
-def test_mmcv_line_without_neighbours_needs_no_compiler():
-    line = mmcv_line({'torch': '2.6.0'})
-    assert line.startswith('pip install "mmcv-lite==')
+@pytest.mark.parametrize(
+    ('line', 'versions', 'start'),
+    [
+        # The torch that is there is kept.
+        (
+            pair_line,
+            {'torch': '2.4.1+cu121'},
+            '"torch==2.4.1" "torchvision==0.19.*" "numpy<2"',
+        ),
+        # That of MMTracking's column.
+        (
+            pair_line,
+            {'mmtrack': '1.0.0rc1'},
+            '"torch==2.0.1" "torchvision==0.15.2" "numpy<1.24"',
+        ),
+        # Without neighbours no compiler is needed.
+        (mmcv_line, {'torch': '2.6.0'}, '"mmcv-lite=='),
+    ],
+)
+def test_lines_for_pip(line, versions, start):
+    assert line(versions).startswith(f'pip install {start}')
 
 
 @pytest.mark.parametrize(
