@@ -54,13 +54,13 @@ test-all: env  ## the slow tests too, and those for a GPU where there is one
 demo: env  ## train on a small sample, propagate masks, score them
 	@$(PY) tools/demo/run_demo.py $(DEMO_ARGS)
 
-doctor: env  ## what is installed, whether it works, how to mend it
+doctor: env  ## what is installed, whether it works, how to fix it
 	@$(PY) tools/misc/check_env.py --column '$(COLUMN)'
 
 lint: env  ## check style and format
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check .
 
-format: env  ## mend style and format
+format: env  ## fix style and format
 	@$(PY) -m ruff check --fix . && $(PY) -m ruff format .
 
 docs: env  ## build the documentation into docs/_build/html

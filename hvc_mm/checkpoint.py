@@ -37,6 +37,12 @@ _METHODS = {
 # Both torch's and our own message name the class as "GLOBAL x.y", "class
 # x.y" or "asks for x.y".
 _WANTED = re.compile(r'(?:GLOBAL|class|asks for) ([A-Za-z_][\w.]*)')
+_ALLOWED = (
+    'A checkpoint may hold tensors, plain containers and numbers, '
+    "argparse.Namespace and mmengine's HistoryBuffer; anything else could run "
+    'code. If you trust the file, save its tensors alone where it was made, '
+    'with torch.save(model.state_dict(), ...), and use that file'
+)
 
 
 class CheckpointError(ValueError):
@@ -94,11 +100,7 @@ def read_checkpoint(path: Union[str, Path]) -> Dict[str, Any]:
             raise _unreadable(path, error) from None
         raise CheckpointError(
             f'{path}: refused, because unpickling it would use '
-            f'{wanted.group(1)}. A checkpoint may hold tensors, plain '
-            'containers and numbers, argparse.Namespace and '
-            "mmengine's HistoryBuffer; anything else could run code. If you "
-            'trust the file, save its tensors alone where it was made, with '
-            'torch.save(model.state_dict(), ...), and use that file'
+            f'{wanted.group(1)}. {_ALLOWED}'
         ) from None
     except Exception as error:  # a damaged file makes torch raise any kind
         raise _unreadable(path, error) from None
@@ -505,42 +507,48 @@ def match_backbone(
             or when a tensor isn't there in its shape: a random one in its
             place would give some score, too.
     """
-    found: List[Found] = []
-    try:
-        found.append(find_backbone(checkpoint, layout))
-    except CheckpointError:
-        if layout != 'auto':
-            raise
-    if layout == 'auto':
-        weights = [name for name in wanted if name.endswith('weight')]
-        for holder in _HOLDERS:
-            tensors = _tensors(checkpoint, holder)
-            for prefix in _prefixes(tensors, *weights[:1], *weights[-1:]):
-                found.append(_take(tensors, '', holder, prefix))
+    found = _candidates(checkpoint, wanted, layout)
     if not found:
         raise CheckpointError(
             'none of the tensors in the checkpoint matches the '
             f'{len(wanted)} of the backbone. {_seen(checkpoint)}. Expected '
             f'{_some(list(wanted))}, with any prefix'
         )
+    # Of several with as many tensors the first counts.
     chosen = min(found, key=lambda f: len(compare(f.tensors, wanted)[1]))
     matching, missing = compare(chosen.tensors, wanted)
     if missing:
-        shapes = [
-            f'{name} is {tuple(chosen.tensors[name].shape)}, expected '
-            f'{tuple(wanted[name].shape)}'
-            if name in chosen.tensors
-            else name
-            for name in missing
-        ]
+        for index, name in enumerate(missing):
+            if name in chosen.tensors:
+                shapes = chosen.tensors[name].shape, wanted[name].shape
+                is_a, expected = map(tuple, shapes)
+                missing[index] += f' is {is_a}, expected {expected}'
         raise CheckpointError(
             f'the checkpoint lacks {len(missing)} of the {len(wanted)} '
             f'tensors of the backbone under {chosen.place!r}, or has them in '
-            f'another shape: {_some(shapes)}. '
-            'Is it another architecture, or does the backbone build more '
-            'stages than the file has?'
+            f'another shape: {_some(missing)}. Is it another architecture, or '
+            'does the backbone build more stages than the file has?'
         )
     return chosen._replace(tensors=matching)
+
+
+def _candidates(
+    checkpoint: Dict[str, Any], wanted: Dict[str, Tensor], layout: str
+) -> List[Found]:
+    """List where a backbone may be: known layouts, then any prefix."""
+    if layout != 'auto':
+        return [find_backbone(checkpoint, layout)]
+    found: List[Found] = []
+    try:
+        found.append(find_backbone(checkpoint))
+    except CheckpointError:
+        pass  # not a ResNet, or in a layout of its own
+    weights = [name for name in wanted if name.endswith('weight')]
+    for holder in _HOLDERS:
+        tensors = _tensors(checkpoint, holder)
+        for prefix in _prefixes(tensors, *weights[:1], *weights[-1:]):
+            found.append(_take(tensors, '', holder, prefix))
+    return found
 
 
 def load_backbone(
@@ -610,11 +618,7 @@ def adopt_backbone_weights(
         where = next(n for n, m in module.named_modules() if m is target)
         wanted = target.state_dict()
         found = match_backbone(state_dict, wanted)
-        taken = {
-            name: tensor
-            for name, tensor in own.items()
-            if not name.startswith(f'{where}.')
-        }
+        taken = {k: v for k, v in own.items() if not k.startswith(f'{where}.')}
         taken.update({f'{where}.{k}': v for k, v in found.tensors.items()})
         message = (
             f'{len(found.tensors)} of {len(wanted)} tensors of {where} found '

@@ -15,7 +15,7 @@ import hvc_mm
 
 PARTS = ('hvc_mm', 'configs', 'tools', 'requirements')
 FILES = ('setup.py', 'pyproject.toml', 'MANIFEST.in', 'Makefile')
-# What a source archive holds beside what it builds.
+# What a source archive holds next to what it builds.
 DOCUMENTS = (
     'README.md',
     'LICENSE',
@@ -23,7 +23,7 @@ DOCUMENTS = (
     'CITATION.cff',
     'CONTRIBUTING.md',
 )
-BESIDE = ('docs', 'tests')
+AROUND = ('docs', 'tests')
 
 
 def test_one_version(root_dir):
@@ -32,31 +32,14 @@ def test_one_version(root_dir):
     assert re.fullmatch(r'\d+\.\d+\.\d+', hvc_mm.__version__)
 
 
-def python(code, cwd, **options):
-    run = subprocess.run(
-        [sys.executable, '-c', code],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        **options,
-    )
-    assert run.returncode == 0, run.stderr
-
-
-def test_importing_it_loads_nothing_heavy(root_dir):
-    """Each worker process imports the package; torch alone takes seconds."""
-    code = (
-        'import sys, hvc_mm\n'
+@pytest.mark.parametrize(
+    'code',
+    [
+        # Each worker process imports the package; torch alone takes seconds.
+        'import hvc_mm\n'
         'heavy = {"torch", "torchvision", "mmengine", "mmcv", "numpy", "cv2"}'
-        '\nassert not heavy & set(sys.modules), heavy & set(sys.modules)'
-    )
-    python(code, root_dir)
-
-
-def test_registering_all_needs_no_neighbour(root_dir):
-    """No mmdet, mmtrack or compiled operator at import, in any column."""
-    code = (
-        'import sys\n'
+        '\nassert not heavy & set(sys.modules), heavy & set(sys.modules)',
+        # No mmdet, mmtrack or compiled operator at import, in any column.
         'for name in ("mmdet", "mmtrack", "mmcv.ops", "mmcv._ext"):\n'
         '    sys.modules[name] = None\n'
         'from hvc_mm.registry import MODELS, TRANSFORMS\n'
@@ -64,9 +47,19 @@ def test_registering_all_needs_no_neighbour(root_dir):
         'from hvc_mm.utils import register_all_modules\n'
         'register_all_modules()\n'
         'assert "HVCResNet" in MODELS.module_dict\n'
-        'assert "PairedRandomResizedCrop" in TRANSFORMS.module_dict\n'
-    )
-    python(code, root_dir)
+        'assert "PairedRandomResizedCrop" in TRANSFORMS.module_dict\n',
+    ],
+    ids=['light', 'alone'],
+)
+def test_importing_it(root_dir, code):
+    _python(f'import sys\n{code}', cwd=root_dir)
+
+
+def _python(code, **options):
+    command = [sys.executable, '-c', code]
+    run = subprocess.run(command, capture_output=True, text=True, **options)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +67,7 @@ def source(root_dir, tmp_path_factory):
     """A copy of what the package is built from: builds leave things."""
     copy = tmp_path_factory.mktemp('source')
     unwanted = shutil.ignore_patterns('__pycache__', '.mim', '*.so', '_build')
-    for name in PARTS + BESIDE:
+    for name in PARTS + AROUND:
         shutil.copytree(root_dir / name, copy / name, ignore=unwanted)
     for name in FILES + DOCUMENTS:
         shutil.copy(root_dir / name, copy / name)
@@ -91,8 +84,8 @@ def build(source, tmp_path):
             'from setuptools import build_meta\n'
             f'build_meta.{hook}({str(tmp_path)!r})'
         )
-        env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
-        python(code, folder, env=env)
+        unset = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+        _python(code, cwd=folder, env=unset)
         (product,) = tmp_path.glob('hvc_mm*')
         return product
 
@@ -162,10 +155,10 @@ def test_a_source_archive_builds_the_same_wheel(build, source, tmp_path):
     archive.unlink()
     assert not any('.mim' in name for name in names)
     assert tracked(source) <= set(names)
-    beside = [path for part in BESIDE for path in (source / part).rglob('*')]
+    around = [path for part in AROUND for path in (source / part).rglob('*')]
     assert {*FILES, *DOCUMENTS} | {
         path.relative_to(source).as_posix()
-        for path in beside
+        for path in around
         if path.is_file()
     } <= set(names)
     (unpacked,) = (tmp_path / 'unpacked').iterdir()
@@ -186,14 +179,6 @@ def test_a_checkout_without_configs_builds_nothing(source, tmp_path):
     )
     assert run.returncode != 0
     assert 'configs: not found, but the package ships it' in run.stderr
-
-
-def test_the_ci_script_runs_the_suite_in_both_columns(root_dir):
-    script = (root_dir / '.ci/run').read_text()
-    assert os.access(root_dir / '.ci/run', os.X_OK)
-    assert 'set -euo pipefail' in script
-    commands = re.findall(r'^make .*$', script, re.MULTILINE)
-    assert commands == ['make test', 'make test COLUMN=minimal']
 
 
 @pytest.mark.slow

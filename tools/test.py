@@ -107,8 +107,8 @@ def draw_results(cfg: Config, show_dir: str) -> None:
             dict(type='VOSVisualizationHook', out_dir=show_dir),
         ]
         return
-    # The hook of other OpenMMLab projects. It joins the folder to its work
-    # dir before every picture, so that it has to be absolute.
+    # The hook of other OpenMMLab projects. It appends the folder to its
+    # work dir before every picture, so that it has to be absolute.
     hook = (cfg.get('default_hooks') or {}).get('visualization')
     if hook is None:
         raise SystemExit(
@@ -130,11 +130,11 @@ def load_config(args: argparse.Namespace) -> Config:
         raise SystemExit(str(error)) from None
     if cfg.load_from and '://' not in cfg.load_from:
         check_checkpoint(cfg.load_from)
-    if args.out:
-        write_results(cfg, args.out)
     if args.format_only:
         for evaluator in evaluators_of(cfg):
             evaluator['format_only'] = True
+    if args.out:
+        write_results(cfg, args.out)
     if args.show_dir:
         draw_results(cfg, args.show_dir)
     if args.fuse_conv_bn:

@@ -298,15 +298,9 @@ def choose_checkpoint(
             raise FileNotFoundError(f'no checkpoint {chosen}')
         return chosen
     model = cfg.get('model') or {}
-    propagates = is_a(model, MODELS, LabelPropagationVOS)
-    # These two load what their parts' init_cfg names before a test, too;
-    # mmengine's test loop, which other models rely on, doesn't.
-    part = 'backbone' if propagates else None
-    if str(model.get('type')).split('.')[-1] == 'HVCInstanceTracker':
-        part = 'detector'
-    if part and model.get(part, {}).get('init_cfg'):
+    if _names_its_weights(model):
         return None
-    if not propagates:
+    if not is_a(model, MODELS, LabelPropagationVOS):
         raise FileNotFoundError(
             f'no weights for {model.get("type")}: give a checkpoint of its '
             "training or set load_from ('none' takes random weights)"
@@ -323,13 +317,25 @@ def choose_checkpoint(
     return latest
 
 
+def _names_its_weights(model: dict) -> bool:
+    """Tell whether a model will load what its config's init_cfg names.
+
+    These two do so before a test, too; mmengine's test loop, which other
+    models rely on, doesn't.
+    """
+    part = 'backbone' if is_a(model, MODELS, LabelPropagationVOS) else ''
+    if str(model.get('type')).split('.')[-1] == 'HVCInstanceTracker':
+        part = 'detector'
+    return bool(part and (model.get(part) or {}).get('init_cfg'))
+
+
 def prepare_cpu_processes(cfg: Config) -> None:
     """Let ``--launcher pytorch`` work where there is no CUDA device.
 
     mmengine's own start selects a CUDA device in every process, and wraps
-    the model for one. Without CUDA this joins the gloo group first (mmengine
-    then leaves it alone) and asks for a wrapper without devices. Does
-    nothing with CUDA, or without a launcher.
+    the model for one. Without CUDA this starts the gloo group first
+    (mmengine then leaves it alone) and asks for a wrapper without devices.
+    Does nothing with CUDA, or without a launcher.
 
     Args:
         cfg: The run's config; ``model_wrapper_cfg`` is set in it.

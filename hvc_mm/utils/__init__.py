@@ -3,12 +3,7 @@
 Modules that do (or mmengine, mmcv) are imported by their own name.
 """
 
-from .dependencies import check_dependencies, diagnose, installed_versions
-from .setup_env import register_all_modules
+from .environment import check_dependencies
+from .registration import register_all_modules
 
-__all__ = [
-    'check_dependencies',
-    'diagnose',
-    'installed_versions',
-    'register_all_modules',
-]
+__all__ = ['check_dependencies', 'register_all_modules']

@@ -59,7 +59,7 @@ def test_commands_have_their_options(page):
 
 def test_makefile_has_the_targets(page):
     makefile = (ROOT / 'Makefile').read_text()
-    columns = (ROOT / 'tools/misc/columns.py').read_text()
+    columns = (ROOT / 'tools/misc/setup_env.py').read_text()
     lines = [words[1:] for words in page.commands() if words[0] == 'make']
     lines += [
         shlex.split(text)[1:]

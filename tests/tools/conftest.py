@@ -1,6 +1,6 @@
 """How tests get at command-line tools: as modules, siblings importable."""
 
-import importlib
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -16,7 +16,12 @@ def load_tool(root_dir, monkeypatch):
     def load(path):
         file = folder / path
         monkeypatch.syspath_prepend(str(file.parent))
-        return importlib.import_module(file.stem)
+        # Not by its own name: `test` is one of Python's own modules.
+        name = f'tool_{file.stem}'
+        spec = importlib.util.spec_from_file_location(name, file)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+        return sys.modules[name]
 
     yield load
     for name in set(sys.modules) - before:

@@ -1,113 +1,212 @@
 """The doctor: its judgement on invented findings, and itself as run."""
 
 import json
-import subprocess
 import sys
 
 import pytest
 
+TOOL = 'misc/check_env.py'
+COLUMN_A = {
+    'torch': '2.0.1',
+    'torchvision': '0.15.2',
+    'mmengine': '0.10.7',
+    'mmcv': '2.0.0rc4',
+    'mmdet': '3.0.0rc5',
+    'mmtrack': '1.0.0rc1',
+    'mmcls': '1.0.0rc6',
+    'modelindex': '0.0.2',
+    'numpy': '1.23.5',
+    'setuptools': '69.5.1',
+}
+COLUMN_B = {
+    'torch': '2.6.0',
+    'torchvision': '0.21.0',
+    'mmengine': '0.10.7',
+    'mmcv': '2.1.0',
+    'mmdet': '3.3.0',
+    'numpy': '1.26.4',
+    'setuptools': '69.5.1',
+}
+
 
 @pytest.fixture
-def run_doctor(root_dir):
-    def run(*args):
-        return subprocess.run(
-            [sys.executable, str(root_dir / 'tools/misc/check_env.py'), *args],
-            capture_output=True,
-            text=True,
-        )
+def tool(load_tool, monkeypatch):
+    monkeypatch.setenv('HVC_SKIP_ENV_CHECK', '1')
+    return load_tool(TOOL)
 
+
+@pytest.fixture
+def doctor(tool, monkeypatch, capsys):
+    """Run it in an invented environment: its exit status and output."""
+
+    def run(versions, **findings):
+        found = dict.fromkeys(tool_names, (True, 'fine'))
+        found['GPU'] = (True, gpu())
+        found.update(findings)
+        monkeypatch.setattr(tool, 'installed_versions', lambda: versions)
+        monkeypatch.setattr(
+            tool,
+            'PROBES',
+            {name: ('torch', name) for name in found},
+        )
+        monkeypatch.setattr(
+            tool, 'examine', lambda name: tool.Finding(*found[name])
+        )
+        monkeypatch.setattr(sys, 'argv', ['check_env.py'])
+        with pytest.raises(SystemExit) as stop:
+            tool.main()
+        return stop.value.code, capsys.readouterr().out
+
+    tool_names = list(tool.PROBES)
+    monkeypatch.setattr(tool, 'doubled_metadata', lambda folders: [])
+    monkeypatch.setattr(tool.shutil, 'which', lambda name: None)
     return run
 
 
-def test_it_finds_the_pair_in_order(load_tool, monkeypatch, capsys):
-    """One of the probes; all of them run in a slow test."""
-    tool = load_tool('misc/check_env.py')
-    monkeypatch.setattr(tool, 'PROBES', {'pair': tool.PROBES['pair']})
-    monkeypatch.setattr(tool, 'driver_names', lambda: None)
-    monkeypatch.setattr(sys, 'argv', ['check_env.py'])
-    with pytest.raises(SystemExit) as caught:
-        tool.main()
-    said = capsys.readouterr().out
-    assert caught.value.code == 0, said
-    assert 'torchvision.ops.nms ran' in said and 'No problem found.' in said
+def gpu(names=(), needs=(), code=('sm_80', 'sm_90'), cuda='12.4'):
+    return json.dumps(dict(names=names, needs=needs, code=code, cuda=cuda))
+
+
+@pytest.mark.parametrize('column', [COLUMN_A, COLUMN_B])
+def test_nothing_wrong_is_no_problem(doctor, column):
+    status, said = doctor(column)
+    assert status == 0 and 'No problem found.' in said
+    assert 'as tested' in said and 'tested: none' not in said
+
+
+@pytest.mark.parametrize(
+    'column, change, what, fix',
+    [
+        (COLUMN_B, dict(torch=None), 'torch is not installed', 'pip install'),
+        (COLUMN_B, {'numpy': '2.1.0'}, 'numpy <2', 'pip install "numpy<2"'),
+        (
+            COLUMN_B,
+            {'mmcv': None, 'mmcv-lite': '2.1.0'},
+            'mmcv-lite, no operators',
+            'pip uninstall -y mmcv-lite; ',
+        ),
+        (COLUMN_B, {'mmcv': '2.2.0'}, 'mmcv <2.2.0', '"mmcv==2.1.0"'),
+        (COLUMN_A, {'mmcv': '2.0.1'}, 'mmcv <=2.0.0rc4', '"mmcv==2.0.0rc4"'),
+        (COLUMN_A, {'mmdet': '3.0.0'}, '==3.0.0rc5', '"mmdet==3.0.0rc5"'),
+        (COLUMN_A, {'mmdet': None}, 'found: None', '"mmdet==3.0.0rc5"'),
+        (COLUMN_A, {'modelindex': None}, 'modelindex', 'pip install modelin'),
+        (COLUMN_A, {'mmcls': None}, 'mmcls', '--no-deps "mmcls==1.0.0rc6"'),
+        (COLUMN_A, {'numpy': '1.24.0'}, 'numpy <1.24', '"numpy==1.23.5"'),
+        (COLUMN_B, {'setuptools': '82.0'}, 'setuptools <82', 'setuptools<70'),
+    ],
+)
+def test_versions_that_clash(doctor, column, change, what, fix):
+    """They are told once: what they explain, the probes don't repeat."""
+    status, said = doctor({**column, **change}, mmdet=(False, 'no nms'))
+    assert status == 1
+    (line,) = [line for line in said.splitlines() if line.startswith('1. ')]
+    assert what in line and fix in said and '\n2. ' not in said
+    assert said.count('fix: ') == 1
+
+
+@pytest.mark.parametrize(
+    'probe, fix',
+    [
+        ('torchvision', 'pip uninstall -y torch torchvision && pip install'),
+        ('opencv', '"opencv-python-headless=='),
+        ("mmcv's operators", 'pip install --no-cache-dir --no-build-isol'),
+        ('mmdet', 'pip install "mmdet==3.3.0"'),
+        ('mmtrack', 'make env COLUMN=a'),
+    ],
+)
+def test_a_probe_that_fails_is_a_problem(doctor, probe, fix):
+    status, said = doctor(COLUMN_B, **{probe: (False, 'undefined symbol')})
+    assert status == 1 and fix in said
+    assert f'1. problem: {probe}: undefined symbol\n   fix: ' in said
+
+
+@pytest.mark.parametrize(
+    'driver, found, what, fix',
+    [
+        ('H200', gpu(cuda=None), 'without CUDA', 'pip uninstall -y torch '),
+        ('H200', gpu(), 'built for CUDA 12.4, does not see H200', 'nvidia-sm'),
+        (
+            'H200',
+            gpu(['H200'], [[9, 0]], ['sm_80', 'sm_86']),
+            'no code for H200',
+            'make env COLUMN=b',
+        ),
+    ],
+)
+def test_gpus_that_torch_cannot_use(tool, driver, found, what, fix):
+    (problem,) = tool.gpu_problems(found, driver, COLUMN_B)
+    assert what in problem.what and fix in problem.fix and not problem.fatal
+    usable = gpu(['H200'], [[9, 0]])
+    assert not tool.gpu_problems(usable, driver, COLUMN_B)
+
+
+@pytest.mark.parametrize(
+    'capability, built_for, good',
+    [
+        ((8, 6), ['sm_80'], True),
+        ((8, 0), ['sm_86'], False),
+        ((9, 0), ['sm_80', 'sm_86'], False),
+        ((9, 0), ['sm_80', 'compute_80'], True),
+        ((7, 5), ['compute_80'], False),
+        ((9, 0), ['sm_90a'], True),
+        ((9, 1), ['sm_90a'], False),
+        ((12, 0), ['sm_90', 'sm_120'], True),
+        ((9, 0), [], False),
+    ],
+)
+def test_has_code_for(tool, capability, built_for, good):
+    assert tool.has_code_for(capability, built_for) is good
+
+
+def test_probes_run_in_processes_of_their_own(tool):
+    assert tool.examine('print("a\\nb\\n")') == tool.Finding(True, 'b')
+    failed = tool.examine('print("a"); import no_such')
+    assert failed == (
+        False,
+        "ModuleNotFoundError: No module named 'no_such'",
+    )
+    code = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
+    assert tool.examine(code) == tool.Finding(False, 'exit -9')
+
+
+def test_doubled_metadata_counts_within_one_folder(tool, tmp_path):
+    for name in ('a/numpy-1', 'a/NumPy-2', 'a/hvc_mm-1', 'b/hvc_mm-1'):
+        info = tmp_path / f'{name}.dist-info'
+        info.mkdir(parents=True)
+        text = f'Name: {info.name.split("-")[0]}\nVersion: 1\n'
+        (info / 'METADATA').write_text(text)
+    folders = [str(tmp_path / 'a'), str(tmp_path / 'b')]
+    (problem,) = tool.doubled_metadata(folders)
+    assert problem.what == 'numpy left two copies of its metadata.'
+    assert problem.fix.endswith('pip install numpy')
+
+
+@pytest.mark.parametrize(
+    'versions, column',
+    [
+        (COLUMN_A, 'a'),
+        ({'mmcv': '2.0.0rc4'}, 'a'),
+        (COLUMN_B, 'b'),
+        ({'mmcv-lite': '2.1.0'}, 'minimal'),
+        ({}, 'minimal'),
+    ],
+)
+def test_likely_column(tool, versions, column):
+    assert tool.likely_column(versions) == column
 
 
 @pytest.mark.slow
-def test_it_finds_this_environment_in_order(run_doctor):
+def test_it_finds_this_environment_in_order(run_tool):
     """The suite runs in one of the columns, so nothing may be wrong."""
     import torch
 
-    run = run_doctor()
-    assert run.returncode == 0, run.stdout + run.stderr
+    run = run_tool(TOOL)
+    assert run.returncode == 0, run.stdout
     assert 'No problem found.' in run.stdout
     assert torch.__version__.split('+')[0] in run.stdout
     assert 'torchvision.ops.nms ran' in run.stdout
 
 
-def test_an_unknown_column_is_refused(run_doctor):
-    run = run_doctor('--column', 'c')
-    assert run.returncode == 2
-    assert "invalid choice: 'c'" in run.stderr
-
-
-def test_version_rows(load_tool):
-    rows = list(
-        load_tool('misc/check_env.py').version_rows(
-            {'torch': '2.6.0+cpu', 'numpy': '1.26.0', 'mmcv': None},
-            {'torch': '2.6.0', 'numpy': '1.26.4', 'mmcv': '2.1.0'},
-        )
-    )
-    assert rows == [
-        ('torch', '2.6.0+cpu', '2.6.0', 'as tested'),
-        ('mmcv', '-', '2.1.0', 'absent'),
-        ('numpy', '1.26.0', '1.26.4', 'not the tested one'),
-    ]
-
-
-def test_problems_are_numbered_with_their_commands(
-    load_tool, monkeypatch, capsys
-):
-    """The whole of main, in an environment that lacks everything."""
-    tool = load_tool('misc/check_env.py')
-    monkeypatch.setattr(tool, 'installed_versions', dict)
-    monkeypatch.setattr(tool, 'driver_names', lambda: None)
-    monkeypatch.setattr(sys, 'argv', ['check_env.py'])
-    with pytest.raises(SystemExit) as caught:
-        tool.main()
-    assert caught.value.code == 1
-    said = capsys.readouterr().out
-    assert '1. problem: torch is not installed.\n   mend: pip install' in said
-
-
-def test_a_table_without_rich_is_plain_lines(load_tool, monkeypatch, capsys):
-    tool = load_tool('misc/check_env.py')
-    monkeypatch.setitem(sys.modules, 'rich.console', None)
-    tool.print_table('title', ('a', 'b'), [('torch', '2.6.0')])
-    assert capsys.readouterr().out.split() == ['title', 'torch', '2.6.0']
-
-
-def test_findings_are_what_the_probes_print(load_tool):
-    tool = load_tool('misc/env_probes.py')
-    good = tool.examine(tool.Probe('x', 'print("a\\nb\\n")', ()))
-    assert good == tool.Finding(True, 'b')
-    bad = tool.examine(tool.Probe('x', 'print("a"); import no_such', ()))
-    assert not bad.works
-    assert bad.said == "ModuleNotFoundError: No module named 'no_such'"
-
-
-def test_a_probe_that_takes_its_process_along_is_a_finding(load_tool):
-    tool = load_tool('misc/env_probes.py')
-    code = 'import os, signal; os.kill(os.getpid(), signal.SIGKILL)'
-    assert tool.examine(tool.Probe('x', code, ())) == tool.Finding(
-        False, 'exit status -9'
-    )
-
-
-def test_describe_a_gpu(load_tool):
-    tool = load_tool('misc/env_probes.py')
-    gpu = dict(cuda='12.4', devices=[['H200', [9, 0]]], code=['sm_90'])
-    said = tool.describe('gpu', tool.Finding(True, json.dumps(gpu)))
-    assert said == 'H200; torch built for CUDA 12.4'
-    gpu = dict(cuda=None, devices=[], code=[])
-    said = tool.describe('gpu', tool.Finding(True, json.dumps(gpu)))
-    assert said == 'none seen; torch built without CUDA'
+def test_an_unknown_column_is_refused(run_tool):
+    run = run_tool(TOOL, '--column', 'c')
+    assert run.returncode == 2 and "invalid choice: 'c'" in run.stdout

@@ -1,6 +1,6 @@
-"""The shell scripts that start several processes, with a stand-in for srun.
+"""The shell scripts that start several processes, with a substitute for srun.
 
-No cluster is at hand: the stand-in notes what it was asked for and runs the
+No cluster is at hand: the substitute notes what it was asked for and runs the
 command once, without a GPU, which the tools must refuse under slurm.
 """
 
@@ -11,40 +11,27 @@ from pathlib import Path
 
 import pytest
 
-NOTE = """#!/usr/bin/env bash
-printf '%s\\n' "$@" >"$RECORD"
-"""
-SRUN = (
-    NOTE
-    + """while [[ $1 == -* ]]; do shift; done
-exec "$@"
-"""
-)
-PYTHON = (
-    NOTE
-    + """echo "PYTHONPATH=$PYTHONPATH"
-exit 3
-"""
-)
+NOTE = '#!/usr/bin/env bash\nprintf "%s\\n" "$@" >"$RECORD"\n'
+SRUN = NOTE + 'while [[ $1 == -* ]]; do shift; done\nexec "$@"\n'
+PYTHON = NOTE + 'echo "PYTHONPATH=$PYTHONPATH"\nexit 3\n'
+VARIABLES = ('GPUS', 'GPUS_PER_NODE', 'SRUN_ARGS', 'PORT')
 
 
 @pytest.fixture
 def call(root_dir, tmp_path):
-    """Run a script with stand-ins first in PATH; what they got, and it."""
-    stand_ins = tmp_path / 'bin'
-    stand_ins.mkdir()
+    """Run a script with a substitute first in PATH; what that got, and it."""
+    folder = tmp_path / 'bin'
+    folder.mkdir()
     record = tmp_path / 'arguments'
 
-    def run(script, *arguments, program, **variables):
+    def run(script, *arguments, program=('srun', NOTE), **variables):
         name, text = program
-        (stand_ins / name).write_text(text)
-        (stand_ins / name).chmod(0o755)
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
         environment = {
-            key: value
-            for key, value in os.environ.items()
-            if key not in ('GPUS', 'GPUS_PER_NODE', 'SRUN_ARGS', 'PORT')
+            k: v for k, v in os.environ.items() if k not in VARIABLES
         }
-        folders = [stand_ins, Path(sys.executable).parent, os.environ['PATH']]
+        folders = [folder, Path(sys.executable).parent, os.environ['PATH']]
         environment.update(
             PATH=os.pathsep.join(map(str, folders)),
             RECORD=str(record),
@@ -67,15 +54,11 @@ def call(root_dir, tmp_path):
 
 def test_slurm_train(call, root_dir, tmp_path):
     config = root_dir / 'configs/hvc_coco_folder.py'
+    work_dir = str(tmp_path / 'work dir')
+    more = ['--amp', '--cfg-options', 'randomness.seed=1']
     noted, done = call(
         'slurm_train.sh',
-        'part',
-        'a job',
-        config,
-        tmp_path / 'work dir',
-        '--amp',
-        '--cfg-options',
-        'randomness.seed=1',
+        *('part', 'a job', config, work_dir, *more),
         program=('srun', SRUN),
     )
     command = noted.index('python')
@@ -90,16 +73,8 @@ def test_slurm_train(call, root_dir, tmp_path):
     ]
     assert noted[command + 1] == '-u'
     assert Path(noted[command + 2]).resolve() == root_dir / 'tools/train.py'
-    assert noted[command + 3 :] == [
-        str(config),
-        '--work-dir',
-        str(tmp_path / 'work dir'),
-        '--launcher',
-        'slurm',
-        '--amp',
-        '--cfg-options',
-        'randomness.seed=1',
-    ]
+    expected = [str(config), '--work-dir', work_dir, '--launcher', 'slurm']
+    assert noted[command + 3 :] == expected + more
     # The command line is one that train.py takes, up to the missing GPU.
     assert done.returncode == 1
     assert '--launcher slurm needs CUDA devices' in done.stdout
@@ -109,13 +84,7 @@ def test_slurm_test(call, root_dir):
     config = root_dir / 'configs/hvc_davis.py'
     noted, done = call(
         'slurm_test.sh',
-        'part',
-        'job',
-        config,
-        'none',
-        '--out',
-        'masks',
-        program=('srun', NOTE),
+        *('part', 'job', config, 'none', '--out', 'masks'),
         GPUS='4',
         CPUS_PER_TASK='3',
         SRUN_ARGS='--nodes=1  --exclusive',
@@ -133,68 +102,40 @@ def test_slurm_test(call, root_dir):
         '--exclusive',
     ]
     assert Path(noted[command + 2]).resolve() == root_dir / 'tools/test.py'
-    assert noted[command + 3 :] == [
-        str(config),
-        'none',
-        '--launcher',
-        'slurm',
-        '--out',
-        'masks',
-    ]
+    expected = [str(config), 'none', '--launcher', 'slurm', '--out', 'masks']
+    assert noted[command + 3 :] == expected
     assert done.returncode == 0, done.stdout
+    # Over several nodes.
+    arguments = 'part', 'job', 'no_such_config.py', 'work'
+    noted, _ = call('slurm_train.sh', *arguments, GPUS='16')
+    assert {'--ntasks=16', '--gres=gpu:8', '--ntasks-per-node=8'} <= set(noted)
 
 
 @pytest.mark.slow
 def test_slurm_test_reaches_the_tool(call, root_dir):
-    _, done = call(
-        'slurm_test.sh',
-        *('part', 'job', root_dir / 'configs/hvc_davis.py', 'none'),
-        program=('srun', SRUN),
-    )
+    arguments = 'part', 'job', root_dir / 'configs/hvc_davis.py', 'none'
+    _, done = call('slurm_test.sh', *arguments, program=('srun', SRUN))
     assert done.returncode == 1
     assert '--launcher slurm needs CUDA devices' in done.stdout
 
 
-def test_gpus_over_several_nodes(call):
-    noted, _ = call(
-        'slurm_train.sh',
-        *('part', 'job', 'no_such_config.py', 'work'),
-        program=('srun', NOTE),
-        GPUS='16',
-    )
-    assert {'--ntasks=16', '--gres=gpu:8', '--ntasks-per-node=8'} <= set(noted)
-
-
 @pytest.mark.parametrize(
-    ('script', 'arguments', 'tool', 'passed_on'),
-    [
-        (
-            'dist_train.sh',
-            ['a.py', '2', '--amp'],
-            'train.py',
-            ['a.py', '--launcher', 'pytorch', '--amp'],
-        ),
-        (
-            'dist_test.sh',
-            ['a.py', 'b c.pth', '2', '--out', 'd'],
-            'test.py',
-            ['a.py', 'b c.pth', '--launcher', 'pytorch', '--out', 'd'],
-        ),
-    ],
+    'tool, positional, more',
+    [('train', ['a.py'], ['--amp']), ('test', ['a.py', 'b c.pth'], ['--out'])],
 )
-def test_dist(call, root_dir, script, arguments, tool, passed_on):
+def test_dist(call, root_dir, tool, positional, more):
     noted, done = call(
-        script,
-        *arguments,
+        f'dist_{tool}.sh',
+        *(*positional, '2', *more),
         program=('python', PYTHON),
         PORT='12345',
         PYTHONPATH='/elsewhere',
     )
     assert noted[:2] == ['-m', 'torch.distributed.run']
     assert {'--master_port=12345', '--nproc_per_node=2'} <= set(noted)
-    at = next(i for i, word in enumerate(noted) if word.endswith(tool))
-    assert Path(noted[at]).resolve() == root_dir / 'tools' / tool
-    assert noted[at + 1 :] == passed_on
+    at = next(i for i, word in enumerate(noted) if word.endswith(f'{tool}.py'))
+    assert Path(noted[at]).resolve() == root_dir / f'tools/{tool}.py'
+    assert noted[at + 1 :] == [*positional, '--launcher', 'pytorch', *more]
     # Its own checkout first, then what was there; and the tool's verdict.
     first, second = done.stdout.strip().split('=')[1].split(':')
     assert Path(first).resolve() == root_dir and second == '/elsewhere'
@@ -202,7 +143,7 @@ def test_dist(call, root_dir, script, arguments, tool, passed_on):
 
 
 @pytest.mark.parametrize(
-    ('script', 'arguments'),
+    'script, arguments',
     [
         ('slurm_train.sh', ['part', 'job', 'config.py']),
         ('slurm_test.sh', ['part', 'job', 'config.py']),
@@ -211,7 +152,7 @@ def test_dist(call, root_dir, script, arguments, tool, passed_on):
     ],
 )
 def test_what_is_missing_is_said(call, script, arguments):
-    noted, done = call(script, *arguments, program=('srun', NOTE))
+    noted, done = call(script, *arguments)
     assert done.returncode == 2 and not noted
     assert f'tools/{script} ' in done.stdout
     assert 'Variables: ' in done.stdout and '#' not in done.stdout

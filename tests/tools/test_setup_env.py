@@ -1,15 +1,25 @@
-"""An environment is ready or it does not count."""
+"""The set-up: ready or not, steps, Pythons, mmcv's wheel, constraint files."""
 
-import io
+import importlib.util
 import json
+import os
+import re
 import shutil
+import subprocess
 import sys
 import threading
 import time
+import zipfile
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 HERE = '{}.{}'.format(*sys.version_info[:2])
+BASE = getattr(sys, '_base_executable', sys.executable)
+PYTHON = Path(sys.executable)
+COLUMNS = ('a', 'b', 'minimal')
 
 
 @pytest.fixture
@@ -31,28 +41,48 @@ def column(tool):
 
 
 @pytest.fixture
-def folder(tool, column, tmp_path):
+def steps(tool, tmp_path):
+    return tool.Steps(tmp_path / 'logs/log', heartbeat=0.3)
+
+
+@pytest.fixture
+def note(tool, tmp_path):
+    """Write the note of an environment in `.venv`."""
+
+    def write(state='ready', key=None, python=HERE):
+        column = tool.COLUMNS['minimal']
+        key = key or tool.key_of(column, HERE)
+        text = json.dumps(dict(state=state, key=key, python=python))
+        (tmp_path / '.venv' / tool.STATE).write_text(text)
+
+    return write
+
+
+@pytest.fixture
+def folder(tmp_path, note):
     """A finished environment, as far as can be told from outside."""
     made = tmp_path / '.venv'
     (made / 'bin').mkdir(parents=True)
     (made / 'bin/python').symlink_to(sys.executable)
-    tool._write_mark(made, 'ready', tool.key_of(column, HERE), HERE)
+    note()
     return made
 
 
-def test_a_finished_environment_is_ready(tool, folder, column):
+def test_ready_or_not(tool, folder, column, note, tmp_path):
     assert tool.is_ready(folder, column)
     assert tool.is_ready(folder, column, HERE)
-
-
-def test_asking_takes_no_time(tool, folder, column):
-    begin = time.perf_counter()
-    assert tool.is_ready(folder, column)
-    assert time.perf_counter() - begin < 2
-
-
-def test_another_python_is_another_environment(tool, folder, column):
     assert not tool.is_ready(folder, column, '3.9')
+    assert not tool.is_ready(tmp_path / 'none', column)
+    # Another column's pins do not matter, its own do.
+    (tmp_path / 'requirements/column_a.txt').write_text('')
+    assert tool.is_ready(folder, column)
+    note('unfinished')
+    assert not tool.is_ready(folder, column)
+    note()
+    python = folder / 'bin/python'
+    python.unlink()
+    python.symlink_to('/no/such/python')
+    assert not tool.is_ready(folder, column)
 
 
 @pytest.mark.parametrize('name', ['requirements/minimal.txt', 'setup.py'])
@@ -62,123 +92,359 @@ def test_a_changed_requirement_is_seen(tool, folder, column, tmp_path, name):
     assert not tool.is_ready(folder, column)
 
 
-def test_another_column_s_pins_do_not_matter(tool, folder, column, tmp_path):
-    (tmp_path / 'requirements/column_a.txt').write_text('')
-    assert tool.is_ready(folder, column)
-
-
-def test_an_interrupted_one_is_not_ready(tool, folder, column):
-    tool._write_mark(folder, 'unfinished', tool.key_of(column, HERE), HERE)
-    assert not tool.is_ready(folder, column)
-
-
-def test_none_at_all_is_not_ready(tool, tmp_path, column):
-    assert not tool.is_ready(tmp_path / 'none', column)
-
-
-def test_one_whose_python_is_gone_is_not_ready(tool, folder, column):
-    (folder / 'bin/python').unlink()
-    (folder / 'bin/python').symlink_to('/no/such/python')
-    assert not tool.is_ready(folder, column)
-
-
-@pytest.fixture
-def runner(load_tool, tmp_path):
-    made = load_tool('misc/step_runner.py').StepRunner
-    return made(tmp_path / 'log', stream=io.StringIO())
-
-
 @pytest.mark.parametrize(
-    ('state', 'said'),
-    [('unfinished', 'stopped'), ('ready', 'is outdated')],
+    'state, said', [('unfinished', 'stopped'), ('ready', 'is outdated')]
 )
-def test_an_old_one_is_taken_away(tool, folder, runner, state, said):
-    tool._write_mark(folder, state, 'another key', HERE)
-    tool.start_afresh(folder, runner)
-    assert not list(folder.parent.glob('.venv*'))
-    assert said in runner.stream.getvalue()
-
-
-def test_a_removal_that_was_interrupted_is_finished(tool, folder, runner):
+def test_an_old_one_is_removed(tool, folder, note, steps, state, said, capsys):
+    note(state, 'another key')
+    # A removal that was interrupted is finished, too.
     shutil.copytree(folder, folder.with_name('.venv-hvc-old'), symlinks=True)
-    tool.start_afresh(folder, runner)
+    tool.start_afresh(folder, steps)
     assert not list(folder.parent.glob('.venv*'))
+    assert said in capsys.readouterr().out
+    tool.start_afresh(folder, steps)
 
 
-def test_somebody_else_s_environment_is_left_alone(tool, folder, runner):
-    (folder / tool.MARK).unlink()
-    with pytest.raises(FileExistsError, match='not made by `make env`'):
-        tool.start_afresh(folder, runner)
+def test_somebody_elses_environment_is_left_alone(tool, folder, steps):
+    (folder / tool.STATE).unlink()
+    with pytest.raises(tool.SetupError, match='not made by `make env`'):
+        tool.start_afresh(folder, steps)
     assert (folder / 'bin/python').exists()
 
 
-def test_nothing_to_take_away_is_fine(tool, tmp_path, runner):
-    tool.start_afresh(tmp_path / 'none', runner)
-
-
 def test_a_full_disk_is_told_before_anything_is_installed(
-    tool, folder, monkeypatch
+    tool, column, tmp_path, monkeypatch
 ):
-    usage = shutil.disk_usage(folder)._replace(free=3_000_000_000)
+    usage = shutil.disk_usage(tmp_path)._replace(free=3_000_000_000)
     monkeypatch.setattr(tool.shutil, 'disk_usage', lambda path: usage)
-    with pytest.raises(OSError, match='3.0 GB free, about 8 GB are needed'):
-        tool._check_space(folder)
+    with pytest.raises(tool.SetupError, match='3.0 GB free, about 8 GB are'):
+        tool.make(tmp_path / 'x', column, ('python', HERE), tmp_path / 'log')
+    assert not (tmp_path / 'x').exists()
 
 
-def test_a_second_set_up_waits_for_the_first(tool, tmp_path):
-    order = []
-
-    def second():
-        with tool.alone(tmp_path / '.venv'):
-            order.append('second')
-
-    with tool.alone(tmp_path / '.venv'):
-        thread = threading.Thread(target=second)
-        thread.start()
-        time.sleep(0.2)
-        order.append('first')
-    thread.join(10)
-    assert order == ['first', 'second']
-
-
-def test_the_steps_and_the_mark(tool, column, tmp_path, monkeypatch):
+def test_the_steps_of_a_set_up(tool, tmp_path, monkeypatch):
     """All of `make` but the commands, which are noted instead."""
-    ran = []
+    ran, doctor = [], []
+    made = tmp_path / '.venv'
 
-    def run(self, title, command, env=None, cwd=None):
-        mark = json.loads((tmp_path / '.venv' / tool.MARK).read_text())
-        assert mark['state'] == 'unfinished'
+    def run(self, title, command, env=None):
+        assert tool.read_state(made)['state'] == 'unfinished'
         ran.append(' '.join(map(str, command)))
 
-    doctor = []
-    monkeypatch.setattr(tool.StepRunner, 'run', run)
+    monkeypatch.setattr(tool.Steps, 'run', run)
     monkeypatch.setattr(
         tool, 'install_mmcv', lambda *args: ran.append(f'mmcv {args[2]}')
     )
     monkeypatch.setattr(
         tool.subprocess, 'run', lambda command, **_: doctor.append(command)
     )
-    python = tool.Python(sys.executable, HERE)
     column = tool.COLUMNS['a']
-    tool.make(tmp_path / '.venv', column, python, tmp_path / 'log')
+    tool.make(made, column, (sys.executable, HERE), tmp_path / 'log')
     venv, packages, mmcv, no_deps = ran
-    assert venv.endswith(f'-m venv {tmp_path}/.venv')
+    assert venv.endswith(f'-m venv {made}')
     assert 'column_a.txt' in packages and ' torch torchvision ' in packages
     assert packages.endswith(f'--editable {tmp_path}[{column.extras}]')
     assert mmcv == 'mmcv 2.0.0rc4'
     assert no_deps.endswith('--no-deps mmtrack mmcls trackeval')
     assert 'check_env.py' in doctor[0][1]
-    mark = json.loads((tmp_path / '.venv' / tool.MARK).read_text())
-    assert mark['state'] == 'ready'
-    assert mark['key'] == tool.key_of(column, HERE)
+    key = tool.key_of(column, HERE)
+    assert tool.read_state(made) == dict(state='ready', key=key, python=HERE)
 
 
-def test_a_failed_step_is_one_message(tool, monkeypatch, capsys):
-    def fail(*args):
-        raise tool.RuntimeError('mmcv: no compiler')
+def test_a_second_set_up_waits_and_errors_are_one_message(
+    tool, tmp_path, monkeypatch
+):
+    order = []
 
-    tool.RuntimeError = RuntimeError
-    monkeypatch.setattr(tool, 'find_python', fail)
+    def find_python(*_):
+        order.append('begun')
+        time.sleep(0.3)
+        order.append('done')
+        raise tool.SetupError('no compiler')
+
+    monkeypatch.setattr(tool, 'find_python', find_python)
+    monkeypatch.setattr(tool.signal, 'signal', lambda *_: None)
     monkeypatch.setattr(sys, 'argv', ['setup_env.py', '--column', 'b'])
-    with pytest.raises(SystemExit, match='mmcv: no compiler'):
-        tool.main()
+    said = []
+
+    def main():
+        with pytest.raises(SystemExit, match='no compiler') as stop:
+            tool.main()
+        said.append(stop.value)
+
+    threads = [threading.Thread(target=main) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert order == 2 * ['begun', 'done'] and len(said) == 2
+
+
+def python(code):
+    return [sys.executable, '-u', '-c', code]
+
+
+def test_a_long_step_shows_time_and_last_line(steps, capsys):
+    code = 'import time\nprint("[12/98] c++ nms.cpp")\ntime.sleep(1.2)'
+    steps.run('building', python(code))
+    first, *beats = capsys.readouterr().out.splitlines()
+    assert first.endswith('] building ...')
+    assert 2 <= len(beats) <= 4
+    shown = (
+        r'\[ 0:0\d\] \.\.\. building, 0:0\d so far: \[12/98\] c\+\+ nms.cpp'
+    )
+    assert all(re.match(shown, beat) for beat in beats)
+
+
+def test_a_failure_holds_the_last_lines_and_the_log(tool, steps):
+    code = 'print("\\n".join(map(str, range(40)))); raise SystemExit(3)'
+    with pytest.raises(tool.SetupError) as caught:
+        steps.run('step', python(code))
+    said = str(caught.value)
+    assert 'exit status 3' in said and str(steps.log) in said
+    assert said.splitlines()[1:] == [str(i) for i in range(15, 40)]
+
+
+def test_an_interruption_ends_the_whole_group(steps, tmp_path, monkeypatch):
+    """A child of the command must not go on compiling."""
+    file = tmp_path / 'pid'
+    code = (
+        'import subprocess, sys, time\n'
+        'child = subprocess.Popen([sys.executable, "-c",'
+        ' "import time; time.sleep(60)"])\n'
+        f'open({str(file)!r}, "w").write(str(child.pid))\n'
+        'time.sleep(60)'
+    )
+
+    def say(text):
+        if file.exists() and file.read_text():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(steps, 'say', say)
+    with pytest.raises(KeyboardInterrupt):
+        steps.run('step', python(code))
+    for _ in range(100):
+        command = ['ps', '-o', 'stat=', '-p', file.read_text()]
+        state = subprocess.run(command, capture_output=True, text=True).stdout
+        if not state.strip() or state.startswith('Z'):
+            return
+        time.sleep(0.05)
+    os.kill(int(file.read_text()), 9)
+    pytest.fail('the child of the interrupted command is still running')
+
+
+def test_the_environment_is_that_of_the_python_alone(load_tool, monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', '/somewhere/else')
+    env = load_tool('misc/steps.py').environment(Path('/made/bin/python'))
+    assert 'PYTHONPATH' not in env and env['VIRTUAL_ENV'] == '/made'
+    assert env['PATH'].startswith('/made/bin:')
+
+
+@pytest.fixture
+def pythons(load_tool, monkeypatch, tmp_path):
+    """A world that has no Python but those that a test writes."""
+    module = load_tool('misc/steps.py')
+    monkeypatch.setenv('PATH', str(tmp_path / 'bin'))
+    monkeypatch.setenv('PYENV_ROOT', str(tmp_path / 'pyenv'))
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.setattr(module.sys, 'executable', str(tmp_path / 'none'))
+
+    def write(path, text):
+        path = tmp_path / path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('#!/bin/sh\n' + text)
+        path.chmod(0o755)
+
+    return module, write
+
+
+def test_a_shim_that_does_not_run_is_passed_over(pythons):
+    module, write = pythons
+    write(f'bin/python{HERE}', 'echo "no version set" >&2; exit 1')
+    good = f'pyenv/versions/{HERE}.4/bin/python{HERE}'
+    write(good, f'exec {BASE} "$@"')
+    path, version = module.find_python((HERE,))
+    assert version == HERE
+    # Not what was found but what it is: an environment can be replaced by
+    # the Python that is inside it.
+    assert os.path.samefile(path, BASE)
+
+
+def test_the_first_version_of_the_list_wins(pythons):
+    module, write = pythons
+    write('bin/python3.9', 'echo 3.9; echo /nine; echo complete')
+    write(f'bin/python{HERE}', f'exec {BASE} "$@"')
+    assert module.find_python((HERE, '3.9'))[1] == HERE
+    assert module.find_python(('3.9', HERE)) == ('/nine', '3.9')
+
+
+def test_none_fits_and_the_message_says_why(pythons):
+    module, write = pythons
+    write('bin/python3.8', 'echo "no version set" >&2; exit 1')
+    write('bin/python3.10', 'echo 3.10; echo /ten; exit 1')
+    write('bin/python3', 'echo 3.7; echo /seven; echo complete')
+    with pytest.raises(module.SetupError) as caught:
+        module.find_python(('3.8', '3.10'))
+    for part in (
+        'does not run (no version set)',
+        'apt install python3.10-venv',
+        'is Python 3.7',
+        'PYTHON=/path/to/python3.8',
+    ):
+        assert part in str(caught.value)
+
+
+def test_the_wanted_python_is_taken_or_refused(pythons):
+    module, _ = pythons
+    wanted = sys.prefix + '/bin/python'
+    assert module.find_python((HERE,), wanted)[1] == HERE
+    with pytest.raises(module.SetupError, match=f'is Python {HERE}'):
+        module.find_python(('3.1',), wanted)
+    with pytest.raises(module.SetupError, match='no/such/python'):
+        module.find_python((HERE,), 'no/such/python')
+
+
+class Builder:
+    """Notes what would be run; `pip wheel` writes a wheel."""
+
+    def __init__(self):
+        self.ran = []
+
+    def say(self, text):
+        pass
+
+    def run(self, title, command, env=None):
+        command = [str(part) for part in command]
+        self.ran.append('wheel' if 'wheel' in command else 'install')
+        if '--no-cache-dir' in command:
+            self.ran[-1] += ' --no-cache-dir'
+        if 'wheel' in command:
+            folder = Path(command[command.index('--wheel-dir') + 1])
+            folder.mkdir(parents=True)
+            with zipfile.ZipFile(folder / 'mmcv-2.0-cp311.whl', 'w') as file:
+                file.writestr('mmcv/__init__.py', '')
+
+
+@pytest.fixture
+def mmcv(tool, tmp_path, monkeypatch):
+    """Install it with builds whose operators work or not, as told."""
+    answers = []
+
+    def ask(python, code):
+        if code == tool._TORCH:
+            text = '2.0.1+cu117 11.7 False cp311'
+            return subprocess.CompletedProcess([], 0, text)
+        return subprocess.CompletedProcess([], answers.pop(0), '', 'undefined')
+
+    def install(*works):
+        answers.extend(not each for each in works)
+        builder = Builder()
+        tool.install_mmcv(builder, PYTHON, '2.0', tmp_path / 'kept')
+        return builder.ran
+
+    monkeypatch.setattr(tool, 'ask', ask)
+    return install
+
+
+def test_a_wheel_with_operators_is_built_once_and_kept(mmcv, tmp_path):
+    assert mmcv(True) == ['wheel', 'install']
+    assert mmcv(True) == ['install']
+    (kept,) = (tmp_path / 'kept').iterdir()
+    assert kept.name == 'mmcv-2.0-torch-2.0.1+cu117-cp311-cpu'
+
+
+def test_a_wheel_without_working_operators_is_built_anew(tool, mmcv):
+    """pip keeps what a build without torch, or with another one, made."""
+    again = ['wheel', 'install', 'wheel --no-cache-dir', 'install']
+    assert mmcv(False, True) == again
+    assert mmcv(False, True) == again[1:]
+    with pytest.raises(tool.SetupError, match='do not work:\nundefined'):
+        mmcv(False, False)
+    assert mmcv(True) == again[:2]
+
+
+@pytest.mark.parametrize(
+    'sees_gpu, toolkit, target',
+    [
+        (False, '', 'cpu'),
+        (True, '', 'cpu'),  # a GPU, but nothing to compile for it with
+        (True, '12', 'cpu'),  # the toolkit of another CUDA
+        (True, '11', 'cuda'),
+    ],
+)
+def test_the_gpu_is_hidden_where_it_would_stop_the_build(
+    tool, monkeypatch, sees_gpu, toolkit, target
+):
+    monkeypatch.delenv('FORCE_CUDA', raising=False)
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '0')
+    monkeypatch.setenv('MAX_JOBS', '7')
+    monkeypatch.setattr(tool, 'toolkit_version', lambda: toolkit)
+    env, found = tool.build_environment(PYTHON, '11.7', sees_gpu)
+    assert found == target
+    assert env['CUDA_VISIBLE_DEVICES'] == ('0' if target == 'cuda' else '')
+    assert env['MMCV_WITH_OPS'] == '1' and env['MAX_JOBS'] == '7'
+
+
+def constraints(root_dir, column):
+    lines = (root_dir / 'requirements' / column.pins).read_text().splitlines()
+    return [Requirement(line) for line in lines if line and line[0] not in '#']
+
+
+@pytest.fixture(scope='module')
+def project(root_dir):
+    """What setup.py asks for, by extra ('' for always)."""
+    import setuptools
+
+    said = {}
+    original, setuptools.setup = setuptools.setup, said.update
+    try:
+        path = root_dir / 'setup.py'
+        spec = importlib.util.spec_from_file_location('its_setup', path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    finally:
+        setuptools.setup = original
+    return {'': said['install_requires'], **said['extras_require']}
+
+
+@pytest.mark.parametrize('name', COLUMNS)
+def test_constraint_files(tool, root_dir, project, name):
+    """They are exact, complete, inside setup.py's ranges, without clashes."""
+    column = tool.COLUMNS[name]
+    pins = constraints(root_dir, column)
+    for requirement in pins:
+        (pin,) = requirement.specifier
+        assert pin.operator == '==' and not pin.version.endswith('*')
+    for python in ('3.8', '3.10', '3.11', '3.12'):
+        here = [
+            canonicalize_name(requirement.name)
+            for requirement in pins
+            if not requirement.marker
+            or requirement.marker.evaluate({'python_version': python})
+        ]
+        assert len(here) == len(set(here))
+    asked = [*column.packages.split(), *column.no_deps.split()]
+    for extra in ('', *column.extras.split(',')):
+        asked += [Requirement(text).name for text in project[extra]]
+    pinned = {canonicalize_name(pin.name): pin for pin in pins}
+    assert {canonicalize_name(package) for package in asked} <= set(pinned)
+    for text in [*project[''], *project['det']]:
+        requirement = Requirement(text)
+        pin = pinned.get(canonicalize_name(requirement.name))
+        if pin is not None:
+            (version,) = pin.specifier
+            assert requirement.specifier.contains(
+                version.version, prereleases=True
+            ), f'{pin} is outside {requirement}'
+
+
+@pytest.mark.parametrize('name', COLUMNS)
+def test_the_pins_have_no_known_problem(load_tool, tool, root_dir, name):
+    doctor = load_tool('misc/check_env.py')
+    versions = {
+        pin.name: next(iter(pin.specifier)).version
+        for pin in constraints(root_dir, tool.COLUMNS[name])
+        if not pin.marker
+    }
+    assert versions['torch']
+    assert doctor.find_problems(versions) == []
+    assert doctor.neighbour_problems(versions) == []

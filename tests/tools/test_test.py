@@ -1,11 +1,11 @@
 """tools/test.py as a user calls it: score, write, show, two processes."""
 
 import argparse
-import importlib.util
 import json
 import pickle
 import shutil
 import socket
+import sys
 
 import cv2
 import numpy as np
@@ -98,6 +98,22 @@ def test_scores_writes_and_shows(one_process, sample_dir):
     # Percent: the masks that were written tell the scale.
     j_mean = 100 * np.mean(overlaps)
     assert scores['davis/J_mean'] == pytest.approx(j_mean, abs=1e-6)
+
+
+def test_fused_batch_norms_change_no_score(
+    one_process, run_tool, config, checkpoint, sample_dir, tmp_path
+):
+    out = run_tool(
+        'test.py',
+        config,
+        checkpoint,
+        '--fuse-conv-bn',
+        f'--work-dir={tmp_path}',
+        data_root=sample_dir,
+    )
+    assert '15 of 15 batch norms fused' in out.stdout, out.stdout
+    plain = _scores(one_process[0] / 'work')['davis/J&F']
+    assert _scores(tmp_path)['davis/J&F'] == pytest.approx(plain, abs=0.5)
 
 
 def _free_port():
@@ -199,22 +215,13 @@ def test_refuses_unfitting_checkpoints(
 
 
 @pytest.fixture
-def load_config(root_dir):
+def load_config(load_tool, monkeypatch):
     """What tools/test.py makes of a config and a command line."""
-    path = root_dir / 'tools/test.py'
-    spec = importlib.util.spec_from_file_location('test_tool', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('test.py')
 
-    def load(config, checkpoint='none', **options):
-        given = dict(
-            dict.fromkeys(('out', 'show_dir', 'work_dir', 'cfg_options')),
-            format_only=False,
-            fuse_conv_bn=False,
-            launcher='none',
-        )
-        given.update(options, config=str(config), checkpoint=checkpoint)
-        return tool.load_config(argparse.Namespace(**given))
+    def load(*arguments):
+        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
+        return tool.load_config(tool.parse_args())
 
     return load
 
@@ -240,7 +247,8 @@ def test_a_detector_writes_and_draws_its_own_way(
     load_config, detector, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    cfg = load_config(detector, out='results.pkl', show_dir='show')
+    given = detector, 'none'
+    cfg = load_config(*given, '--out=results.pkl', '--show-dir=show')
     coco, dump = cfg.test_evaluator
     assert coco == dict(type='CocoMetric', metric='bbox')
     assert dump == dict(type='DumpResults', out_file_path='results.pkl')
@@ -249,17 +257,17 @@ def test_a_detector_writes_and_draws_its_own_way(
     assert cfg.visualizer.type == 'DetLocalVisualizer'
     assert 'custom_hooks' not in cfg
     with pytest.raises(SystemExit, match='expected a name that ends in .pkl'):
-        load_config(detector, out='results')
+        load_config(*given, '--out=results')
     with pytest.raises(SystemExit, match='mmdet.FasterRCNN: give a checkpoi'):
-        load_config(detector, checkpoint=None)
-    options = {'default_hooks.visualization': None}
+        load_config(detector)
+    option = '--cfg-options=default_hooks.visualization=None'
     with pytest.raises(SystemExit, match='default_hooks.visualization'):
-        load_config(detector, show_dir='show', cfg_options=options)
+        load_config(*given, '--show-dir=show', option)
 
 
 def test_masks_do_not_go_into_a_pickle_file(load_config, config, tmp_path):
     with pytest.raises(SystemExit, match='VOSMetric writes a folder of PNGs'):
-        load_config(config, out=str(tmp_path / 'results.pkl'))
+        load_config(config, 'none', f'--out={tmp_path / "results.pkl"}')
     assert not list(tmp_path.iterdir())
 
 

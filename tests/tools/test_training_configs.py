@@ -1,6 +1,5 @@
 """Every pre-training config, run by tools/train.py on a sample's layout."""
 
-import importlib.util
 import json
 import math
 import shutil
@@ -36,12 +35,9 @@ def data(tmp_path_factory, sample_tool):
 
 
 @pytest.fixture
-def train(root_dir, tmp_path, monkeypatch):
+def train(load_tool, tmp_path, monkeypatch):
     """The command line in this process: its losses and the files it read."""
-    path = root_dir / 'tools/train.py'
-    spec = importlib.util.spec_from_file_location('training_tool', path)
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+    tool = load_tool('train.py')
     read = []
     load = LoadPretrainImage.transform
 

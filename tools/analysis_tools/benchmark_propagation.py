@@ -16,7 +16,7 @@ from measuring import (
     best_times,
     comparison,
     is_gpu,
-    machine_note,
+    peak_flops,
     peak_memory,
     ratio,
 )
@@ -73,13 +73,15 @@ def measure_propagation(args: argparse.Namespace) -> Report:
     scaled to the whole grid.
     """
     title = f'label propagation, one frame, radius {RADIUS}, top-{TOPK}'
-    report = Report(title, notes=[machine_note(args.device)])
+    peak = peak_flops(args.device)
+    report = Report(title, notes=[f'machine: {peak / 1e9:.0f} GFLOP/s fp32'])
     judged = not is_gpu(args.device) and args.compute_dtype is None
     for case in CASES:
         wanted = case.name in args.cases if args.cases else case.quick
         if not wanted and (args.cases or args.quick):
             continue
         row = measure_case(case, args)
+        row['of peak'] = needed_flop(case) / row['ours s'] / peak
         report.rows.append(row)
         if judged and case.gain:
             gain = Target(case.name, row['time ratio'], case.gain)
@@ -203,6 +205,23 @@ def spread(cells: Tensor, chunks: int) -> Tensor:
         return cells
     picked = [parts[len(parts) * i // chunks] for i in range(chunks)]
     return torch.cat(picked)
+
+
+def needed_flop(case: Case) -> float:
+    """Count the products that the result depends on.
+
+    The whole grid of each reference frame, the disc in each of the latest.
+    """
+    height, width = case.grid
+    pairs = sum(
+        (height - abs(dy)) * (width - abs(dx))
+        for dy in range(1 - height, height)
+        for dx in range(1 - width, width)
+        if dy * dy + dx * dx < RADIUS**2
+    )
+    references = 1 if case.second is None else 2
+    total = pairs * min(case.time, case.context)
+    return 2 * case.channels * (total + references * (height * width) ** 2)
 
 
 class DensePropagator:

@@ -20,7 +20,7 @@ from measuring import (
     best_times,
     comparison,
     is_gpu,
-    machine_note,
+    peak_flops,
     peak_memory,
     ratio,
 )
@@ -66,7 +66,8 @@ def measure_loss(args: argparse.Namespace) -> Report:
     """
     title = f'hybrid loss, C={CHANNELS}, {GRID[0]}x{GRID[1]}'
     report = Report(f'{title}, radius {args.radius:g}')
-    report.notes.append(machine_note(args.device))
+    peak = peak_flops(args.device)
+    report.notes.append(f'machine: {peak / 1e9:.0f} GFLOP/s fp32')
     sizes = args.samples or ([8] if args.quick else [8, 16, 32])
     forms = [(pair_term, size) for size in sizes]
     for build, samples in [*forms, (whole_loss, args.whole_samples)]:
@@ -74,7 +75,13 @@ def measure_loss(args: argparse.Namespace) -> Report:
         runs, pairs = build(samples, args.radius, args.device)
         name = f'{build.__name__} N={samples}'.replace('_', ' ')
         row = compare(name, runs, args)
-        report.rows.append({**row, 'pairs/sample': pairs / samples})
+        row['pairs/sample'] = pairs / samples
+        if build is whole_loss:
+            # Its head's first convolution: two products of C x C for each
+            # cell and direction, for the value and both gradients.
+            needed = 24 * samples * GRID[0] * GRID[1] * CHANNELS**2
+            row['of peak'] = needed / row['ours s'] / peak
+        report.rows.append(row)
         # They are for a CPU and the recipe's radius.
         judged = not is_gpu(args.device) and args.radius == RADIUS
         gain, share = None, None
@@ -242,11 +249,14 @@ def measure_train_step(args: argparse.Namespace) -> Report:
     ]
     usual = (128, 256) if on_gpu else (8, 256, 2)
     judged = usual == (samples, args.size, args.threads)[: len(usual)]
-    if not steps['lean'].wrapper.enabled:
-        judged = False
+    bf16 = steps['lean'].wrapper.enabled
+    judged = judged and bf16
+    if not on_gpu:
+        form = 'bfloat16' if bf16 else 'fp32, as bfloat16 is slower here'
         report.notes.append(
-            'the lean step is fp32: this CPU has no bfloat16 units, without '
-            'which the target of x2.3 does not hold'
+            f'process time of {args.threads} thread(s) together; the lean '
+            f'step is {form}: the target of x2.3 holds only with bfloat16 '
+            'units'
         )
     least = (2.0 if on_gpu else 2.3) if judged else None
     gain = ratio(seconds['plain'], seconds['lean'])

@@ -41,14 +41,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--epochs',
         type=int,
-        default=5,
+        default=3,
         help=f'train for so many epochs of {IMAGES} images, in batches of '
         f'{BATCH}',
     )
     parser.add_argument(
         '--minutes',
         type=float,
-        default=3,
+        default=2.5,
         help='end the training then, done or not',
     )
     parser.add_argument(

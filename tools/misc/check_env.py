@@ -1,21 +1,24 @@
-"""The doctor: what is installed, whether it works, and how to mend it.
+"""The doctor: what is installed, whether it works, and how to fix it.
 
     python tools/misc/check_env.py [--column a|b|minimal]
 
-Exit status 1 where there is a problem. Versions are compared with a tested
-column; another version is no problem by itself.
+Exit status 1 where there is a problem. Versions are shown next to those of a
+tested column; another version is no problem by itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import re
+import shutil
+import subprocess
 import sys
+from collections import Counter
 from importlib import metadata
 from pathlib import Path
-
-from columns import COLUMNS, read_pins
-from env_probes import PROBES, describe, driver_names, examine
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 # The doctor has to run where `import hvc_mm` would refuse to, and from a
@@ -23,88 +26,255 @@ ROOT = Path(__file__).resolve().parents[2]
 os.environ['HVC_SKIP_ENV_CHECK'] = '1'
 sys.path.append(str(ROOT))
 
-from env_verdict import doubled_metadata, judge, likely_column  # noqa: E402
-
-from hvc_mm.utils.dependencies import (  # noqa: E402
+from hvc_mm.utils.environment import (  # noqa: E402
     PACKAGES,
+    Problem,
+    Versions,
+    find_problems,
+    fits,
     installed_versions,
+    mmcv_line,
+    pair_line,
 )
 
+# What goes with what: a neighbour and its versions, then what it needs.
+NEIGHBOURS = (
+    ('mmengine', '', 'numpy', '<2', 'pip install "numpy<2"'),
+    ('mmtrack', '', 'mmcv', '<=2.0.0rc4', ''),
+    ('mmtrack', '', 'mmdet', '==3.0.0rc5', 'pip install "mmdet==3.0.0rc5"'),
+    ('mmtrack', '', 'modelindex', '', 'pip install modelindex'),
+    ('mmtrack', '', 'mmcls', '', 'pip install --no-deps "mmcls==1.0.0rc6"'),
+    ('mmdet', '', 'mmcv', '<2.2.0', ''),
+    ('mmdet', '<3.2.0', 'mmcv', '<2.1.0', ''),
+    ('mmdet', '<=3.0.0rc6', 'numpy', '<1.24', 'pip install "numpy==1.23.5"'),
+    # `_base_ = 'mmdet::...'` needs pkg_resources, which 82 dropped.
+    ('mmdet', '', 'setuptools', '<82', 'pip install "setuptools<70"'),
+)
+# Title, what has to be installed, and code that prints what came of it. Run
+# in a process of its own: a library that was built for another torch may end
+# the process that loads it.
+_NMS = (
+    'import torch, {0}\n'
+    'boxes = torch.tensor([[0, 0, 9, 9.], [0, 0, 9, 8.], [20, 20, 30, 30]])\n'
+    'kept = {0}.nms(boxes, torch.tensor([.9, .8, .7]), .5)\n'
+    'kept = kept[1] if isinstance(kept, tuple) else kept\n'
+    'assert kept.tolist() == [0, 2]\n'
+    'torch.from_numpy(__import__("numpy").zeros(1))\n'
+    'print("{0}.nms ran")'
+)
+PROBES = {
+    'torchvision': ('torch', _NMS.format('torchvision.ops')),
+    'GPU': (
+        'torch',
+        'import json, torch\n'
+        'seen = range(torch.cuda.device_count())\n'
+        'print(json.dumps(dict(cuda=torch.version.cuda,\n'
+        '    names=[torch.cuda.get_device_name(i) for i in seen],\n'
+        '    needs=[torch.cuda.get_device_capability(i) for i in seen],\n'
+        '    code=torch.cuda.get_arch_list())))',
+    ),
+    'opencv': ('opencv-python', 'import cv2; print(cv2.__version__)'),
+    "mmcv's operators": ('mmcv', _NMS.format('mmcv.ops')),
+    'mmdet': ('mmdet', 'import mmdet.apis; print("mmdet.apis imports")'),
+    'mmtrack': (
+        'mmtrack',
+        'from mmtrack.utils import register_all_modules as register\n'
+        'register(); print("mmtrack registers its modules")',
+    ),
+}
 
-def print_table(title, heads, rows) -> None:
-    """A table by rich, or plain lines where rich is among the missing."""
+
+class Finding(NamedTuple):
+    """What came of a probe: its last line of output, or of its error."""
+
+    works: bool
+    said: str
+
+
+def examine(code: str) -> Finding:
+    """Run a probe in a process of its own."""
     try:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError:
-        print(title)
-        for row in rows:
-            print('  ' + '  '.join(f'{cell:<14}' for cell in row))
-        return
-    table = Table(title=title)
-    for head in heads:
-        table.add_column(head)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
+        run = subprocess.run(
+            [sys.executable, '-W', 'ignore', '-c', code],
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=300,
+        )
+    except subprocess.TimeoutExpired:
+        return Finding(False, 'no answer within five minutes')
+    text = run.stderr if run.returncode else run.stdout
+    last = text.strip().splitlines()[-1:] or [f'exit {run.returncode}']
+    return Finding(run.returncode == 0, last[0].strip())
 
 
-def version_rows(versions, pins):
-    """Rows of package, installed, tested, verdict; unused ones left out."""
-    for name in PACKAGES:
-        here, tested = versions.get(name), pins.get(name)
-        if not here and not tested:
-            continue
-        verdict = 'absent' if not here else 'not the tested one'
-        if here and here.split('+')[0] == tested:
-            verdict = 'as tested'
-        yield name, here or '-', tested or '-', verdict
+def describe(name: str, finding: Finding) -> str:
+    """Give a finding as people read it."""
+    if name != 'GPU' or not finding.works:
+        return finding.said
+    gpu = json.loads(finding.said)
+    names = ', '.join(gpu['names']) or 'none seen'
+    return f'{names}; torch built for CUDA: {gpu["cuda"]}'
+
+
+def neighbour_problems(versions: Versions) -> list[Problem]:
+    """Find which of mmdet and mmtrack clash with what is there."""
+    problems = []
+    for name, when, package, works, fix in NEIGHBOURS:
+        found, owner = versions.get(package), versions.get(name)
+        if package == 'mmcv' and not found:
+            found = versions.get('mmcv-lite') and 'mmcv-lite, no operators'
+        if owner and fits(owner, when) and not fits(found, works):
+            what = f'{name} {owner} needs {package} {works}, found: {found}.'
+            fix = fix or f'pip uninstall -y mmcv-lite; {mmcv_line(versions)}'
+            problems.append(Problem(what, fix, fatal=False))
+    return problems
+
+
+def probe_problems(
+    findings: dict[str, Finding], versions: Versions
+) -> list[Problem]:
+    """Find what fails when it is tried, with the command that fixes it."""
+    # `===` keeps pip from taking the build with a suffix again.
+    pair = pair_line(versions).replace('"torch==', '"torch===')
+    old = fits(versions.get('mmcv'), '<=2.0.0rc4')
+    fixes = {
+        'torchvision': f'pip uninstall -y torch torchvision && {pair}',
+        'opencv': 'pip uninstall -y opencv-python && pip install '
+        '"opencv-python-headless==4.10.0.84"',
+        "mmcv's operators": 'pip uninstall -y mmcv && '
+        + mmcv_line(versions).replace(' --no-b', ' --no-cache-dir --no-b'),
+        'mmdet': f'pip install "mmdet=={"3.0.0rc5" if old else "3.3.0"}"',
+        'mmtrack': 'make env COLUMN=a',
+    }
+    return [
+        Problem(f'{name}: {findings[name].said}', fix)
+        for name, fix in fixes.items()
+        if name in findings and not findings[name].works
+    ]
+
+
+def gpu_problems(said: str, driver: str, versions: Versions) -> list[Problem]:
+    """Find why torch can't compute on a GPU.
+
+    Args:
+        said: What the probe of the GPU printed.
+        driver: The GPUs that the system's driver names, or nothing.
+        versions: By distribution name.
+    """
+    gpu = json.loads(said)
+    if driver and not gpu['names']:
+        built = f'for CUDA {gpu["cuda"]}' if gpu['cuda'] else 'without CUDA'
+        what = f'torch, built {built}, does not see {driver}.'
+        # `===` keeps pip from taking the build without CUDA again.
+        pair = pair_line(versions).replace('"torch==', '"torch===')
+        fix = f'pip uninstall -y torch torchvision && {pair}'
+        if gpu['cuda']:
+            fix = 'unset CUDA_VISIBLE_DEVICES; nvidia-smi'
+        return [Problem(what, fix, fatal=False)]
+    return [
+        Problem(f'torch has no code for {name}.', 'make env COLUMN=b', False)
+        for name, needs in zip(gpu['names'], gpu['needs'])
+        if not has_code_for(tuple(needs), gpu['code'])
+    ]
+
+
+def has_code_for(capability: tuple[int, int], built_for: list[str]) -> bool:
+    """Tell whether a torch can compute on a GPU.
+
+    Args:
+        capability: The GPU's, such as ``(9, 0)``.
+        built_for: What torch was compiled for. Machine code (``sm_86``) runs
+            on later minor versions of its major one, or with a letter at its
+            end on its own alone; intermediate code (``compute_90``) on all
+            later ones.
+    """
+    for name in built_for:
+        kind, major, minor, only = re.match(
+            r'(\w+)_(\d+)(\d)([a-z]?)$', name
+        ).groups()
+        built = int(major), int(minor)
+        same_major = kind == 'compute' or built[0] == capability[0]
+        if built == capability or (
+            not only and same_major and built <= capability
+        ):
+            return True
+    return False
+
+
+def doubled_metadata(folders: list[str]) -> list[Problem]:
+    """Find packages of which one folder holds two copies of metadata."""
+    problems = []
+    for folder in folders:
+        names = Counter(
+            re.sub(r'[-_.]+', '-', found.metadata['Name'] or '').lower()
+            for found in metadata.distributions(path=[folder])
+        )
+        for name in sorted(name for name, n in names.items() if n > 1):
+            remove = f'pip uninstall -y {name}; ' * 2
+            what = f'{name} left two copies of its metadata.'
+            problems.append(
+                Problem(what, f'{remove}pip install {name}', False)
+            )
+    return problems
+
+
+def likely_column(versions: Versions) -> str:
+    """Guess which tested column an environment is closest to."""
+    if versions.get('mmtrack') or fits(versions.get('mmcv'), '<=2.0.0rc4'):
+        return 'a'
+    return 'b' if versions.get('mmcv') else 'minimal'
+
+
+def print_versions(versions: Versions, column: str) -> None:
+    """Print what is installed next to the tested versions."""
+    name = column if column == 'minimal' else f'column_{column}'
+    pins = (ROOT / f'requirements/{name}.txt').read_text()
+    pins = dict(re.findall(r'^([\w-]+)==([^;\s]+)$', pins, re.M))
+    print(f'Python {sys.version.split()[0]}, column {column}')
+    for package in PACKAGES:
+        here, tested = versions.get(package), pins.get(package)
+        if here or tested:
+            same = (here or '').split('+')[0] == tested
+            verdict = 'as tested' if same else f'tested: {tested or "none"}'
+            print(f'  {package:<14} {here or "absent":<14} {verdict}')
 
 
 def main() -> None:
+    """Run; exit with status 1 where there is a problem."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--column', choices=sorted(COLUMNS), help='default: the closest one'
+        '--column', choices=('a', 'b', 'minimal'), help='default: the closest'
     )
-    args = parser.parse_args()
+    column = parser.parse_args().column
     versions = installed_versions()
-    column = args.column or likely_column(versions)
-    pins = read_pins(ROOT / 'requirements' / COLUMNS[column].pins)
-    print_table(
-        f'Python {sys.version.split()[0]}, column {column}',
-        ('package', 'installed', 'tested', ''),
-        version_rows(versions, pins),
-    )
+    print_versions(versions, column or likely_column(versions))
     findings = {}
-    for name, probe in PROBES.items():
-        if all(versions.get(need) for need in probe.needs):
-            print(f'trying: {probe.title} ...', flush=True)
-            findings[name] = examine(probe)
-    print_table(
-        'tried',
-        ('what', 'works', 'finding'),
-        (
-            (
-                PROBES[name].title,
-                'yes' if finding.works else 'no',
-                describe(name, finding),
-            )
-            for name, finding in findings.items()
-        ),
-    )
+    for name, (needs, code) in PROBES.items():
+        if versions.get(needs):
+            print(f'  trying {name}: ', end='', flush=True)
+            findings[name] = examine(code)
+            print(describe(name, findings[name]))
+    problems = find_problems(versions) + neighbour_problems(versions)
+    # What the versions explain needs no second command.
+    problems = problems or probe_problems(findings, versions)
     # Each folder once: a checkout may be on the path twice.
     folders = sorted({os.path.realpath(folder) for folder in sys.path})
-    names = [
-        (str(found.locate_file('')), found.metadata['Name'] or '')
-        for found in metadata.distributions(path=folders)
-    ]
-    problems = judge(
-        versions, findings, doubled_metadata(names), driver_names()
-    )
+    problems += doubled_metadata(folders)
+    if 'GPU' in findings and findings['GPU'].works:
+        driver = ''
+        if shutil.which('nvidia-smi'):
+            command = [
+                'nvidia-smi',
+                '--query-gpu=name',
+                '--format=csv,noheader',
+            ]
+            driver = subprocess.run(command, capture_output=True, text=True)
+            driver = '' if driver.returncode else driver.stdout.strip()
+        problems += gpu_problems(findings['GPU'].said, driver, versions)
     for number, problem in enumerate(problems, 1):
         level = 'problem' if problem.fatal else 'limited'
-        print(f'{number}. {level}: {problem.what}\n   mend: {problem.mend}')
+        print(f'{number}. {level}: {problem.what}\n   fix: {problem.fix}')
     if not problems:
         print('No problem found.')
     sys.exit(1 if problems else 0)

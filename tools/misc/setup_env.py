@@ -2,8 +2,7 @@
 
 Run by `make env`; needs nothing but a Python 3.8 or later to run itself. An
 environment is ready or it does not count: a set-up that was interrupted, or
-whose requirements have changed since, starts afresh, because packages that
-were upgraded and downgraded one by one leave two copies of metadata behind.
+whose requirements have changed since, starts afresh.
 """
 
 from __future__ import annotations
@@ -12,54 +11,104 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
-from build_mmcv import environment, install_mmcv
-from columns import COLUMNS, Column, read_pins
-from find_python import NoPython, Python, find_python
-from step_runner import StepError, StepRunner
+from steps import SetupError, Steps, environment, find_python
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = ROOT / '.cache'
-MARK = 'hvc_mm_env.json'
+STATE = 'hvc_mm_env.json'
 # Part of an environment's key; raise it when the steps below change.
 RECIPE = 1
-_GIGABYTES = 8
-_REMOVE = (
-    sys.executable,
-    '-c',
-    'import shutil, sys; shutil.rmtree(sys.argv[1])',
+GIGABYTES = 8  # column a takes 7
+
+
+class Column(NamedTuple):
+    """One of the environments that the project is tested in."""
+
+    folder: str
+    pythons: tuple[str, ...]  # with wheels of its torch, the tested one first
+    pins: str
+    packages: str
+    extras: str
+    no_deps: str = ''  # their own demands can't be met
+
+
+_BASE = 'torch torchvision numpy opencv-python setuptools wheel'
+COLUMNS = {
+    'a': Column(
+        '.venv',
+        ('3.11', '3.10', '3.9', '3.8'),
+        'column_a.txt',
+        f'{_BASE} ninja psutil',
+        'det,track,sample,video,tests,lint',
+        'mmtrack mmcls trackeval',
+    ),
+    'b': Column(
+        '.venv-b',
+        ('3.11', '3.12', '3.10', '3.9'),
+        'column_b.txt',
+        f'{_BASE} ninja psutil',
+        'det,sample,video,tests,lint',
+    ),
+    'minimal': Column(
+        '.venv-minimal',
+        ('3.11', '3.12', '3.10', '3.9'),
+        'minimal.txt',
+        f'{_BASE} mmcv-lite',
+        'sample,tests,lint',
+    ),
+}
+_OPERATORS = (
+    'import torch\n'
+    'from mmcv.ops import nms\n'
+    'boxes = torch.tensor([[0, 0, 10, 10.], [1, 1, 10, 10], [20, 20, 30, 30]])'
+    '\n'
+    'assert nms(boxes, torch.tensor([.9, .8, .7]), .5)[1].tolist() == [0, 2]'
+)
+_TORCH = (
+    'import sys, torch\n'
+    'print(torch.__version__, torch.version.cuda, torch.cuda.is_available(), '
+    '"cp%d%d" % sys.version_info[:2])'
 )
 
 
 def key_of(column: Column, python: str) -> str:
-    """What an environment was made from, as one number."""
+    """Hash what an environment is made from."""
     digest = hashlib.sha256(f'{RECIPE} {python} {ROOT}'.encode())
     for path in (ROOT / 'requirements' / column.pins, ROOT / 'setup.py'):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
+def read_state(folder: Path) -> dict:
+    """Read what the set-up noted in an environment."""
+    try:
+        return json.loads((folder / STATE).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+
+
 def is_ready(folder: Path, column: Column, wanted: str = '') -> bool:
-    """Whether the environment is finished, current and still runs.
+    """Tell whether the environment is finished, current and still runs.
 
     Args:
         folder: The environment.
         column: What it should hold.
         wanted: The Python asked for, as its version; empty: any that fits.
     """
-    mark = _read_mark(folder)
-    python = mark.get('python', '')
-    if mark.get('state') != 'ready' or python not in column.pythons:
+    state = read_state(folder)
+    python = state.get('python', '')
+    if state.get('state') != 'ready' or python not in column.pythons:
         return False
-    if wanted and python != wanted:
-        return False
-    if mark.get('key') != key_of(column, python):
+    if state['key'] != key_of(column, python) or wanted not in ('', python):
         return False
     try:
         command = [str(folder / 'bin/python'), '-c', '']
@@ -68,114 +117,201 @@ def is_ready(folder: Path, column: Column, wanted: str = '') -> bool:
         return False
 
 
-def start_afresh(folder: Path, runner: StepRunner) -> None:
-    """Take away an unfinished or outdated environment.
+def start_afresh(folder: Path, steps: Steps) -> None:
+    """Remove an unfinished or outdated environment.
 
     Raises:
-        FileExistsError: The folder was not made by this script.
+        SetupError: The folder was not made by this script.
     """
+    # Moved first: a removal that is interrupted leaves no half environment.
+    old = folder.with_name(f'{folder.name}-hvc-old')
+    shutil.rmtree(old, ignore_errors=True)
     if not folder.exists():
         return
-    mark = _read_mark(folder)
-    if not mark and any(folder.iterdir()):
-        raise FileExistsError(
+    state = read_state(folder)
+    if not state and any(folder.iterdir()):
+        raise SetupError(
             f'{folder} exists and was not made by `make env`; move it away or '
             'choose another place with VENV=...'
         )
-    if mark:
-        why = 'is outdated' if mark.get('state') == 'ready' else 'stopped'
-        runner.say(f'{folder.name}: the earlier set-up {why}, starting afresh')
-    # Moved first: a removal that is interrupted leaves no half environment.
-    old = folder.with_name(f'{folder.name}-hvc-old')
-    if old.exists():
-        runner.run('removing an older one', [*_REMOVE, str(old)])
+    why = 'is outdated' if state.get('state') == 'ready' else 'stopped'
+    steps.say(f'{folder.name}: the earlier set-up {why}, starting afresh')
     folder.replace(old)
-    runner.run('removing the earlier one', [*_REMOVE, str(old)])
+    shutil.rmtree(old)
 
 
-def make(folder: Path, column: Column, python: Python, log: Path) -> None:
-    """Make the environment, step by step."""
-    runner = StepRunner(log)
-    runner.say(f'{folder.name}: Python {python.version} ({python.path})')
-    runner.say(f'everything that the steps print: {_shown(log)}')
-    start_afresh(folder, runner)
-    _check_space(folder)
-    key = key_of(column, python.version)
+def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
+    """Make the environment, step by step.
+
+    Args:
+        folder: Where to.
+        column: What to put there.
+        python: Path and version of the interpreter.
+        log: File that takes everything that the steps print.
+    """
+    path, version = python
+    steps = Steps(log)
+    steps.say(f'{folder.name}: Python {version} ({path}); log: {log}')
+    start_afresh(folder, steps)
+    parent = next(parent for parent in folder.parents if parent.exists())
+    free = shutil.disk_usage(parent).free / 1e9
+    if free < GIGABYTES:
+        raise SetupError(
+            f'{parent}: {free:.1f} GB free, about {GIGABYTES} GB are needed'
+        )
+    state = dict(state='unfinished', key=key_of(column, version))
+    state['python'] = version
     folder.mkdir(parents=True)
-    _write_mark(folder, 'unfinished', key, python.version)
-    command = [python.path, '-m', 'venv', str(folder)]
-    runner.run('making the environment', command)
-
+    (folder / STATE).write_text(json.dumps(state))
+    steps.run('making the environment', [path, '-m', 'venv', folder])
     inside = folder / 'bin/python'
     pins = ROOT / 'requirements' / column.pins
-    install = [
-        inside,
-        '-m',
-        'pip',
-        'install',
-        '--progress-bar',
-        'off',
-        '--no-compile',
-    ]
-    install += ['--constraint', pins]
+    install = [inside, '-m', 'pip', 'install', '--progress-bar', 'off']
+    install += ['--no-compile', '--constraint', pins]
     env = environment(inside)
-    runner.say(f'installing {pins.name}, in one set (some gigabytes)')
+    steps.say(f'installing {pins.name}, in one set (some gigabytes)')
     project = ['--editable', f'{ROOT}[{column.extras}]']
-    command = [*install, *column.packages, *project]
-    runner.run('installing packages', command, env=env, cwd=ROOT)
-    versions = read_pins(pins)
-    if 'mmcv' in versions:
-        install_mmcv(runner, inside, versions['mmcv'], CACHE / 'wheels')
+    packages = [*install, *column.packages.split(), *project]
+    steps.run('installing packages', packages, env)
+    mmcv = re.search(r'^mmcv==(\S+)', pins.read_text(), re.M)
+    if mmcv:
+        install_mmcv(steps, inside, mmcv[1], CACHE / 'wheels')
     if column.no_deps:
-        command = [*install, '--no-deps', *column.no_deps]
-        runner.run('installing MMTracking', command, env=env)
-    runner.say('looking at what there is now')
+        command = [*install, '--no-deps', *column.no_deps.split()]
+        steps.run('installing MMTracking', command, env)
+    steps.say('looking at what there is now')
     doctor = [str(inside), str(ROOT / 'tools/misc/check_env.py')]
     subprocess.run(doctor, env=env, stdin=subprocess.DEVNULL, check=False)
-    _write_mark(folder, 'ready', key, python.version)
-    runner.say(f'{folder.name} is ready')
+    state['state'] = 'ready'
+    (folder / STATE).write_text(json.dumps(state))
+    steps.say(f'{folder.name} is ready')
 
 
-@contextmanager
-def alone(folder: Path):
-    """Hold the environment against a second set-up at the same time."""
-    CACHE.mkdir(exist_ok=True)
-    with open(CACHE / f'{folder.name}.lock', 'w', encoding='utf-8') as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f'another set-up of {folder.name} is running; waiting')
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def ask(python: Path, code: str) -> subprocess.CompletedProcess:
+    """Run code in the environment."""
+    command = [str(python), '-c', code]
+    env = environment(python)
+    return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
-def _read_mark(folder: Path) -> dict:
+def install_mmcv(steps: Steps, python: Path, version: str, kept: Path) -> None:
+    """Install mmcv with operators, from a kept wheel or by a build.
+
+    Only its sources are published, and pip keeps wheels that were built
+    without torch in sight, so without operators, or for another torch. So
+    operators are called before a wheel is believed; the second try builds
+    whatever pip kept.
+
+    Args:
+        steps: Runs and shows the steps.
+        python: The environment's interpreter; torch and the build tools are
+            there already.
+        version: mmcv's version.
+        kept: Folder for built wheels, one subfolder per torch and Python.
+
+    Raises:
+        SetupError: The build failed, or its operators do not work.
+    """
+    asked = ask(python, _TORCH)
+    if asked.returncode:
+        raise SetupError(f'torch cannot be imported:\n{asked.stderr}')
+    torch, cuda, sees_gpu, abi = asked.stdout.split()
+    env, target = build_environment(python, cuda, sees_gpu == 'True')
+    folder = kept / f'mmcv-{version}-torch-{torch}-{abi}-{target}'
+    for again in (False, True):
+        wheels = sorted(folder.glob('mmcv-*.whl'))
+        if again or not wheels:
+            steps.say(
+                f'mmcv {version} with operators for {target}: compiled now '
+                'unless pip kept it, about ten minutes on two cores '
+                f'(MAX_JOBS={env["MAX_JOBS"]})'
+            )
+            wheels = [_build(steps, python, version, folder, env, again)]
+        command = [python, '-m', 'pip', 'install', '--no-deps']
+        command += ['--force-reinstall', wheels[0]]
+        steps.run('installing mmcv', command, environment(python))
+        tried = ask(python, _OPERATORS)
+        if not tried.returncode:
+            steps.say(f'mmcv {version}: operators work')
+            return
+        wheels[0].unlink()
+        steps.say('this wheel of mmcv has no working operators')
+    raise SetupError(
+        f'mmcv {version} was built, but its operators do not work:\n'
+        + tried.stderr
+    )
+
+
+def build_environment(
+    python: Path, cuda: str, sees_gpu: bool
+) -> tuple[dict[str, str], str]:
+    """Make the variables for mmcv's build, and name what it builds for.
+
+    Args:
+        python: The environment's interpreter.
+        cuda: The CUDA version of torch, such as ``'11.7'``, or ``'None'``.
+        sees_gpu: Whether torch sees a GPU.
+
+    Returns:
+        tuple: The variables, and ``'cpu'`` or ``'cuda'``.
+    """
+    env = environment(python)
+    env['MMCV_WITH_OPS'] = '1'
+    env.setdefault('MAX_JOBS', str(len(os.sched_getaffinity(0))))
+    forced = env.get('FORCE_CUDA', '0') == '1'
+    if forced or (sees_gpu and toolkit_version() == cuda.split('.')[0]):
+        return env, 'cuda'
+    # mmcv asks torch for a GPU and then needs the toolkit; without a fitting
+    # one, operators for the CPU are better than no mmcv.
+    env['CUDA_VISIBLE_DEVICES'] = ''
+    return env, 'cpu'
+
+
+def toolkit_version() -> str:
+    """Read the CUDA toolkit's major version; empty where there is none."""
+    home = os.environ.get('CUDA_HOME', '/usr/local/cuda')
+    nvcc = shutil.which('nvcc') or shutil.which(f'{home}/bin/nvcc')
+    if not nvcc:
+        return ''
+    said = subprocess.run([nvcc, '--version'], capture_output=True, text=True)
+    found = re.search(r'release (\d+)\.', said.stdout)
+    return found[1] if found else ''
+
+
+def _build(
+    steps: Steps,
+    python: Path,
+    version: str,
+    folder: Path,
+    env: dict[str, str],
+    fresh: bool,
+) -> Path:
+    """Have pip make the wheel, or give the one it kept."""
+    scratch = folder.with_name(folder.name + '.tmp')
+    shutil.rmtree(scratch, ignore_errors=True)
+    command = [python, '-m', 'pip', 'wheel', '--verbose', '--no-deps']
+    command += ['--no-build-isolation', '--wheel-dir', scratch]
+    command += ['--no-cache-dir'] if fresh else []
     try:
-        return json.loads((folder / MARK).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
+        steps.run('building mmcv', [*command, f'mmcv=={version}'], env)
+    except SetupError as error:
+        code = 'import sysconfig; print(sysconfig.get_paths()["include"])'
+        headers = Path(ask(python, code).stdout.strip())
+        hints = ''
+        if not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
+            hints += '\nNo C++ compiler is on the PATH: apt install g++'
+        if not (headers / 'Python.h').is_file():
+            hints += f'\nNo Python.h: apt install {headers.name}-dev'
+        raise SetupError(f'{error}{hints}') from None
+    folder.mkdir(parents=True, exist_ok=True)
+    built = next(scratch.glob('mmcv-*.whl'))
+    wheel = built.replace(folder / built.name)
+    shutil.rmtree(scratch)
+    return wheel
 
 
-def _write_mark(folder: Path, state: str, key: str, python: str) -> None:
-    text = json.dumps(dict(state=state, key=key, python=python))
-    (folder / MARK).write_text(text + '\n', encoding='utf-8')
-
-
-def _check_space(folder: Path) -> None:
-    parent = next(path for path in folder.parents if path.exists())
-    free = shutil.disk_usage(parent).free / 1e9
-    if free < _GIGABYTES:
-        raise OSError(
-            f'{parent}: {free:.1f} GB free, about {_GIGABYTES} GB are needed'
-        )
-
-
-def _shown(path: Path) -> str:
-    """A path as short as it can be said."""
-    return str(path.relative_to(ROOT) if ROOT in path.parents else path)
-
-
-def parse_args() -> argparse.Namespace:
+def main() -> None:
+    """Make the environment, unless it is ready."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--column', choices=sorted(COLUMNS), default='a')
     parser.add_argument(
@@ -184,30 +320,25 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--venv', default='', help="its folder, if not the column's own"
     )
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
+    args = parser.parse_args()
     column = COLUMNS[args.column]
     folder = (ROOT / (args.venv or column.folder)).absolute()
     # So that a terminated set-up ends its compilers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    CACHE.mkdir(exist_ok=True)
     try:
-        with alone(folder):
+        # A second set-up of the same folder waits for the first.
+        with open(CACHE / f'{folder.name}.lock', 'w') as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
             # Looking for a Python takes a moment: only when one is needed.
-            python = None
-            if args.python:
-                python = find_python(column.pythons, args.python)
-            wanted = python.version if python else ''
-            if is_ready(folder, column, wanted):
-                return
-            python = python or find_python(column.pythons)
-            log = CACHE / 'logs' / f'{folder.name.lstrip(".")}.log'
-            make(folder, column, python, log)
+            python = args.python and find_python(column.pythons, args.python)
+            if not is_ready(folder, column, python[1] if python else ''):
+                python = python or find_python(column.pythons)
+                log = CACHE / 'logs' / f'{folder.name.lstrip(".")}.log'
+                make(folder, column, python, log)
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; `make env` again starts afresh')
-    except (StepError, NoPython, OSError, RuntimeError) as error:
+    except (SetupError, OSError) as error:
         sys.exit(f'\n{error}')
 
 

@@ -63,7 +63,7 @@ class Reference(NamedTuple):
 
 @MODELS.register_module()
 class LabelPropagator:
-    """Takes a video's features frame by frame, returns its soft labels.
+    """Propagate a video's labels, given its features frame by frame.
 
     The context of frame ``t`` for a reference ``t0`` is the list
     ``[t0] + [max(s, t0) for s in t - context .. t - 1]``: early on the

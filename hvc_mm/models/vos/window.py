@@ -19,8 +19,8 @@ from torch import Tensor
 
 __all__ = ['Tile', 'cut_tiles', 'in_window']
 
-# Matrix kernels lose up to a third on widths that are no multiple of 16
-# (measured, AVX2 and AVX-512).
+# Matrix kernels are slower where a width is no multiple of 16: by a twentieth
+# to a third, on the CPUs that were measured.
 ALIGNMENT = 16
 
 

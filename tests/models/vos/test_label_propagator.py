@@ -53,7 +53,7 @@ def test_equals_the_dense_form_in_float32(dense_stream, video, new_at):
 
 
 @pytest.mark.parametrize(
-    'dtype, context', [('bfloat16', 5), (torch.float16, 5), ('bfloat16', 0)]
+    'dtype, context', [('bfloat16', 5), (torch.bfloat16, 5), ('bfloat16', 0)]
 )
 def test_products_in_half_precision(dense_stream, video, dtype, context):
     """Selection in float32 leaves next to nothing of their rounding."""

@@ -38,14 +38,6 @@ def call(tool, monkeypatch, *arguments):
     tool.main()
 
 
-def test_series_of_the_newest_log(tool, work_dir):
-    entries = tool.read_log(tool.find_log(str(work_dir)))
-    steps, values = tool.series(entries, 'loss')
-    np.testing.assert_array_equal(steps, np.arange(10, 110, 10))
-    np.testing.assert_allclose(values, 1 - np.arange(10) / 10)
-    assert tool.series(entries, 'J&F')[1].tolist() == [0.5]
-
-
 def test_smoothing_is_the_mean_of_the_last(tool):
     values = np.array([1.0, 3, 5, 7])
     np.testing.assert_allclose(tool.smoothed(values, 1), values)
@@ -89,7 +81,3 @@ def test_errors(tool, work_dir, monkeypatch, tmp_path):
         call(tool, monkeypatch, 'time', tmp_path / 'gone')
     with pytest.raises(SystemExit, match="no 'lss'.*loss, step"):
         call(tool, monkeypatch, 'plot', work_dir, '--keys', 'lss')
-    bad = tmp_path / 'bad.json'
-    bad.write_text('{"loss": 1}\nnot json\n{"loss": 2}\n')
-    with pytest.raises(SystemExit, match='bad.json, line 2 is not JSON'):
-        call(tool, monkeypatch, 'time', bad)

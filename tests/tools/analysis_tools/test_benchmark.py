@@ -32,7 +32,7 @@ def training(load_tool):
 def propagation(load_tool, monkeypatch):
     module = load_tool('analysis_tools/benchmark_propagation.py')
     monkeypatch.setattr(module, 'RADIUS', 4)
-    monkeypatch.setattr(module, 'machine_note', str)
+    monkeypatch.setattr(module, 'peak_flops', lambda device: 1e9)
     small = (
         module.Case('one', (12, 14), 8, 4, 6, None, 1e9, 0.5, quick=True),
         module.Case('two', (12, 14), 8, 4, 6, 3),
@@ -45,7 +45,7 @@ def propagation(load_tool, monkeypatch):
 def small_maps(training, monkeypatch):
     monkeypatch.setattr(training, 'CHANNELS', 16)
     monkeypatch.setattr(training, 'GRID', (12, 12))
-    monkeypatch.setattr(training, 'machine_note', str)
+    monkeypatch.setattr(training, 'peak_flops', lambda device: 1e9)
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +159,18 @@ def test_the_dense_form_runs_chunks_over_the_whole_grid(propagation):
     assert some.tolist()[::100] == [0, 300, 600] and len(some) == 300
 
 
+def test_needed_products(propagation, monkeypatch):
+    """By counting pairs on a small grid."""
+    monkeypatch.setattr(propagation, 'RADIUS', 3)
+    case = propagation.Case('', (5, 6), 3, 4, 9, 2)
+    cells = [(y, x) for y in range(5) for x in range(6)]
+    pairs = sum(
+        (y - v) ** 2 + (x - u) ** 2 < 9 for y, x in cells for v, u in cells
+    )
+    expected = 2 * 3 * (4 * pairs + 2 * 30**2)
+    assert propagation.needed_flop(case) == expected
+
+
 def test_inference_of_all_forms_gives_the_same_masks(propagation, monkeypatch):
     monkeypatch.setattr(propagation, 'SIZES', ((64, 96),))
     args = Namespace(**ARGUMENTS, frames=2)
@@ -227,7 +239,9 @@ def test_the_training_steps_target_is_for_its_setting(
     args = Namespace(**{**ARGUMENTS, **given})
     report = training.measure_train_step(args)
     (target,) = report.targets
-    assert any('no bfloat16 units' in n for n in report.notes) != bf16
+    (note,) = report.notes
+    assert ('is fp32' in note) != bf16
+    assert 'holds only with bfloat16 units' in note
     assert (target.value, target.bound) == (2.0, bound)
     assert target.missed is (bound is not None)
 

@@ -1,0 +1,184 @@
+"""Check from metadata alone whether what is installed can work together.
+
+`import hvc_mm` checks what hvc_mm itself needs; the doctor,
+`tools/misc/check_env.py`, adds what its neighbours need and what only a real
+import can tell. Nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from importlib import metadata
+from typing import Mapping, NamedTuple, Optional
+
+try:
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import InvalidVersion, Version
+except ImportError as error:
+    raise ImportError(
+        'hvc_mm needs packaging, which is not installed.\n'
+        '    pip install packaging'
+    ) from error
+
+# By distribution name; None: not installed.
+Versions = Mapping[str, Optional[str]]
+
+# Three names that all install into one folder, `mmcv/`.
+MMCV_NAMES = ('mmcv', 'mmcv-lite', 'mmcv-full')
+PACKAGES = (
+    *('torch', 'torchvision', 'mmengine', *MMCV_NAMES, 'mmdet', 'mmtrack'),
+    *('mmcls', 'modelindex', 'numpy', 'opencv-python', 'setuptools'),
+)
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong, and the shell command that fixes it.
+
+    ``fatal``: hvc_mm itself cannot work; else a neighbouring project cannot.
+    """
+
+    what: str
+    fix: str
+    fatal: bool = True
+
+
+def installed_versions() -> Versions:
+    """Look the versions of `PACKAGES` up; None for what is not installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def fits(version: str | None, specifier: str) -> bool:
+    """Tell whether a version is known and inside, e.g. ``'>=0.10,<1'``."""
+    try:
+        known = Version(version or '')
+    except InvalidVersion:
+        return False
+    return SpecifierSet(specifier).contains(known, prereleases=True)
+
+
+def check_dependencies() -> None:
+    """Report at import what is missing or too old or new for hvc_mm.
+
+    Child processes stay silent: their parent has said it. The variable
+    ``HVC_SKIP_ENV_CHECK=1`` turns the check off.
+
+    Raises:
+        ImportError: hvc_mm cannot work. The message holds every problem with
+            the command that fixes it.
+    """
+    skipped = os.environ.get('HVC_SKIP_ENV_CHECK', '0') not in ('', '0')
+    if skipped or multiprocessing.parent_process() is not None:
+        return
+    problems = find_problems(installed_versions())
+    if problems:
+        lines = [f'- {p.what}\n    {p.fix}' for p in problems]
+        raise ImportError(
+            'hvc_mm cannot work in this environment:\n' + '\n'.join(lines)
+        )
+
+
+def find_problems(versions: Versions) -> list[Problem]:
+    """Find what keeps hvc_mm from working."""
+    mmcvs = [name for name in MMCV_NAMES if versions.get(name)]
+    mmcv = mmcv_line(versions)
+    if mmcvs and mmcvs != ['mmcv-lite']:
+        mmcv = f'pip uninstall -y {" ".join(mmcvs)} && {mmcv}'
+    numpy = f'pip install {_numpy(versions)}'
+    needed = (
+        ('mmengine', '>=0.10.0,<1.0.0', f'{numpy} "mmengine==0.10.7"'),
+        # Torch was built for numpy 1 until then.
+        ('numpy', '<2' if fits(versions.get('torch'), '<2.3') else '', numpy),
+        ((*mmcvs, 'mmcv-lite')[0], '>=2.0.0rc4,<2.3.0', mmcv),
+    )
+    problems = _torch_problems(versions)
+    for name, works, fix in needed:
+        found = versions.get(name)
+        if not found:
+            problems.append(Problem(f'{name} is not installed.', fix))
+        elif not fits(found, works):
+            what = f'{name} {found} is installed, {works} is needed.'
+            problems.append(Problem(what, fix))
+    if len(mmcvs) > 1:
+        names = ' and '.join(mmcvs)
+        what = f'{names} share one folder and overwrite each other.'
+        problems.append(Problem(what, mmcv))
+    return problems
+
+
+def _torch_problems(versions: Versions) -> list[Problem]:
+    torch, vision = versions.get('torch'), versions.get('torchvision')
+    line = pair_line(versions)
+    if not torch or not vision:
+        missing = 'torchvision' if torch else 'torch'
+        return [Problem(f'{missing} is not installed.', line)]
+    if not fits(torch, '>=2.0'):
+        what = f'torch {torch} is installed, 2.0 or later is needed.'
+        return [Problem(what, line)]
+    match = matching_torchvision(torch)
+    if match and not fits(vision, f'=={match}.*'):
+        what = f'torch {torch} goes with torchvision {match}, not {vision}.'
+        return [Problem(what, line)]
+    return []
+
+
+def matching_torchvision(torch: str | None) -> str | None:
+    """Give the ``'major.minor'`` of the torchvision made for a torch 2.
+
+    Since torch 2.0 with torchvision 0.15 both count their minor versions up
+    together.
+    """
+    if not fits(torch, '>=2.0.0.dev0,<3'):
+        return None
+    return f'0.{Version(torch).minor + 15}'
+
+
+def _is_old(versions: Versions) -> bool:
+    """Tell MMTracking's generation: mmcv 2.0, torch 2.0, numpy < 1.24."""
+    return bool(versions.get('mmtrack')) or fits(
+        versions.get('mmdet'), '<=3.0.0rc6'
+    )
+
+
+def _numpy(versions: Versions) -> str:
+    # Without opencv in the same command pip takes its version 5, which needs
+    # numpy 2.
+    numpy = '<1.24' if _is_old(versions) else '<2'
+    return f'"numpy{numpy}" "opencv-python==4.10.0.84"'
+
+
+def pair_line(versions: Versions) -> str:
+    """Give the command that installs a torch and its torchvision."""
+    torch = versions.get('torch') or ''
+    if matching_torchvision(torch):
+        pair = torch.split('+')[0], f'{matching_torchvision(torch)}.*'
+    elif _is_old(versions) or fits(versions.get('mmcv'), '<2.0.1'):
+        pair = '2.0.1', '0.15.2'
+    else:
+        pair = '2.6.0', '0.21.0'
+    return (
+        f'pip install "torch=={pair[0]}" "torchvision=={pair[1]}" '
+        f'{_numpy(versions)}'
+    )
+
+
+def mmcv_line(versions: Versions) -> str:
+    """Give the command that installs the mmcv that fits.
+
+    mmdet and mmtrack need its operators, which have to be built.
+    """
+    if not any(versions.get(name) for name in ('mmcv', 'mmdet', 'mmtrack')):
+        return f'pip install "mmcv-lite==2.1.0" {_numpy(versions)}'
+    # mmcv 2.0 is C++14, the headers of torch 2.1 are C++17.
+    old = fits(versions.get('torch'), '<2.1') or versions.get('mmtrack')
+    return (
+        'pip install "setuptools<70" wheel ninja psutil && MMCV_WITH_OPS=1 '
+        'pip install --no-build-isolation '
+        f'"mmcv=={"2.0.0rc4" if old else "2.1.0"}" {_numpy(versions)}'
+    )
