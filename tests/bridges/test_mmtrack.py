@@ -1,3 +1,5 @@
+"""The tracker in MMTracking's own scope, data, test loop and metric."""
+
 import copy
 import json
 from pathlib import Path
@@ -53,45 +55,39 @@ def ytvis(tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'youtube_vis_2019'
     YouTubeVISDataset.set_dataset_classes('2019')
     classes = YouTubeVISDataset.METAINFO['CLASSES']
-    content = dict(videos=[], images=[], annotations=[])
-    content['categories'] = [
-        dict(id=i, name=name) for i, name in enumerate(classes, start=1)
-    ]
+    videos, images, annotations = [], [], []
     size = dict(height=HEIGHT, width=WIDTH)
     for video_id, (video, labels) in enumerate(VIDEOS.items(), start=1):
-        (root / 'valid/JPEGImages' / video).mkdir(parents=True)
-        content['videos'].append(dict(id=video_id, name=video, **size))
+        folder = root / 'valid' / 'JPEGImages' / video
+        folder.mkdir(parents=True)
+        videos.append(dict(id=video_id, name=video, **size))
         for time in range(FRAMES):
             image, masks = _frame(video, time)
-            name = f'{video}/{time:05d}.png'
-            cv2.imwrite(str(root / 'valid/JPEGImages' / name), image)
-            ids = dict(image_id=len(content['images']) + 1, video_id=video_id)
-            content['images'].append(
-                dict(
-                    id=ids['image_id'],
-                    file_name=name,
-                    video_id=video_id,
-                    frame_id=time,
-                    **size,
-                )
+            name = f'{time:05d}.png'
+            cv2.imwrite(str(folder / name), image)
+            of_image = dict(video_id=video_id, **size)
+            of_image['id'] = of_image['image_id'] = len(images) + 1
+            images.append(
+                dict(of_image, file_name=f'{video}/{name}', frame_id=time)
             )
             for index, (label, mask) in enumerate(zip(labels, masks)):
                 rle = coco_mask.encode(np.asfortranarray(mask))
-                content['annotations'].append(
-                    dict(
-                        ids,
-                        id=len(content['annotations']) + 1,
-                        instance_id=10 * video_id + index,
-                        category_id=label + 1,
-                        bbox=coco_mask.toBbox(rle).tolist(),
-                        area=int(mask.sum()),
-                        segmentation=dict(rle, counts=rle['counts'].decode()),
-                        iscrowd=0,
-                    )
+                of_object = dict(
+                    id=len(annotations) + 1,
+                    instance_id=10 * video_id + index,
+                    category_id=label + 1,
+                    bbox=coco_mask.toBbox(rle).tolist(),
+                    area=int(mask.sum()),
+                    segmentation=dict(rle, counts=rle['counts'].decode()),
+                    iscrowd=0,
                 )
-    folder = root / 'annotations'
-    folder.mkdir()
-    file = folder / 'youtube_vis_2019_valid.json'
+                annotations.append({**of_image, **of_object})
+    content = dict(videos=videos, images=images, annotations=annotations)
+    content['categories'] = [
+        dict(id=i, name=name) for i, name in enumerate(classes, start=1)
+    ]
+    file = root / 'annotations' / 'youtube_vis_2019_valid.json'
+    file.parent.mkdir()
     file.write_text(json.dumps(content))
     return root
 
@@ -161,6 +157,27 @@ class ExactDetector(nn.Module):
         return data_samples
 
 
+def test_shipped_config_builds_in_mmtracks_scope():
+    from mmengine.registry import MODELS
+    from mmtrack.models.mot import BaseMultiObjectTracker
+
+    from hvc_mm.models import HVCResNet
+
+    cfg = Config.fromfile(CONFIG)
+    assert cfg.default_scope == 'mmtrack'
+    cfg.model.detector.init_cfg = None
+    cfg.model.detector.backbone.init_cfg = None
+    cfg.model.carrier.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    assert isinstance(model, BaseMultiObjectTracker)
+    assert type(model).__name__ == 'HVCInstanceTracker'
+    assert type(model.detector).__name__ == 'MaskRCNN'
+    assert model.detector.roi_head.bbox_head.num_classes == 80
+    assert isinstance(model.carrier.backbone, HVCResNet)
+    assert model.carrier.propagator.context == 50
+    assert model.data_preprocessor.pad_size_divisor == 32
+
+
 def test_label_map_joins_classes_of_one_name():
     from mmdet.datasets import CocoDataset
     from mmtrack.datasets import YouTubeVISDataset
@@ -181,8 +198,6 @@ def test_label_map_joins_classes_of_one_name():
 
 
 def test_real_mask_rcnn_under_mmtracks_test_loop(ytvis, tmp_path):
-    from mmtrack.models.mot import BaseMultiObjectTracker
-
     cfg = _config(ytvis, tmp_path)
     # Untrained, all of its scores are about 1/81.
     cfg.model.score_thr, cfg.model.label_map = 0.0, None
@@ -191,8 +206,6 @@ def test_real_mask_rcnn_under_mmtracks_test_loop(ytvis, tmp_path):
     cfg.model.detector.roi_head.mask_head.num_classes = 40
     cfg.model.tracks.update(init_score_thr=0.0)
     runner = _build(cfg)
-    assert isinstance(runner.model, BaseMultiObjectTracker)
-    assert runner.model.data_preprocessor.pad_size_divisor == 32
     seen = []
     predict = runner.model.predict
 
@@ -236,11 +249,12 @@ def _exact_run(cfg):
     return metrics['youtube_vis/segm_mAP_50'], detector
 
 
+@pytest.mark.parametrize('every, frames', [(3, (0, 3)), (None, (0,))])
 def test_exact_detections_are_propagated_and_keep_their_identity(
-    ytvis, tmp_path
+    ytvis, tmp_path, every, frames
 ):
     cfg = _config(ytvis, tmp_path)
-    cfg.model.label_map = None
+    cfg.model.label_map, cfg.model.detect_every = None, every
     # MMTracking's own visualizer draws it all along.
     cfg.default_hooks.visualization.update(
         draw=True, interval=1, test_out_dir=str(tmp_path / 'vis')
@@ -249,32 +263,18 @@ def test_exact_detections_are_propagated_and_keep_their_identity(
     score, detector = _exact_run(cfg)
     # Half of IoU over the whole video, one identity for each object.
     assert score == 1
-    assert detector.frames == [(v, f) for v in (1, 2) for f in (0, 3)]
-    _check_pictures(tmp_path / 'vis')
-
-
-def _check_pictures(folder):
+    assert detector.frames == [(v, f) for v in (1, 2) for f in frames]
     # Both videos have the same names of frames: the later one stays.
-    pictures = sorted(folder.glob('*.png'))
-    assert [p.name for p in pictures] == [
-        f'{i:05d}.png' for i in range(FRAMES)
-    ]
+    pictures = sorted((tmp_path / 'vis').glob('*.png'))
+    assert [p.stem for p in pictures] == [f'{i:05d}' for i in range(FRAMES)]
     # The plain frame on the left, predictions on the right.
     drawn = cv2.imread(str(pictures[3]))
+    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)
     # Drawing renders noise anew: its mean over a few pixels is what counts.
     drawn = cv2.blur(drawn, (7, 7)).astype(int)
     changed = np.abs(drawn[:, WIDTH:] - drawn[:, :WIDTH]).sum(2) > 30
     mask = _frame('two', 3)[1][0].astype(bool)
-    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)
     assert changed[mask].mean() > 0.5 > changed[~mask].mean()
-
-
-def test_the_first_frame_alone(ytvis, tmp_path):
-    cfg = _config(ytvis, tmp_path)
-    cfg.model.label_map = cfg.model.detect_every = None
-    score, detector = _exact_run(cfg)
-    assert score == 1
-    assert detector.frames == [(1, 0), (2, 0)]
 
 
 def test_without_matching_identities_break(ytvis, tmp_path):
@@ -298,29 +298,20 @@ def _tracker(**kwargs):
     return MODELS.build(cfg.model).eval()
 
 
-def _sample(time=0, ori_shape=(HEIGHT, WIDTH)):
+def _sample(**metainfo):
     from mmtrack.structures import TrackDataSample
 
-    return TrackDataSample(
-        metainfo=dict(
-            frame_id=time,
-            img_shape=(HEIGHT, WIDTH),
-            ori_shape=ori_shape,
-            scale_factor=(1.0, 1.0),
-        )
-    )
+    size = HEIGHT, WIDTH
+    known = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    return TrackDataSample(metainfo={**known, **metainfo})
 
 
-def _track(tracker, *found, times=(0,), **shapes):
-    """Track noise on which a detector finds what is given, set by set."""
-    tracker.detector = detector = FixedDetector(*found)
-    # Padded to the right and below, as the preprocessor does.
-    image = torch.rand(1, 1, 3, HEIGHT + 32, WIDTH + 32)
-    for time in times:
-        sample = _sample(time, **shapes)
-        (sample,) = tracker.predict(dict(img=image), [sample])
-        yield sample, sample.pred_track_instances
-    assert detector.found == [], 'the detector was asked less often'
+def _predict(tracker, frame=0, image=None, **metainfo):
+    if image is None:
+        image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
+    sample = _sample(frame_id=frame, **metainfo)
+    (sample,) = tracker.predict(dict(img=image), [sample])
+    return sample
 
 
 class FixedDetector(ExactDetector):
@@ -351,8 +342,11 @@ def test_scores_and_classes_decide_what_counts():
     tracker = _tracker(
         score_thr=0.3, label_map={5: 2}, tracks=dict(init_score_thr=0.3)
     )
-    found = _found((0, 5, 0.9), (32, 5, 0.2), (64, 6, 0.9))
-    ((sample, tracks),) = _track(tracker, found)
+    tracker.detector = FixedDetector(
+        _found((0, 5, 0.9), (32, 5, 0.2), (64, 6, 0.9))
+    )
+    sample = _predict(tracker)
+    tracks = sample.pred_track_instances
     assert tracks.labels.tolist() == [2]
     assert tracks.bboxes.tolist() == [[0, 8, 24, 40]]
     assert len(sample.pred_det_instances) == 1
@@ -361,22 +355,21 @@ def test_scores_and_classes_decide_what_counts():
 
 def test_a_video_begins_with_nothing_of_the_last():
     tracker = _tracker(label_map=None)
-    found = _found((0, 1, 0.9)), _found((64, 3, 0.9))
-    results = list(_track(tracker, *found, times=(0, 0)))
-    for label, (_, tracks) in zip((1, 3), results):
+    tracker.detector = FixedDetector(_found((0, 1, 0.9)), _found((64, 3, 0.9)))
+    for label in (1, 3):
+        tracks = _predict(tracker).pred_track_instances
         assert tracks.instances_id.tolist() == [0]
         assert tracks.labels.tolist() == [label]
 
 
 def test_frames_without_objects():
     tracker = _tracker(label_map=None, detect_every=None)
-    found = _found(), _found((0, 1, 0.9))
-    lengths = []
-    for _, tracks in _track(tracker, *found, times=range(4)):
-        lengths.append(len(tracks))
-        assert tracks.masks.shape[1:] == (HEIGHT, WIDTH)
-    # It looks again until it finds something, then no more.
-    assert lengths == [0, 1, 1, 1]
+    tracker.detector = FixedDetector(_found(), _found((0, 1, 0.9)))
+    found = [_predict(tracker, t).pred_track_instances for t in range(4)]
+    assert all(f.masks.shape[1:] == (HEIGHT, WIDTH) for f in found)
+    # It detects again until it finds something, then no more.
+    assert [len(f) for f in found] == [0, 1, 1, 1]
+    assert tracker.detector.found == []
 
 
 @pytest.mark.parametrize(
@@ -390,23 +383,33 @@ def test_new_objects_add_references_up_to_a_number(renew, references):
         tracks=dict(renew=renew, max_unconfirmed=9),
     )
     three = [(column, 1, 0.9) for column in (0, 32, 64)]
-    found = [_found(*f) for f in (three[:1], three[:2], three, three[2:])]
-    counts, ids = [], []
-    for _, tracks in _track(tracker, *found, times=range(4)):
+    found = three[:1], three[:2], three, three[2:]
+    tracker.detector = FixedDetector(*[_found(*f) for f in found])
+    counts, tracks = [], []
+    for time in range(4):
+        found = _predict(tracker, time).pred_track_instances
         counts.append(tracker.references)
-        ids.append(tracks.instances_id.tolist())
+        tracks.append(found.instances_id.tolist())
     assert counts == references
-    assert ids == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
+    assert tracks == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
 
 
 def test_results_at_the_frames_own_size():
     tracker = _tracker(label_map=None)
-    size = 2 * HEIGHT, 2 * WIDTH
-    large = _found((0, 1, 0.9))
-    large.masks = torch.zeros(1, *size, dtype=torch.bool)
-    large.masks[..., :WIDTH] = True
-    for _, tracks in _track(tracker, large, times=(0, 1), ori_shape=size):
-        (mask,) = tracks.masks
+    large = InstanceData(
+        masks=torch.ones(1, 2 * HEIGHT, 2 * WIDTH).bool(),
+        labels=torch.tensor([1]),
+        scores=torch.tensor([0.9]),
+        bboxes=torch.zeros(1, 4),
+    )
+    large.masks[:, :, WIDTH:] = False
+    tracker.detector = FixedDetector(large)
+    # Padded to the right and below, as the preprocessor does.
+    image = torch.rand(1, 1, 3, HEIGHT + 32, WIDTH + 32)
+    for time in (0, 1):
+        size = 2 * HEIGHT, 2 * WIDTH
+        sample = _predict(tracker, time, image, ori_shape=size)
+        (mask,) = sample.pred_track_instances.masks
         assert (mask == large.masks[0]).float().mean() > 0.9
 
 
@@ -436,21 +439,16 @@ def test_loaded_weights_are_not_initialised_away(tmp_path):
     assert all((p == 0.5).all() for p in tracker.parameters())
 
 
-def test_init_cfg_is_used_without_a_checkpoint(tmp_path):
+def test_the_propagations_init_cfg_is_used(tmp_path):
     from hvc_mm.models import HVCResNet
 
-    state = HVCResNet(18, out_indices=(0,)).state_dict()
-    torch.save(
-        {f'backbone.{k}': v for k, v in state.items()}, tmp_path / 'a.pth'
-    )
+    state = HVCResNet(18, out_indices=(0,)).state_dict(prefix='backbone.')
+    torch.save(state, tmp_path / 'a.pth')
     cfg = _config(Path('.'), Path('.')).model.carrier
     cfg.backbone.init_cfg = dict(
-        type='hvc_mm.PretrainedBackbone',
-        checkpoint=str(tmp_path / 'a.pth'),
+        type='hvc_mm.PretrainedBackbone', checkpoint=str(tmp_path / 'a.pth')
     )
-    tracker = _tracker(carrier=cfg)
-    tracker._ensure_weights()
-    own = tracker.carrier.backbone.state_dict()
+    own = _tracker(carrier=cfg).carrier.state_dict()
     assert all(torch.equal(own[name], state[name]) for name in state)
 
 
@@ -459,10 +457,8 @@ def test_misuse():
     image = torch.zeros(2, 1, 3, HEIGHT, WIDTH)
     with pytest.raises(ValueError, match='expected one frame.*batch_size=1'):
         tracker.predict(dict(img=image), [_sample(), _sample()])
-    sample = _sample()
-    del sample.frame_id
     with pytest.raises(ValueError, match='no frame_id'):
-        tracker.predict(dict(img=image[:1]), [sample])
+        tracker.predict(dict(img=image[:1]), [_sample()])
     with pytest.raises(NotImplementedError, match='is not trained'):
         tracker(dict(img=image), [], mode='loss')
     with pytest.raises(ValueError, match='detect_every is 0'):

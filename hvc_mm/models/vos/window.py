@@ -113,7 +113,7 @@ def cut_tiles(
             x = range(left, left + columns)
             u = range(max(0, left - reach), min(width, x.stop + reach))
             axes = (rows, x, key_rows, u)
-            # Most tiles differ in their place alone and share their tables.
+            # Most tiles differ by a shift alone and share their tables.
             shape = (i, left - u.start, len(u))
             if shape not in tables:
                 near, missing = _tabulate(*axes, stored, first, radius)

@@ -224,13 +224,13 @@ class WindowedSearch:
         ]
         for tile in self.tiles:
             scores, maxima = self._score(tile, keys, queries, segments)
-            place = tile.rows, tile.columns
+            inside = tile.rows, tile.columns
             for segment, peak, result in zip(segments, maxima, results):
                 found = self._select(tile, scores, peak, segment)
                 for whole, part, blank in zip(result, found, (-math.inf, 0)):
                     fewer = self.topk - part.shape[1]
                     part = F.pad(part, (0, fewer), value=blank)
-                    whole[place] = part.view(whole[place].shape)
+                    whole[inside] = part.view(whole[inside].shape)
         return [
             Candidates(*(whole.flatten(0, 1) for whole in result))
             for result in results
@@ -279,10 +279,10 @@ class WindowedSearch:
         if tile.missing is not None:
             groups.masked_fill_(tile.missing, -math.inf)
         top, group = topk_candidates(groups, self.topk)
-        place = near.gather(1, group)
+        index = near.gather(1, group)
         # A key cell's frames are ``stored`` apart.
-        key = place // stored
-        first = place + (key * (frames - 1) + segment.start) * stored
+        key = index // stored
+        first = index + (key * (frames - 1) + segment.start) * stored
         count = segment.stop - segment.start
         members = torch.arange(count, device=group.device) * stored
         kept = scores.view(-1)[first[..., None] + members]

@@ -114,6 +114,29 @@ def test_frames_of_differing_size_are_an_error_within_a_video():
         model.predict(frames, samples)
 
 
+def test_maps_with_channels_last_are_refused():
+    model = _model(_pool(0, 6))
+    model.backbone.forward = lambda x: x.movedim(1, 3)
+    with pytest.raises(ValueError, match=r'\(1, 16, 24, 6\)'):
+        model.extract_feat([torch.rand(6, 16, 24)])
+
+
+def test_a_frame_at_a_time_is_a_batch():
+    """As trackers drive it: features and a sample, whenever they want."""
+    frames, samples = _stream([5])
+    _, expected = _stream([5])
+    settings = dict(radius=4, topk=3, context=2)
+    _model(_pool(0, 6), **settings).predict(frames, expected)
+    model = _model(_pool(0, 6), **settings)
+    for frame, sample, other in zip(frames, samples, expected):
+        (features,) = model.extract_feat([frame])
+        assert model.propagate(features, sample) is sample
+        assert torch.equal(sample.pred_ids, other.pred_ids)
+    model.reset()
+    model.propagate(features, sample)
+    assert not sample.pred_ids.any()
+
+
 def test_modes():
     model = _model(_pool(0, 6))
     (features,) = model([torch.rand(6, 16, 24)])
