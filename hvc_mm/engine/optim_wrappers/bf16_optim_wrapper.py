@@ -101,7 +101,7 @@ def cpu_bf16_times() -> Tuple[float, float]:
 
 
 def _seconds(bf16: bool) -> float:
-    """CPU time of a 3x3 convolution's forward and backward pass."""
+    """Measure the CPU time of a 3x3 convolution, forward and backward."""
     channels = _TRIAL[1]
     # Constants leave torch's random numbers as they are.
     dtype = torch.bfloat16 if bf16 else torch.float32

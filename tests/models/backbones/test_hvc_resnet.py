@@ -6,6 +6,7 @@ import torchvision
 from torch import nn
 
 from hvc_mm.models.backbones import HVCResNet
+from hvc_mm.models.backbones.hvc_resnet import guess_resnet, resnet_shapes
 from hvc_mm.registry import MODELS
 
 TORCHVISION = {
@@ -132,3 +133,15 @@ def test_frozen_stages_and_norm_eval():
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='hvc_mm.HVCResNet', **options))
+
+
+@pytest.mark.parametrize('depth', [18, 34, 50, 101])
+def test_depth_and_stages_show_in_names_and_shapes(depth):
+    for stages in (3, 4):
+        state = dict(resnet_shapes(depth, stages), fc=torch.ones(1))
+        for name in list(state):
+            if name.endswith('num_batches_tracked'):
+                del state[name]
+        assert guess_resnet(state) == (depth, stages)
+        del state['layer1.1.conv2.weight']
+        assert guess_resnet(state) == (depth, stages)

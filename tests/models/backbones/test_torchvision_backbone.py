@@ -32,7 +32,7 @@ def test_maps_are_those_of_the_network():
         assert torch.equal(second, network.layer2[0].conv1(wanted))
 
 
-def test_what_lies_behind_is_not_built():
+def test_what_comes_after_is_not_built():
     names = _build(nodes='layer2').state_dict()
     assert 'body.layer2.1.conv2.weight' in names
     assert not any('layer3' in name or 'fc' in name for name in names)

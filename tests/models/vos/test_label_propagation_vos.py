@@ -68,9 +68,9 @@ def test_reproduces_the_reference_sequences(golden_dir, name):
             sample.prompt_ids = torch.from_numpy(golden['first_frame_ids'])
         elif index == late:
             # The file also shows the known object; data sets drop it.
-            newcomers = golden['late_frame_ids'].copy()
-            newcomers[np.isin(newcomers, golden['first_frame_ids'])] = 0
-            sample.prompt_ids = torch.from_numpy(newcomers)
+            new_ids = golden['late_frame_ids'].copy()
+            new_ids[np.isin(new_ids, golden['first_frame_ids'])] = 0
+            sample.prompt_ids = torch.from_numpy(new_ids)
         samples.append(sample)
     # Batches that do not divide the video: the stream must not notice.
     for start in range(0, len(frames), 4):
@@ -124,6 +124,29 @@ def test_frames_of_differing_size_are_an_error_within_a_video():
     frames[2] = torch.rand(6, 16, 32)
     with pytest.raises(ValueError, match=r'\(1, 6, 4, 8\)'):
         model.predict(frames, samples)
+
+
+def test_maps_with_channels_last_are_refused():
+    model = _model(_pool(0, 6))
+    model.backbone.forward = lambda x: x.movedim(1, 3)
+    with pytest.raises(ValueError, match=r'\(1, 16, 24, 6\)'):
+        model.extract_feat([torch.rand(6, 16, 24)])
+
+
+def test_a_frame_at_a_time_is_a_batch():
+    """As trackers drive it: features and a sample, whenever they want."""
+    frames, samples = _stream([5])
+    _, expected = _stream([5])
+    settings = dict(radius=4, topk=3, context=2)
+    _model(_pool(0, 6), **settings).predict(frames, expected)
+    model = _model(_pool(0, 6), **settings)
+    for frame, sample, other in zip(frames, samples, expected):
+        (features,) = model.extract_feat([frame])
+        assert model.propagate(features, sample) is sample
+        assert torch.equal(sample.pred_ids, other.pred_ids)
+    model.reset()
+    model.propagate(features, sample)
+    assert not sample.pred_ids.any()
 
 
 def test_modes():

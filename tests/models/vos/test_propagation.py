@@ -36,8 +36,8 @@ def sample(frames=3, channels=6, labels=3, height=4, width=5, seed=0):
     size = {'generator': generator, 'dtype': torch.float64}
     features = torch.randn(frames + 1, channels, height, width, **size)
     features = F.normalize(features, dim=1)
-    planes = torch.rand(frames, labels, height, width, **size)
-    return features[:-1], planes, features[-1:]
+    soft = torch.rand(frames, labels, height, width, **size)
+    return features[:-1], soft, features[-1:]
 
 
 def test_golden_step(golden_dir):
