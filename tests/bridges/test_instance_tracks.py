@@ -19,7 +19,6 @@ def _box(left, right, top=0, bottom=12):
 
 
 LEFT, MIDDLE, RIGHT = _box(0, 6), _box(8, 14), _box(16, 22)
-FIRST = LEFT, 1, 0.9
 
 
 def _confirm(tracks, *detections):
@@ -35,18 +34,13 @@ def _confirm(tracks, *detections):
     return tracks.paint(began) if began else None
 
 
-def _begun(*detections, **settings):
-    tracks = InstanceTracks(**settings)
-    _confirm(tracks, *detections)
-    return tracks
-
-
 def _ids(tracks):
     return {t.id: t.mask.nonzero()[:, 1].min().item() for t in tracks.visible}
 
 
 def test_identities_follow_masks_not_the_order_of_detections():
-    tracks = _begun(FIRST, (RIGHT, 1, 0.8))
+    tracks = InstanceTracks()
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
     assert _ids(tracks) == {0: 0, 1: 16}
     # They move by two columns; the detector names them the other way round.
     slots = torch.zeros(SIZE, dtype=torch.uint8)
@@ -60,35 +54,48 @@ def test_identities_follow_masks_not_the_order_of_detections():
     assert tracks.count == 2
 
 
-def test_weak_detections_confirm_but_do_not_begin():
-    tracks = _begun(FIRST, (RIGHT, 1, 0.4), init_score_thr=0.5)
-    assert _ids(tracks) == {0: 0}
-    _confirm(tracks, (LEFT, 1, 0.4))
+def test_who_begins_and_who_is_confirmed():
+    tracks = InstanceTracks(init_score_thr=0.5)
+    twice = (_box(0, 5), 2, 0.7), (LEFT, 1, 0.9)
+    _confirm(tracks, *twice, (RIGHT, 1, 0.4), (LEFT & RIGHT, 1, 0.9))
+    # Found twice it begins once; a weak or an empty detection begins none.
+    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
+    _confirm(tracks, (RIGHT, 3, 0.9), (LEFT, 1, 0.4))
+    assert _ids(tracks) == {0: 0, 1: 16}
+    assert [t.label for t in tracks.tracks] == [1, 3]
+    # A weak one confirms.
     assert tracks.tracks[0].unconfirmed == 0
     assert tracks.tracks[0].score == pytest.approx(0.4)
+    tracks.reset()
+    assert len(tracks) == 0
+    _confirm(tracks, (RIGHT, 1, 0.9))
+    assert _ids(tracks) == {0: 16}
 
 
 def test_unconfirmed_tracks_end():
-    tracks = _begun(FIRST, (RIGHT, 1, 0.9), max_unconfirmed=1)
-    _confirm(tracks, FIRST)
+    tracks = InstanceTracks(max_unconfirmed=1)
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
+    _confirm(tracks, (LEFT, 1, 0.9))
     assert set(_ids(tracks)) == {0, 1}
-    _confirm(tracks, FIRST)
+    _confirm(tracks, (LEFT, 1, 0.9))
     assert set(_ids(tracks)) == {0}
     # What comes back later is somebody else.
-    _confirm(tracks, FIRST, (RIGHT, 1, 0.9))
+    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
     assert set(_ids(tracks)) == {0, 2}
 
 
 def test_a_detection_in_between_starts_the_count_anew():
     tracks = InstanceTracks(max_unconfirmed=1)
     for found in (True, False, True, False, True):
-        _confirm(tracks, *([FIRST] if found else []))
+        slots = _confirm(tracks, *([(LEFT, 1, 0.9)] if found else []))
+        assert (slots is None) != found
+        assert torch.equal(tracks.tracks[0].mask, LEFT)
     assert _ids(tracks) == {0: 0} and tracks.count == 1
 
 
 def test_absent_tracks_are_hidden_and_end():
     tracks = InstanceTracks(max_absent=2)
-    slots = _confirm(tracks, FIRST, (RIGHT, 1, 0.8))
+    slots = _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.8))
     lone = torch.where(slots == tracks.tracks[0].slot, slots, 0 * slots)
     for _ in range(2):
         tracks.update(lone)
@@ -100,24 +107,22 @@ def test_absent_tracks_are_hidden_and_end():
     assert set(_ids(tracks)) == {0} and len(tracks) == 1
 
 
-def test_classes_are_kept_apart():
-    tracks = _begun(FIRST, match_labels=True, max_unconfirmed=0)
-    # The same place under another class neither confirms nor begins.
-    assert _confirm(tracks, (LEFT, 2, 0.9)) is not None
-    assert [(t.id, t.label) for t in tracks.tracks] == [(1, 2)]
-    tracks = _begun(FIRST, match_labels=True, max_unconfirmed=1)
-    assert _confirm(tracks, (LEFT, 2, 0.9)) is None
-    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
-    tracks = _begun(FIRST, match_labels=False)
-    _confirm(tracks, (LEFT, 2, 0.7))
-    assert [(t.id, t.label, t.score) for t in tracks.tracks] == [
-        (0, 1, pytest.approx(0.7))
-    ]
-
-
-def test_one_object_found_twice_begins_once():
-    tracks = _begun((_box(0, 5), 2, 0.7), FIRST)
-    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
+@pytest.mark.parametrize(
+    'options, label, found',
+    [
+        # The same place under another class neither confirms nor begins.
+        (dict(match_labels=True, max_unconfirmed=0), 2, (1, 2, 0.9)),
+        (dict(match_labels=True, max_unconfirmed=1), 2, (0, 1, 0.8)),
+        (dict(match_labels=False), 2, (0, 1, 0.9)),
+    ],
+)
+def test_classes_are_kept_apart(options, label, found):
+    tracks = InstanceTracks(**options)
+    _confirm(tracks, (LEFT, 1, 0.8))
+    slots = _confirm(tracks, (LEFT, label, 0.9))
+    assert (slots is None) == (options.get('max_unconfirmed') == 1)
+    (track,) = tracks.tracks
+    assert (track.id, track.label, track.score) == pytest.approx(found)
 
 
 def test_no_pixel_has_two_owners():
@@ -131,7 +136,8 @@ def test_no_pixel_has_two_owners():
 
 
 def test_confirmed_tracks_cover_unconfirmed_ones():
-    tracks = _begun((_box(0, 10), 1, 0.99), iou_thr=0.9, begin_iou_thr=0.9)
+    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
+    _confirm(tracks, (_box(0, 10), 1, 0.99))
     _confirm(tracks, (_box(6, 16), 1, 0.6))
     old, new = tracks.tracks
     assert torch.equal(new.mask, _box(6, 16))
@@ -139,21 +145,22 @@ def test_confirmed_tracks_cover_unconfirmed_ones():
 
 
 def test_covered_objects_are_hidden():
-    tracks = _begun(
-        (_box(2, 4), 1, 0.6), FIRST, iou_thr=0.9, begin_iou_thr=0.9
-    )
+    tracks = InstanceTracks(iou_thr=0.9, begin_iou_thr=0.9)
+    _confirm(tracks, (_box(2, 4), 1, 0.6), (LEFT, 1, 0.9))
     assert len(tracks) == 2 and len(tracks.visible) == 1
 
 
 def test_masks_stay_without_renewal():
-    tracks = _begun(FIRST, renew=False, max_unconfirmed=0)
+    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
     assert _confirm(tracks, (_box(0, 5), 1, 0.8)) is None
     assert torch.equal(tracks.tracks[0].mask, LEFT)
     assert tracks.tracks[0].score == pytest.approx(0.8)
 
 
 def test_new_objects_are_painted_without_renewal():
-    tracks = _begun(FIRST, renew=False)
+    tracks = InstanceTracks(renew=False)
+    _confirm(tracks, (LEFT, 1, 0.9))
     slots = _confirm(tracks, (_box(0, 5), 1, 0.8), (_box(4, 14), 2, 0.7))
     old, new = tracks.tracks
     # Only the new object is painted, over the others; slots stay.
@@ -164,11 +171,12 @@ def test_new_objects_are_painted_without_renewal():
 
 
 def test_slots_run_out():
-    tracks = _begun(FIRST, renew=False, max_unconfirmed=0)
+    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
     for count in range(1, 255):
         # The first one stays, the other is somebody else every time.
         other = (RIGHT if count % 2 else MIDDLE, 1, 0.8)
-        _confirm(tracks, FIRST, other)
+        _confirm(tracks, (LEFT, 1, 0.9), other)
     # Ended tracks keep their slots as long as theirs is propagated.
     assert [track.slot for track in tracks.tracks] == [1, 255]
     masks = torch.stack([LEFT, RIGHT])
@@ -178,28 +186,14 @@ def test_slots_run_out():
         tracks.paint(began)
     tracks.paint()
     assert sorted(track.slot for track in tracks.tracks) == [1, 2]
-    # Without other tracks there is nothing to add to.
-    tracks = _begun(FIRST, renew=False, max_unconfirmed=0)
-    ones = torch.ones(1)
-    _, began = tracks.confirm(RIGHT[None], ones.long(), ones)
+
+
+def test_without_others_there_is_nothing_to_add_to():
+    tracks = InstanceTracks(renew=False, max_unconfirmed=0)
+    _confirm(tracks, (LEFT, 1, 0.9))
+    masks, ones = RIGHT[None], torch.ones(1)
+    _, began = tracks.confirm(masks, ones.long(), ones)
     assert tracks.tracks == began and not tracks.has_room(began)
-
-
-@pytest.mark.parametrize('masks', [[], [torch.zeros(SIZE).bool()]])
-def test_nothing_found_changes_no_mask(masks):
-    detections = [(mask, 1, 0.9) for mask in masks]
-    assert len(_begun(*detections)) == 0
-    tracks = _begun(FIRST, max_unconfirmed=5)
-    assert _confirm(tracks, *detections) is None
-    assert torch.equal(tracks.tracks[0].mask, LEFT)
-
-
-def test_reset():
-    tracks = _begun(FIRST)
-    tracks.reset()
-    assert len(tracks) == 0
-    _confirm(tracks, (RIGHT, 1, 0.9))
-    assert _ids(tracks) == {0: 16}
 
 
 def test_more_objects_than_an_id_map_holds():
@@ -224,11 +218,13 @@ def test_what_overlaps_a_track_more_than_begin_iou_thr_begins_none():
         ((_box(2, 8), 2, 0.9), 0),
         ((_box(5, 11), 2, 0.9), 1),
     ):
-        tracks = _begun(FIRST, begin_iou_thr=0.3, max_unconfirmed=9)
+        tracks = InstanceTracks(begin_iou_thr=0.3, max_unconfirmed=9)
+        _confirm(tracks, (LEFT, 1, 0.9))
         _confirm(tracks, found)
         assert tracks.count == 1 + began
     # It is no bound for a match, which is up to `iou_thr`.
-    tracks = _begun(FIRST, iou_thr=0.05, begin_iou_thr=0.3)
+    tracks = InstanceTracks(iou_thr=0.05, begin_iou_thr=0.3)
+    _confirm(tracks, (LEFT, 1, 0.9))
     _confirm(tracks, (_box(5, 11), 1, 0.9))
     assert _ids(tracks) == {0: 5}
 

@@ -123,8 +123,8 @@ def test_maps_with_channels_last_are_refused():
 
 def test_a_frame_at_a_time_is_a_batch():
     """As trackers drive it: features and a sample, whenever they want."""
-    frames, samples = _stream([5])
-    _, expected = _stream([5])
+    frames, samples = _stream(5)
+    _, expected = _stream(5)
     settings = dict(radius=4, topk=3, context=2)
     _model(_pool(0, 6), **settings).predict(frames, expected)
     model = _model(_pool(0, 6), **settings)
