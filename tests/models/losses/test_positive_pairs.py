@@ -49,22 +49,6 @@ def test_same_pairs_as_the_dense_mask(seed):
     )
 
 
-def test_equal_crops_pair_each_cell_with_itself():
-    box = torch.tensor([[0.1, 0.2, 0.7, 0.6]])
-    pairs = find_positive_pairs(box, box, (3, 4), 0.5)
-    assert sorted(pairs.query.tolist()) == list(range(12))
-    assert torch.equal(pairs.query, pairs.key)
-
-
-def test_a_crop_moved_by_one_column():
-    query = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
-    key = query + torch.tensor([1.0, 0.0, 1.0, 0.0])
-    pairs = find_positive_pairs(query, key, (2, 4), 0.1)
-    # Column c of the key shows what column c + 1 of the query shows.
-    found = sorted(zip(pairs.query.tolist(), pairs.key.tolist()))
-    assert found == [(1, 0), (2, 1), (3, 2), (5, 4), (6, 5), (7, 6)]
-
-
 def test_the_bound_is_exclusive_and_in_larger_diagonals():
     # Cells of 3 x 4 have a diagonal of 5; the key's are half as large.
     query = torch.tensor([[0.0, 0.0, 3.0, 4.0]])
@@ -95,7 +79,6 @@ def test_no_pair_at_all():
     query = torch.tensor([[0.0, 0.0, 0.1, 0.1]]).repeat(3, 1)
     pairs = find_positive_pairs(query, query + 0.5, (8, 8), 0.1)
     assert [len(part) for part in pairs] == [0, 0, 0, 0, 3]
-    assert pairs.count.tolist() == [0, 0, 0]
     assert len(pairs.to('cpu').transposed().query) == 0
 
 
