@@ -1,5 +1,3 @@
-"""The hook draws, and training doesn't notice."""
-
 import copy
 from types import SimpleNamespace
 
@@ -18,21 +16,10 @@ from hvc_mm.structures import PairedViewSample
 
 
 @pytest.fixture
-def model():
+def model(hvc_cfg):
     torch.manual_seed(0)
-    parts = dict(hidden_channels=16, out_channels=8)
-    return MODELS.build(
-        dict(
-            type='hvc_mm.HVC',
-            backbone=dict(type='HVCResNet', depth=18, out_indices=(0,)),
-            projector=dict(type='ConvProjector', in_channels=64, **parts),
-            predictor=dict(type='ConvProjector', in_channels=8, **parts),
-            flow_head=dict(type='PseudoFlowHead', in_channels=8),
-            loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
-            target=dict(type='CosineMomentumTarget', total_steps=10),
-            data_preprocessor=dict(mean=[9.0] * 3, std=[50.0] * 3),
-        )
-    ).train()
+    hvc_cfg['data_preprocessor'] = dict(mean=[9.0] * 3, std=[50.0] * 3)
+    return MODELS.build(hvc_cfg).train()
 
 
 @pytest.fixture

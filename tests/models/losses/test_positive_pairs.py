@@ -1,5 +1,3 @@
-"""The pair list against the dense mask, bit for bit."""
-
 import math
 
 import pytest
@@ -49,6 +47,17 @@ def test_same_pairs_as_the_dense_mask(seed):
     )
 
 
+@pytest.mark.parametrize('shift', [0, 1])
+def test_a_crop_moved_by_one_column(shift):
+    query = torch.tensor([[0.0, 0.0, 4.0, 2.0]])
+    key = query + torch.tensor([shift, 0.0, shift, 0.0])
+    pairs = find_positive_pairs(query, key, (2, 4), 0.1)
+    # Column c of the key shows what column c + 1 of the query shows.
+    found = sorted(zip(pairs.query.tolist(), pairs.key.tolist()))
+    rows = range(shift, 4), range(4 + shift, 8)
+    assert found == [(q, q - shift) for row in rows for q in row]
+
+
 def test_the_bound_is_exclusive_and_in_larger_diagonals():
     # Cells of 3 x 4 have a diagonal of 5; the key's are half as large.
     query = torch.tensor([[0.0, 0.0, 3.0, 4.0]])
@@ -79,6 +88,7 @@ def test_no_pair_at_all():
     query = torch.tensor([[0.0, 0.0, 0.1, 0.1]]).repeat(3, 1)
     pairs = find_positive_pairs(query, query + 0.5, (8, 8), 0.1)
     assert [len(part) for part in pairs] == [0, 0, 0, 0, 3]
+    assert pairs.count.tolist() == [0, 0, 0]
     assert len(pairs.to('cpu').transposed().query) == 0
 
 
@@ -101,9 +111,6 @@ def test_bad_input_is_named(query, key, radius, found):
     for call in (find_positive_pairs, dense_positive_mask):
         with pytest.raises(ValueError, match=found):
             call(*boxes, (4, 4), radius)
-
-
-def test_a_grid_has_cells():
     box = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
     with pytest.raises(ValueError, match=r'\(0, 4\)'):
         find_positive_pairs(box, box, (0, 4))
