@@ -1,5 +1,3 @@
-"""HVC's parts under other projects' models, and theirs under HVC's."""
-
 import copy
 from pathlib import Path
 

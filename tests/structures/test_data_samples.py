@@ -1,5 +1,3 @@
-"""Samples keep what they are given and refuse what they can't hold."""
-
 import copy
 
 import numpy as np

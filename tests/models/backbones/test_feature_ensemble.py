@@ -1,5 +1,3 @@
-"""Unit features, and FeatureEnsemble against its formula."""
-
 import pytest
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,3 @@
-"""Agreement with the dense form in float64 on features of real frames."""
-
 import cv2
 import pytest
 import torch
