@@ -191,8 +191,9 @@ class LabelPropagator:
     def _context_of(self, reference: Reference) -> Tuple[int, int]:
         """Tell what a reference's context has of the latest frames.
 
-        This is the protocol's rule. Besides, every context has the reference
-        once without a window, and later frames once.
+        This is the protocol's rule. Frames after the reference are there
+        once, within the window. The reference itself is there once without
+        a window, and as often as said here within it.
 
         Returns:
             Time of the first frame that counts, and how often the reference
