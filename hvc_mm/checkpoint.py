@@ -150,7 +150,6 @@ def _method(owner: type, name: str) -> Any:
 
 
 def _load(path: Path) -> Any:
-    allow_checkpoint_classes()
     try:
         return torch.load(path, map_location='cpu', weights_only=True)
     except pickle.UnpicklingError:
@@ -681,3 +680,9 @@ def _seen(checkpoint: Dict[str, Any]) -> str:
             where = f' under {holder!r}' if holder else ''
             seen.append(f'{len(names)} tensors{where} ({_some(names, 3)})')
     return f'Found {"; ".join(seen) or f"no tensors: {list(checkpoint)[:8]}"}'
+
+
+# Where a run is built from a config alone, the import of this module by the
+# models or hooks is the first moment at which hvc_mm takes part; it comes
+# before mmengine reads any checkpoint.
+allow_checkpoint_classes()

@@ -122,6 +122,24 @@ def tiny_cfg() -> dict:
     )
 
 
+@pytest.fixture
+def hvc_cfg() -> dict:
+    """A small HVC, whose batch norms and target are as in the recipe."""
+    layers = dict(type='ConvProjector', hidden_channels=16, out_channels=8)
+    return dict(
+        type='hvc_mm.HVC',
+        backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
+        projector=dict(layers, in_channels=128),
+        predictor=dict(layers, in_channels=8),
+        flow_head=dict(
+            type='PseudoFlowHead', in_channels=8, hidden_channels=6
+        ),
+        loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
+        target=dict(type='CosineMomentumTarget', total_steps=10),
+        data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3),
+    )
+
+
 @pytest.fixture(scope='session')
 def moving_square():
     """8 frames (T, 48, 64, 3) uint8 BGR and their masks (T, 48, 64), id 1."""

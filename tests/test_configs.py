@@ -1,5 +1,3 @@
-"""Every config is read, and its model is built from it."""
-
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,8 @@ from hvc_mm.utils import register_all_modules
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 LEAVES = sorted(CONFIGS.glob('*.py'))
+DATA = sorted((CONFIGS / '_base_' / 'datasets').glob('*.py'))
+DATA.remove(CONFIGS / '_base_/datasets/paired_views.py')  # has no data set
 # All of version 0.1.0 below configs/, and what came since.
 NAMES = (
     'hvc_coco hvc_coco_folder hvc_davis hvc_davis16 hvc_davis_testdev '
@@ -63,7 +63,7 @@ def test_mixed_builds_its_model_in_its_own_scope(name):
     assert sum(p.numel() for p in model.parameters()) > 1e6
 
 
-@pytest.mark.parametrize('path', LEAVES, ids=lambda p: p.stem)
+@pytest.mark.parametrize('path', LEAVES + DATA, ids=lambda p: p.stem)
 def test_a_data_root_reaches_every_path(path):
     text = read_config(path, {'data_root': '/elsewhere'}).pretty_text
     assert "'data/" not in text

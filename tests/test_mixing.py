@@ -1,5 +1,3 @@
-"""HVC's parts under other projects' models, and theirs under HVC's."""
-
 import copy
 from pathlib import Path
 
@@ -83,33 +81,11 @@ def _losses(runner):
 
 
 @pytest.mark.mmdet
-def test_detector_on_hvc_backbone_trains(shared_dir, tmp_path):
-    cfg = _small_detector('faster-rcnn_hvc-r18_coco.py', shared_dir, tmp_path)
-    assert 'custom_imports' not in cfg
-    assert cfg.default_scope == 'mmdet'
-    runner = Runner.from_cfg(cfg)
-    backbone = runner.model.backbone
-    assert isinstance(backbone, HVCResNet)
-    before = copy.deepcopy(backbone.state_dict())
-    runner.train()
-    losses = _losses(runner)
-    assert {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss'} <= set(losses)
-    assert all(0 <= value < 100 for value in losses.values()), losses
-    after = backbone.state_dict()
-    assert not torch.equal(after['conv1.weight'], before['conv1.weight'])
-    # The last block starts at zero here, where only this gets a gradient.
-    last = 'layer4.1.bn2.weight'
-    assert not torch.equal(after[last], before[last])
-    # norm_eval: the statistics of pre-training stay.
-    assert torch.equal(after['bn1.running_mean'], before['bn1.running_mean'])
-
-
-@pytest.mark.mmdet
 @pytest.mark.parametrize(
     'name, depth',
     [('faster-rcnn_hvc-r18_coco.py', 18), ('mask-rcnn_hvc-r50_coco.py', 50)],
 )
-def test_detectors_start_from_a_checkpoint_of_pretraining(
+def test_detectors_train_from_a_checkpoint_of_pretraining(
     name, depth, shared_dir, tmp_path
 ):
     torch.manual_seed(5)
@@ -118,6 +94,7 @@ def test_detectors_start_from_a_checkpoint_of_pretraining(
     content = {f'backbone.{k}': v for k, v in state.items()}
     torch.save({'state_dict': content, 'meta': {'epoch': 20}}, checkpoint)
     cfg = _small_detector(name, shared_dir, tmp_path, checkpoint)
+    assert cfg.default_scope == 'mmdet' and 'custom_imports' not in cfg
     runner = Runner.from_cfg(cfg)
     # What the first image meets: training begins with init_weights.
     seen = []
@@ -126,12 +103,21 @@ def test_detectors_start_from_a_checkpoint_of_pretraining(
         if not seen:
             seen.append(copy.deepcopy(module.state_dict()))
 
-    runner.model.backbone.register_forward_pre_hook(note)
+    backbone = runner.model.backbone
+    backbone.register_forward_pre_hook(note)
     runner.train()
     assert all(torch.equal(seen[0][name], state[name]) for name in state)
-    assert 0 < _losses(runner)['loss'] < 100
-    if 'mask' in name:
-        assert _losses(runner)['loss_mask'] > 0
+    losses = _losses(runner)
+    names = {'loss_rpn_cls', 'loss_rpn_bbox', 'loss_cls', 'loss'}
+    assert names <= set(losses) and ('loss_mask' in losses) == ('mask' in name)
+    assert all(0 <= value < 100 for value in losses.values()), losses
+    after = backbone.state_dict()
+    # The last batch norm starts at zero here, where it gets a gradient.
+    last = f'layer4.{1 if depth == 18 else 2}.bn{2 if depth == 18 else 3}'
+    for moved in ('conv1.weight', f'{last}.weight'):
+        assert not torch.equal(after[moved], state[moved])
+    # norm_eval: the statistics of pre-training stay.
+    assert torch.equal(after['bn1.running_mean'], state['bn1.running_mean'])
 
 
 @pytest.mark.mmdet
@@ -149,7 +135,7 @@ def test_hvc_loss_as_an_auxiliary_loss(shared_dir, tmp_path):
     name = 'faster-rcnn_hvc-loss_coco.py'
     cfg = _small_detector(name, shared_dir, tmp_path)
     cfg.model.auxiliary.view_size = 64
-    # Few images and small maps: most bins shall have a partner.
+    # Few images and small maps: most cells shall have a partner.
     cfg.model.auxiliary.loss.pos_radius = 0.9
     runner = Runner.from_cfg(cfg)
     before = copy.deepcopy(runner.model.auxiliary.state_dict())
@@ -169,49 +155,37 @@ def test_hvc_loss_as_an_auxiliary_loss(shared_dir, tmp_path):
     assert not torch.equal(after[moved], before[moved])
 
 
-def _clip(frames=3, size=(48, 64)):
+def _video(frames=3, size=(48, 64)):
     """A bright square on noise that moves right by 8 pixels a frame."""
     generator = torch.Generator().manual_seed(0)
     noise = torch.rand(3, *size, generator=generator) * 60
     texture = torch.rand(3, 16, 16, generator=generator) * 100 + 150
-    images, masks = [], []
+    images, masks, samples = [], [], []
     for index in range(frames):
         image, mask = noise.clone(), torch.zeros(size, dtype=torch.uint8)
         left = 16 + 8 * index
         image[:, 16:32, left : left + 16] = texture
         mask[16:32, left : left + 16] = 1
-        images.append(image.to(torch.uint8))
-        masks.append(mask)
-    return images, masks
-
-
-def _samples(masks):
-    samples = []
-    for index, mask in enumerate(masks):
         sample = VOSDataSample(
-            metainfo=dict(
-                video='square',
-                frame_index=index,
-                frame_name=f'{index:05d}',
-                video_length=len(masks),
-                starts_video=index == 0,
-                ori_shape=tuple(mask.shape),
-            )
+            metainfo=dict(starts_video=index == 0, ori_shape=size)
         )
         if index == 0:
             sample.prompt_ids = mask
+        images.append(image.to(torch.uint8))
+        masks.append(mask)
         samples.append(sample)
-    return samples
+    return images, masks, samples
 
 
-def _carried_iou(cfg):
-    """Mean IoU of the square after the first frame, under a model config."""
+def _iou(**model):
+    """Mean IoU of the square after the first frame."""
     torch.manual_seed(0)
-    model = MODELS.build(cfg).eval()
-    images, masks = _clip()
-    data = dict(inputs=images, data_samples=_samples(masks))
+    # The scope of what is inside, whatever the config's own is.
+    scoped = dict(_scope_='hvc_mm', type='LabelPropagationVOS', **model)
+    model = MODELS.build(dict(scoped, propagator=PROPAGATOR)).eval()
+    images, masks, samples = _video()
     with torch.no_grad():
-        results = model.test_step(data)
+        results = model.test_step(dict(inputs=images, data_samples=samples))
     overlaps = []
     for sample, mask in zip(results[1:], masks[1:]):
         predicted, truth = sample.pred_ids.bool(), mask.bool()
@@ -219,110 +193,65 @@ def _carried_iou(cfg):
     return float(torch.stack(overlaps).mean())
 
 
+STAGE_2 = dict(
+    depth=18, out_indices=(1,), num_stages=2, strides=(1, 2), dilations=(1, 1)
+)
+CONVNEXT = dict(
+    arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
+    out_indices=(1,),
+    gap_before_final_norm=False,
+)
 FOREIGN = {
-    'mmdet.ResNet': dict(
-        type='mmdet.ResNet',
-        depth=18,
-        out_indices=(1,),
-        num_stages=2,
-        strides=(1, 2),
-        dilations=(1, 1),
-    ),
-    'mmcls.ResNet': dict(
-        type='mmcls.ResNet',
-        depth=18,
-        out_indices=(1,),
-        num_stages=2,
-        strides=(1, 2),
-        dilations=(1, 1),
-    ),
-    'mmcls.ConvNeXt': dict(
-        type='mmcls.ConvNeXt',
-        arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
-        out_indices=(1,),
-        gap_before_final_norm=False,
-    ),
+    'mmdet.ResNet': STAGE_2,
+    'mmcls.ResNet': STAGE_2,
+    'mmcls.ConvNeXt': CONVNEXT,
     # What became of it; it needs column b's mmcv.
-    'mmpretrain.ConvNeXt': dict(
-        type='mmpretrain.ConvNeXt',
-        arch=dict(depths=[1, 1, 1, 1], channels=[16, 128, 16, 16]),
-        out_indices=(1,),
-        gap_before_final_norm=False,
-    ),
-    'torchvision': dict(
-        type='hvc_mm.TorchvisionBackbone', model='resnet18', nodes='layer2'
-    ),
+    'mmpretrain.ConvNeXt': CONVNEXT,
+    'hvc_mm.TorchvisionBackbone': dict(model='resnet18', nodes='layer2'),
 }
 
 
-def _needs(kind):
-    """Skip where the project that a backbone comes from is not there."""
-    if kind.startswith('mm'):
-        pytest.importorskip(kind.split('.')[0])
-    return copy.deepcopy(FOREIGN[kind])
+@pytest.fixture(params=FOREIGN)
+def foreign(request):
+    """A config; skips where the project that it comes from is not there."""
+    if request.param.startswith('mm'):
+        pytest.importorskip(request.param.split('.')[0])
+    return dict(copy.deepcopy(FOREIGN[request.param]), type=request.param)
 
 
 @pytest.mark.parametrize('scope', ['hvc_mm', 'mmdet'])
-@pytest.mark.parametrize('kind', FOREIGN)
-def test_foreign_backbones_carry_masks(kind, scope):
+def test_foreign_backbones_propagate_masks(foreign, scope):
     if scope == 'mmdet':
         pytest.importorskip('mmdet')
-    backbone = _needs(kind)
     init_default_scope(scope)
-    cfg = dict(
-        # The scope of what stands inside, whatever the config's own is.
-        _scope_='hvc_mm',
-        type='LabelPropagationVOS',
-        backbone=backbone,
-        propagator=PROPAGATOR,
-    )
-    assert _carried_iou(cfg) > 0.5
+    assert _iou(backbone=foreign) > 0.5
+    hvc = dict(type='HVCResNet', depth=18, out_indices=(1,))
+    ensemble = dict(members=[hvc, foreign], weights=[1.05, 1.0])
+    assert _iou(backbone=dict(type='FeatureEnsemble', **ensemble)) > 0.5
 
 
-@pytest.mark.parametrize('nodes', [('layer1', 'layer2'), ('layer2', 'layer1')])
-def test_several_stages_at_once(nodes):
-    cfg = dict(
-        _scope_='hvc_mm',
-        type='LabelPropagationVOS',
-        backbone=dict(
-            type='TorchvisionBackbone', model='resnet18', nodes=nodes
-        ),
-        feature_index=(0, 1),
-        propagator=PROPAGATOR,
+@pytest.mark.parametrize(
+    'nodes, grid',
+    [(('layer1', 'layer2'), (12, 16)), (('layer2', 'layer1'), (6, 8))],
+)
+def test_several_maps_at_once(nodes, grid):
+    backbone = dict(type='TorchvisionBackbone', model='resnet18', nodes=nodes)
+    cfg = dict(backbone=backbone, feature_index=(0, 1))
+    model = MODELS.build(
+        dict(cfg, type='hvc_mm.LabelPropagationVOS', _scope_='hvc_mm')
     )
-    model = MODELS.build(cfg).eval()
-    (features,) = model.extract_feat([torch.rand(3, 48, 64)])
+    (features,) = model.eval().extract_feat([torch.rand(3, 48, 64)])
     # The grid of the first, the channels of both.
-    grid = (12, 16) if nodes[0] == 'layer1' else (6, 8)
     assert features.shape == (1, 64 + 128, *grid)
-    assert _carried_iou(cfg) > 0.5
+    assert _iou(**cfg) > 0.5
 
 
-@pytest.mark.parametrize('kind', FOREIGN)
-def test_ensemble_of_an_hvc_and_a_foreign_backbone(kind):
-    members = [
-        dict(type='HVCResNet', depth=18, out_indices=(1,)),
-        _needs(kind),
-    ]
-    cfg = dict(
-        _scope_='hvc_mm',
-        type='LabelPropagationVOS',
-        backbone=dict(
-            type='FeatureEnsemble', members=members, weights=[1.05, 1.0]
-        ),
-        propagator=PROPAGATOR,
-    )
-    assert _carried_iou(cfg) > 0.5
-
-
-@pytest.mark.parametrize('kind', FOREIGN)
-def test_foreign_backbones_under_pretraining(kind):
-    backbone = _needs(kind)
+def test_foreign_backbones_under_pretraining(foreign):
     cfg = Config.fromfile(MIXED.parent / '_base_' / 'models' / 'hvc_r18.py')
     model = dict(
         cfg.model,
         _scope_='hvc_mm',
-        backbone=backbone,
+        backbone=foreign,
         projector=dict(cfg.model.projector, in_channels=128),
         loss=dict(cfg.model.loss, pos_radius=0.9),
         target=dict(cfg.model.target, total_steps=2),
@@ -331,16 +260,13 @@ def test_foreign_backbones_under_pretraining(kind):
     model = MODELS.build(model)
     views = [torch.randint(0, 256, (2, 3, 64, 64)).byte() for _ in range(2)]
     box = np.array([0.1, 0.1, 0.9, 0.9], np.float32)
-    samples = [
-        PairedViewSample(metainfo=dict(box1=box, box2=box + np.float32(0.05)))
-        for _ in range(2)
-    ]
+    boxes = dict(box1=box, box2=box + np.float32(0.05))
+    samples = [PairedViewSample(metainfo=boxes) for _ in range(2)]
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     before = next(model.backbone.parameters()).clone()
+    batch = dict(inputs=views, data_samples=samples)
     for _ in range(2):
-        log = model.train_step(
-            dict(inputs=views, data_samples=samples), wrapper
-        )
+        log = model.train_step(batch, wrapper)
     assert -4 <= log['loss_static'] < 0
     assert not torch.equal(next(model.backbone.parameters()), before)
     assert int(model.target.steps) == 2

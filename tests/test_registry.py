@@ -1,5 +1,3 @@
-"""Names are found from hvc_mm's own scope, from others', and by mmengine."""
-
 import subprocess
 import sys
 
@@ -77,3 +75,24 @@ def test_default_scope_of_a_config():
         model = root.MODELS.build(dict(type='ConvProjector', in_channels=3))
     assert optimizer is not None
     assert type(model).__name__ == 'ConvProjector'
+
+
+@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
+def test_models_find_their_default_parts_in_any_scope(scope, hvc_cfg):
+    if scope == 'mmdet':
+        pytest.importorskip('mmdet')
+    for part in ('backbone', 'projector', 'predictor', 'flow_head', 'loss'):
+        hvc_cfg[part]['type'] = f'hvc_mm.{hvc_cfg[part]["type"]}'
+    hvc_cfg['target'].pop('type')
+    vos = dict(type='hvc_mm.LabelPropagationVOS', backbone=hvc_cfg['backbone'])
+    with DefaultScope.overwrite_default_scope(scope):
+        hvc, vos = map(root.MODELS.build, (hvc_cfg, vos))
+    parts = hvc.data_preprocessor, hvc.target
+    parts += vos.data_preprocessor, vos.propagator, vos.codec
+    assert [type(part).__name__ for part in parts] == [
+        'PairedViewsDataPreprocessor',
+        'CosineMomentumTarget',
+        'VOSDataPreprocessor',
+        'LabelPropagator',
+        'MaskCodec',
+    ]

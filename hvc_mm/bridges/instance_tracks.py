@@ -1,4 +1,4 @@
-"""Objects with an identity: which are there, which came, which are lost.
+"""Objects of a video and their identities.
 
 N, M: masks of two sets, of tracks or detections; H W: frame in pixels.
 """
@@ -111,7 +111,7 @@ class InstanceTracks:
 
     @property
     def visible(self) -> List[Track]:
-        """The tracks that have a pixel in the current frame."""
+        """Give the tracks that have a pixel in the current frame."""
         return [track for track in self.tracks if not track.absent]
 
     def update(self, slots: Tensor) -> None:
@@ -167,7 +167,7 @@ class InstanceTracks:
     def _begin(
         self, masks: Tensor, labels: Tensor, scores: Tensor, taken: set
     ) -> List[Track]:
-        """Begin tracks of what is new, the best score first."""
+        """Begin tracks of new objects, the highest score first."""
         began = []
         for index in scores.argsort(descending=True, stable=True).tolist():
             mask = masks[index]

@@ -202,7 +202,7 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
     def _detect(
         self, image: Tensor, sample: TrackDataSample, rescale: bool
     ) -> InstanceData:
-        """Detections that count, by the results' classes."""
+        """Detect objects; keep those that count, in the results' classes."""
         self.detector.predict(image, [sample], rescale=rescale)
         found = sample.pred_instances
         # The detector's field; MMTracking's samples have pred_det_instances.

@@ -1,4 +1,4 @@
-"""What a run needs beside models and data."""
+"""Hooks and optimizer wrappers of a run."""
 
 from hvc_mm.checkpoint import allow_checkpoint_classes
 
@@ -10,10 +10,6 @@ from .hooks import (
     VOSVisualizationHook,
 )
 from .optim_wrappers import BF16OptimWrapper
-
-# Where a run is built from a config alone this import is the first moment
-# at which hvc_mm takes part; it comes before any checkpoint is read.
-allow_checkpoint_classes()
 
 __all__ = [
     'BF16OptimWrapper',

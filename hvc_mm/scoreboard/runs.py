@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 from hvc_mm.engine.hooks.protocol_log_hook import describe, describe_versions
-from hvc_mm.evaluation.metrics.video_metric import VideoMetric
 from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 from hvc_mm.utils.files import write_json
 from hvc_mm.version import __version__
@@ -140,14 +140,14 @@ class Run:
         found = {}
         for name, result in _read_all(folder / 'videos', self.videos).items():
             try:
-                figures = _quietly(metric, result)
+                figures = _quietly(metric, [result])
             except (KeyError, ValueError) as error:
                 print(f'{name} is scored again: {error}', flush=True)
             else:
                 found[name] = {'result': result, 'figures': figures}
         return found
 
-    def _metric(self) -> VideoMetric:
+    def _metric(self) -> BaseMetric:
         with DefaultScope.overwrite_default_scope('hvc_mm'):
             metric = METRICS.build(self.cfg.test_evaluator)
         metric.dataset_meta = self.meta
@@ -160,7 +160,7 @@ class Run:
         scores = self.benchmark.scores
         headline = scores[self.benchmark.headline]
         results = {name: one['result'] for name, one in videos.items()}
-        overall = self._metric().compute_metrics(list(results.values()))
+        overall = _quietly(self._metric(), list(results.values()))
         curves = {name: _curve(result) for name, result in results.items()}
         timing = _read_all(self.folder / 'timing', self.videos).values()
         frames = sum(entry['frames'] for entry in timing)
@@ -306,13 +306,13 @@ def _protocol(cfg: Config) -> str:
         )
 
 
-def _quietly(metric: VideoMetric, result: dict) -> Dict[str, float]:
-    """Let a metric score one video, without a table in the log."""
+def _quietly(metric: BaseMetric, results: List[dict]) -> Dict[str, float]:
+    """Let a metric score some videos, without a table in the log."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.WARNING)
     try:
-        return metric.compute_metrics([result])
+        return metric.compute_metrics(results)
     finally:
         logger.setLevel(level)
 

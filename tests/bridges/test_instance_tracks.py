@@ -54,21 +54,22 @@ def test_identities_follow_masks_not_the_order_of_detections():
     assert tracks.count == 2
 
 
-def test_new_objects_get_new_identities():
-    tracks = InstanceTracks()
-    _confirm(tracks, (LEFT, 1, 0.9))
-    _confirm(tracks, (RIGHT, 3, 0.9), (LEFT, 1, 0.9))
+def test_who_begins_and_who_is_confirmed():
+    tracks = InstanceTracks(init_score_thr=0.5)
+    twice = (_box(0, 5), 2, 0.7), (LEFT, 1, 0.9)
+    _confirm(tracks, *twice, (RIGHT, 1, 0.4), (LEFT & RIGHT, 1, 0.9))
+    # Found twice it begins once; a weak or an empty detection begins none.
+    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
+    _confirm(tracks, (RIGHT, 3, 0.9), (LEFT, 1, 0.4))
     assert _ids(tracks) == {0: 0, 1: 16}
     assert [t.label for t in tracks.tracks] == [1, 3]
-
-
-def test_weak_detections_confirm_but_do_not_begin():
-    tracks = InstanceTracks(init_score_thr=0.5)
-    _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.4))
-    assert _ids(tracks) == {0: 0}
-    _confirm(tracks, (LEFT, 1, 0.4))
+    # A weak one confirms.
     assert tracks.tracks[0].unconfirmed == 0
     assert tracks.tracks[0].score == pytest.approx(0.4)
+    tracks.reset()
+    assert len(tracks) == 0
+    _confirm(tracks, (RIGHT, 1, 0.9))
+    assert _ids(tracks) == {0: 16}
 
 
 def test_unconfirmed_tracks_end():
@@ -86,15 +87,10 @@ def test_unconfirmed_tracks_end():
 def test_a_detection_in_between_starts_the_count_anew():
     tracks = InstanceTracks(max_unconfirmed=1)
     for found in (True, False, True, False, True):
-        _confirm(tracks, *([(LEFT, 1, 0.9)] if found else []))
+        slots = _confirm(tracks, *([(LEFT, 1, 0.9)] if found else []))
+        assert (slots is None) != found
+        assert torch.equal(tracks.tracks[0].mask, LEFT)
     assert _ids(tracks) == {0: 0} and tracks.count == 1
-
-
-def test_nothing_found_changes_no_mask():
-    tracks = InstanceTracks(max_unconfirmed=5)
-    _confirm(tracks, (LEFT, 1, 0.9))
-    assert _confirm(tracks) is None
-    assert torch.equal(tracks.tracks[0].mask, LEFT)
 
 
 def test_absent_tracks_are_hidden_and_end():
@@ -111,28 +107,22 @@ def test_absent_tracks_are_hidden_and_end():
     assert set(_ids(tracks)) == {0} and len(tracks) == 1
 
 
-def test_classes_are_kept_apart():
-    tracks = InstanceTracks(match_labels=True, max_unconfirmed=0)
-    _confirm(tracks, (LEFT, 1, 0.9))
-    # The same place under another class neither confirms nor begins.
-    assert _confirm(tracks, (LEFT, 2, 0.9)) is not None
-    assert [(t.id, t.label) for t in tracks.tracks] == [(1, 2)]
-    tracks = InstanceTracks(match_labels=True, max_unconfirmed=1)
-    _confirm(tracks, (LEFT, 1, 0.9))
-    assert _confirm(tracks, (LEFT, 2, 0.9)) is None
-    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
-    tracks = InstanceTracks(match_labels=False)
-    _confirm(tracks, (LEFT, 1, 0.9))
-    _confirm(tracks, (LEFT, 2, 0.7))
-    assert [(t.id, t.label, t.score) for t in tracks.tracks] == [
-        (0, 1, pytest.approx(0.7))
-    ]
-
-
-def test_one_object_found_twice_begins_once():
-    tracks = InstanceTracks()
-    _confirm(tracks, (_box(0, 5), 2, 0.7), (LEFT, 1, 0.9))
-    assert [(t.id, t.label) for t in tracks.tracks] == [(0, 1)]
+@pytest.mark.parametrize(
+    'options, label, found',
+    [
+        # The same place under another class neither confirms nor begins.
+        (dict(match_labels=True, max_unconfirmed=0), 2, (1, 2, 0.9)),
+        (dict(match_labels=True, max_unconfirmed=1), 2, (0, 1, 0.8)),
+        (dict(match_labels=False), 2, (0, 1, 0.9)),
+    ],
+)
+def test_classes_are_kept_apart(options, label, found):
+    tracks = InstanceTracks(**options)
+    _confirm(tracks, (LEFT, 1, 0.8))
+    slots = _confirm(tracks, (LEFT, label, 0.9))
+    assert (slots is None) == (options.get('max_unconfirmed') == 1)
+    (track,) = tracks.tracks
+    assert (track.id, track.label, track.score) == pytest.approx(found)
 
 
 def test_no_pixel_has_two_owners():
@@ -204,21 +194,6 @@ def test_without_others_there_is_nothing_to_add_to():
     masks, ones = RIGHT[None], torch.ones(1)
     _, began = tracks.confirm(masks, ones.long(), ones)
     assert tracks.tracks == began and not tracks.has_room(began)
-
-
-def test_empty_detections_begin_nothing():
-    tracks = InstanceTracks()
-    assert _confirm(tracks, (torch.zeros(SIZE).bool(), 1, 0.9)) is None
-    assert len(tracks) == 0
-
-
-def test_reset():
-    tracks = InstanceTracks()
-    _confirm(tracks, (LEFT, 1, 0.9))
-    tracks.reset()
-    assert len(tracks) == 0
-    _confirm(tracks, (RIGHT, 1, 0.9))
-    assert _ids(tracks) == {0: 16}
 
 
 def test_more_objects_than_an_id_map_holds():

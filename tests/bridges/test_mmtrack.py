@@ -55,51 +55,39 @@ def ytvis(tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'youtube_vis_2019'
     YouTubeVISDataset.set_dataset_classes('2019')
     classes = YouTubeVISDataset.METAINFO['CLASSES']
-    content = dict(
-        videos=[],
-        images=[],
-        annotations=[],
-        categories=[
-            dict(id=i, name=name) for i, name in enumerate(classes, start=1)
-        ],
-    )
+    videos, images, annotations = [], [], []
+    size = dict(height=HEIGHT, width=WIDTH)
     for video_id, (video, labels) in enumerate(VIDEOS.items(), start=1):
         folder = root / 'valid' / 'JPEGImages' / video
         folder.mkdir(parents=True)
-        size = dict(height=HEIGHT, width=WIDTH)
-        content['videos'].append(dict(id=video_id, name=video, **size))
+        videos.append(dict(id=video_id, name=video, **size))
         for time in range(FRAMES):
             image, masks = _frame(video, time)
-            name = f'{video}/{time:05d}.png'
-            cv2.imwrite(str(folder / f'{time:05d}.png'), image)
-            image_id = len(content['images']) + 1
-            content['images'].append(
-                dict(
-                    id=image_id,
-                    file_name=name,
-                    video_id=video_id,
-                    frame_id=time,
-                    **size,
-                )
+            name = f'{time:05d}.png'
+            cv2.imwrite(str(folder / name), image)
+            of_image = dict(video_id=video_id, **size)
+            of_image['id'] = of_image['image_id'] = len(images) + 1
+            images.append(
+                dict(of_image, file_name=f'{video}/{name}', frame_id=time)
             )
             for index, (label, mask) in enumerate(zip(labels, masks)):
                 rle = coco_mask.encode(np.asfortranarray(mask))
-                content['annotations'].append(
-                    dict(
-                        id=len(content['annotations']) + 1,
-                        image_id=image_id,
-                        video_id=video_id,
-                        instance_id=10 * video_id + index,
-                        category_id=label + 1,
-                        bbox=coco_mask.toBbox(rle).tolist(),
-                        area=int(mask.sum()),
-                        segmentation=dict(rle, counts=rle['counts'].decode()),
-                        iscrowd=0,
-                    )
+                of_object = dict(
+                    id=len(annotations) + 1,
+                    instance_id=10 * video_id + index,
+                    category_id=label + 1,
+                    bbox=coco_mask.toBbox(rle).tolist(),
+                    area=int(mask.sum()),
+                    segmentation=dict(rle, counts=rle['counts'].decode()),
+                    iscrowd=0,
                 )
-    folder = root / 'annotations'
-    folder.mkdir()
-    file = folder / 'youtube_vis_2019_valid.json'
+                annotations.append({**of_image, **of_object})
+    content = dict(videos=videos, images=images, annotations=annotations)
+    content['categories'] = [
+        dict(id=i, name=name) for i, name in enumerate(classes, start=1)
+    ]
+    file = root / 'annotations' / 'youtube_vis_2019_valid.json'
+    file.parent.mkdir()
     file.write_text(json.dumps(content))
     return root
 
@@ -261,11 +249,12 @@ def _exact_run(cfg):
     return metrics['youtube_vis/segm_mAP_50'], detector
 
 
+@pytest.mark.parametrize('every, frames', [(3, (0, 3)), (None, (0,))])
 def test_exact_detections_are_propagated_and_keep_their_identity(
-    ytvis, tmp_path
+    ytvis, tmp_path, every, frames
 ):
     cfg = _config(ytvis, tmp_path)
-    cfg.model.label_map = None
+    cfg.model.label_map, cfg.model.detect_every = None, every
     # MMTracking's own visualizer draws it all along.
     cfg.default_hooks.visualization.update(
         draw=True, interval=1, test_out_dir=str(tmp_path / 'vis')
@@ -274,32 +263,18 @@ def test_exact_detections_are_propagated_and_keep_their_identity(
     score, detector = _exact_run(cfg)
     # Half of IoU over the whole video, one identity for each object.
     assert score == 1
-    assert detector.frames == [(v, f) for v in (1, 2) for f in (0, 3)]
-    _check_pictures(tmp_path / 'vis')
-
-
-def _check_pictures(folder):
+    assert detector.frames == [(v, f) for v in (1, 2) for f in frames]
     # Both videos have the same names of frames: the later one stays.
-    pictures = sorted(folder.glob('*.png'))
-    assert [p.name for p in pictures] == [
-        f'{i:05d}.png' for i in range(FRAMES)
-    ]
+    pictures = sorted((tmp_path / 'vis').glob('*.png'))
+    assert [p.stem for p in pictures] == [f'{i:05d}' for i in range(FRAMES)]
     # The plain frame on the left, predictions on the right.
     drawn = cv2.imread(str(pictures[3]))
+    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)
     # Drawing renders noise anew: its mean over a few pixels is what counts.
     drawn = cv2.blur(drawn, (7, 7)).astype(int)
     changed = np.abs(drawn[:, WIDTH:] - drawn[:, :WIDTH]).sum(2) > 30
     mask = _frame('two', 3)[1][0].astype(bool)
-    assert drawn.shape == (HEIGHT, 2 * WIDTH, 3)
     assert changed[mask].mean() > 0.5 > changed[~mask].mean()
-
-
-def test_the_first_frame_alone(ytvis, tmp_path):
-    cfg = _config(ytvis, tmp_path)
-    cfg.model.label_map = cfg.model.detect_every = None
-    score, detector = _exact_run(cfg)
-    assert score == 1
-    assert detector.frames == [(1, 0), (2, 0)]
 
 
 def test_without_matching_identities_break(ytvis, tmp_path):
@@ -327,15 +302,16 @@ def _sample(**metainfo):
     from mmtrack.structures import TrackDataSample
 
     size = HEIGHT, WIDTH
-    return TrackDataSample(
-        metainfo=dict(
-            frame_id=0,
-            img_shape=size,
-            ori_shape=size,
-            scale_factor=(1.0, 1.0),
-            **metainfo,
-        )
-    )
+    known = dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0))
+    return TrackDataSample(metainfo={**known, **metainfo})
+
+
+def _predict(tracker, frame=0, image=None, **metainfo):
+    if image is None:
+        image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
+    sample = _sample(frame_id=frame, **metainfo)
+    (sample,) = tracker.predict(dict(img=image), [sample])
+    return sample
 
 
 class FixedDetector(ExactDetector):
@@ -369,8 +345,7 @@ def test_scores_and_classes_decide_what_counts():
     tracker.detector = FixedDetector(
         _found((0, 5, 0.9), (32, 5, 0.2), (64, 6, 0.9))
     )
-    image = torch.zeros(1, 1, 3, HEIGHT, WIDTH)
-    (sample,) = tracker.predict(dict(img=image), [_sample()])
+    sample = _predict(tracker)
     tracks = sample.pred_track_instances
     assert tracks.labels.tolist() == [2]
     assert tracks.bboxes.tolist() == [[0, 8, 24, 40]]
@@ -381,10 +356,8 @@ def test_scores_and_classes_decide_what_counts():
 def test_a_video_begins_with_nothing_of_the_last():
     tracker = _tracker(label_map=None)
     tracker.detector = FixedDetector(_found((0, 1, 0.9)), _found((64, 3, 0.9)))
-    image = torch.zeros(1, 1, 3, HEIGHT, WIDTH)
     for label in (1, 3):
-        (sample,) = tracker.predict(dict(img=image), [_sample()])
-        tracks = sample.pred_track_instances
+        tracks = _predict(tracker).pred_track_instances
         assert tracks.instances_id.tolist() == [0]
         assert tracks.labels.tolist() == [label]
 
@@ -392,16 +365,11 @@ def test_a_video_begins_with_nothing_of_the_last():
 def test_frames_without_objects():
     tracker = _tracker(label_map=None, detect_every=None)
     tracker.detector = FixedDetector(_found(), _found((0, 1, 0.9)))
-    image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
-    lengths = []
-    for time in range(4):
-        sample = _sample()
-        sample.set_metainfo(dict(frame_id=time))
-        (sample,) = tracker.predict(dict(img=image), [sample])
-        lengths.append(len(sample.pred_track_instances))
-        assert sample.pred_track_instances.masks.shape[1:] == (HEIGHT, WIDTH)
-    # It looks again until it finds something, then no more.
-    assert lengths == [0, 1, 1, 1] and tracker.detector.found == []
+    found = [_predict(tracker, t).pred_track_instances for t in range(4)]
+    assert all(f.masks.shape[1:] == (HEIGHT, WIDTH) for f in found)
+    # It detects again until it finds something, then no more.
+    assert [len(f) for f in found] == [0, 1, 1, 1]
+    assert tracker.detector.found == []
 
 
 @pytest.mark.parametrize(
@@ -417,14 +385,11 @@ def test_new_objects_add_references_up_to_a_number(renew, references):
     three = [(column, 1, 0.9) for column in (0, 32, 64)]
     found = three[:1], three[:2], three, three[2:]
     tracker.detector = FixedDetector(*[_found(*f) for f in found])
-    image = torch.rand(1, 1, 3, HEIGHT, WIDTH)
     counts, tracks = [], []
     for time in range(4):
-        sample = _sample()
-        sample.set_metainfo(dict(frame_id=time))
-        (sample,) = tracker.predict(dict(img=image), [sample])
+        found = _predict(tracker, time).pred_track_instances
         counts.append(tracker.references)
-        tracks.append(sample.pred_track_instances.instances_id.tolist())
+        tracks.append(found.instances_id.tolist())
     assert counts == references
     assert tracks == [[0], [0, 1], [0, 1, 2], [0, 1, 2]]
 
@@ -442,11 +407,8 @@ def test_results_at_the_frames_own_size():
     # Padded to the right and below, as the preprocessor does.
     image = torch.rand(1, 1, 3, HEIGHT + 32, WIDTH + 32)
     for time in (0, 1):
-        sample = _sample()
-        sample.set_metainfo(
-            dict(frame_id=time, ori_shape=(2 * HEIGHT, 2 * WIDTH))
-        )
-        (sample,) = tracker.predict(dict(img=image), [sample])
+        size = 2 * HEIGHT, 2 * WIDTH
+        sample = _predict(tracker, time, image, ori_shape=size)
         (mask,) = sample.pred_track_instances.masks
         assert (mask == large.masks[0]).float().mean() > 0.9
 
@@ -477,21 +439,16 @@ def test_loaded_weights_are_not_initialised_away(tmp_path):
     assert all((p == 0.5).all() for p in tracker.parameters())
 
 
-def test_init_cfg_is_used_without_a_checkpoint(tmp_path):
+def test_the_propagations_init_cfg_is_used(tmp_path):
     from hvc_mm.models import HVCResNet
 
-    state = HVCResNet(18, out_indices=(0,)).state_dict()
-    torch.save(
-        {f'backbone.{k}': v for k, v in state.items()}, tmp_path / 'a.pth'
-    )
+    state = HVCResNet(18, out_indices=(0,)).state_dict(prefix='backbone.')
+    torch.save(state, tmp_path / 'a.pth')
     cfg = _config(Path('.'), Path('.')).model.carrier
     cfg.backbone.init_cfg = dict(
-        type='hvc_mm.PretrainedBackbone',
-        checkpoint=str(tmp_path / 'a.pth'),
+        type='hvc_mm.PretrainedBackbone', checkpoint=str(tmp_path / 'a.pth')
     )
-    tracker = _tracker(carrier=cfg)
-    tracker._ensure_weights()
-    own = tracker.carrier.backbone.state_dict()
+    own = _tracker(carrier=cfg).carrier.state_dict()
     assert all(torch.equal(own[name], state[name]) for name in state)
 
 
@@ -500,10 +457,8 @@ def test_misuse():
     image = torch.zeros(2, 1, 3, HEIGHT, WIDTH)
     with pytest.raises(ValueError, match='expected one frame.*batch_size=1'):
         tracker.predict(dict(img=image), [_sample(), _sample()])
-    sample = _sample()
-    del sample.frame_id
     with pytest.raises(ValueError, match='no frame_id'):
-        tracker.predict(dict(img=image[:1]), [sample])
+        tracker.predict(dict(img=image[:1]), [_sample()])
     with pytest.raises(NotImplementedError, match='is not trained'):
         tracker(dict(img=image), [], mode='loss')
     with pytest.raises(ValueError, match='detect_every is 0'):

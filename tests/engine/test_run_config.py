@@ -1,5 +1,3 @@
-"""What runs share: configs by name, the data root, weights, results."""
-
 from pathlib import Path
 
 import pytest
@@ -132,30 +130,6 @@ def test_a_config_in_memory(monkeypatch):
     cfg = Config(dict(test_dataloader=dict(dataset=dict(data_root='data/D'))))
     set_data_root(cfg, '/opt/e/')
     assert cfg.test_dataloader.dataset.data_root == '/opt/e/D'
-
-
-def test_base_configs_spell_the_root_once(root_dir):
-    """Every data set of ours can be moved."""
-    bases = sorted((root_dir / 'configs/_base_/datasets').glob('*.py'))
-    assert len(bases) > 10
-    for base in bases:
-        cfg = read_config(base, {'data_root': '/opt/e'})
-        roots = list(_values(cfg.to_dict(), 'data_root'))
-        # Its own and the data set's; only what all share has no data set.
-        assert len(roots) == 2 or base.stem == 'paired_views', base
-        assert all(root.startswith('/opt/e') for root in roots), base
-
-
-def _values(node, key):
-    if isinstance(node, dict):
-        for name, value in node.items():
-            if name == key:
-                yield str(Path(value))
-            else:
-                yield from _values(value, key)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from _values(value, key)
 
 
 def test_results_follow_the_work_dir(root_dir, tmp_path):

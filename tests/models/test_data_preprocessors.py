@@ -1,5 +1,3 @@
-"""Normalising: the formula, the order of channels, what is refused."""
-
 import numpy as np
 import pytest
 import torch

@@ -100,6 +100,22 @@ def test_scores_writes_and_shows(one_process, sample_dir):
     assert scores['davis/J_mean'] == pytest.approx(j_mean, abs=1e-6)
 
 
+def test_fused_batch_norms_change_no_score(
+    one_process, run_tool, config, checkpoint, sample_dir, tmp_path
+):
+    out = run_tool(
+        'test.py',
+        config,
+        checkpoint,
+        '--fuse-conv-bn',
+        f'--work-dir={tmp_path}',
+        data_root=sample_dir,
+    )
+    assert '15 of 15 batch norms fused' in out.stdout, out.stdout
+    plain = _scores(one_process[0] / 'work')['davis/J&F']
+    assert _scores(tmp_path)['davis/J&F'] == pytest.approx(plain, abs=0.5)
+
+
 def _free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

@@ -10,6 +10,8 @@ import time
 import pytest
 import torch
 
+from hvc_mm.checkpoint import read_checkpoint
+
 # A small HVC on small views: an epoch is three steps of four images.
 SMALL = (
     'model.backbone.out_indices=(1,)',
@@ -101,8 +103,8 @@ def test_resume_after_a_kill_repeats_an_unbroken_run(
     assert 'resumed epoch' in out
     resumed = _losses(broken)
     assert resumed == expected
-    state = torch.load(broken / 'epoch_4.pth')['state_dict']
-    other = torch.load(whole / 'epoch_4.pth')['state_dict']
+    state = read_checkpoint(broken / 'epoch_4.pth')['state_dict']
+    other = read_checkpoint(whole / 'epoch_4.pth')['state_dict']
     assert int(state['target.steps']) == 12
     assert all(torch.equal(state[name], other[name]) for name in other)
 
@@ -147,7 +149,7 @@ def test_trains_on_coco_through_mmdet(
     # Twelve images, some without annotations, are three batches of four.
     assert len(_losses(tmp_path)) == 3
     assert 'lr: 3.1250e-05' in out.stdout  # 1e-3 * 4 / 128
-    saved = torch.load(tmp_path / 'epoch_1.pth')['state_dict']
+    saved = read_checkpoint(tmp_path / 'epoch_1.pth')['state_dict']
     assert 'backbone.layer2.1.bn2.weight' in saved
 
 

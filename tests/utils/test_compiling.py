@@ -1,5 +1,3 @@
-"""Functions that torch.compile leaves alone."""
-
 import pytest
 import torch
 

@@ -1,5 +1,3 @@
-"""Files are whole or not there."""
-
 import json
 
 import pytest

@@ -1,5 +1,3 @@
-"""Scalars of runs, read back."""
-
 import json
 
 import numpy as np

@@ -202,6 +202,15 @@ def has_code_for(capability: tuple[int, int], built_for: list[str]) -> bool:
     return False
 
 
+def driver_names() -> str:
+    """Ask the driver's own tool for the GPUs; nothing where there is none."""
+    command = ['nvidia-smi', '--query-gpu=name', '--format=csv,noheader']
+    if not shutil.which(command[0]):
+        return ''
+    run = subprocess.run(command, capture_output=True, text=True)
+    return '' if run.returncode else run.stdout.strip()
+
+
 def doubled_metadata(folders: list[str]) -> list[Problem]:
     """Find packages of which one folder holds two copies of metadata."""
     problems = []
@@ -262,15 +271,7 @@ def main() -> None:
     folders = sorted({os.path.realpath(folder) for folder in sys.path})
     problems += doubled_metadata(folders)
     if 'GPU' in findings and findings['GPU'].works:
-        driver = ''
-        if shutil.which('nvidia-smi'):
-            command = [
-                'nvidia-smi',
-                '--query-gpu=name',
-                '--format=csv,noheader',
-            ]
-            driver = subprocess.run(command, capture_output=True, text=True)
-            driver = '' if driver.returncode else driver.stdout.strip()
+        driver = driver_names()
         problems += gpu_problems(findings['GPU'].said, driver, versions)
     for number, problem in enumerate(problems, 1):
         level = 'problem' if problem.fatal else 'limited'

@@ -164,27 +164,37 @@ def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
     folder.mkdir(parents=True)
     (folder / STATE).write_text(json.dumps(state))
     steps.run('making the environment', [path, '-m', 'venv', folder])
-    inside = folder / 'bin/python'
-    pins = ROOT / 'requirements' / column.pins
-    install = [inside, '-m', 'pip', 'install', '--progress-bar', 'off']
-    install += ['--no-compile', '--constraint', pins]
-    env = environment(inside)
-    steps.say(f'installing {pins.name}, in one set (some gigabytes)')
-    project = ['--editable', f'{ROOT}[{column.extras}]']
-    packages = [*install, *column.packages.split(), *project]
-    steps.run('installing packages', packages, env)
-    mmcv = re.search(r'^mmcv==(\S+)', pins.read_text(), re.M)
-    if mmcv:
-        install_mmcv(steps, inside, mmcv[1], CACHE / 'wheels')
-    if column.no_deps:
-        command = [*install, '--no-deps', *column.no_deps.split()]
-        steps.run('installing MMTracking', command, env)
-    steps.say('looking at what there is now')
-    doctor = [str(inside), str(ROOT / 'tools/misc/check_env.py')]
-    subprocess.run(doctor, env=env, stdin=subprocess.DEVNULL, check=False)
+    install(steps, folder / 'bin/python', column)
     state['state'] = 'ready'
     (folder / STATE).write_text(json.dumps(state))
     steps.say(f'{folder.name} is ready')
+
+
+def install(steps: Steps, python: Path, column: Column) -> None:
+    """Install a column's packages, and see what the doctor says.
+
+    Args:
+        steps: Runs and shows the steps.
+        python: The environment's interpreter.
+        column: What to install.
+    """
+    pins = ROOT / 'requirements' / column.pins
+    command = [python, '-m', 'pip', 'install', '--progress-bar', 'off']
+    command += ['--no-compile', '--constraint', pins]
+    env = environment(python)
+    steps.say(f'installing {pins.name}, in one set (some gigabytes)')
+    project = ['--editable', f'{ROOT}[{column.extras}]']
+    packages = [*command, *column.packages.split(), *project]
+    steps.run('installing packages', packages, env)
+    mmcv = re.search(r'^mmcv==(\S+)', pins.read_text(), re.M)
+    if mmcv:
+        install_mmcv(steps, python, mmcv[1], CACHE / 'wheels')
+    if column.no_deps:
+        packages = [*command, '--no-deps', *column.no_deps.split()]
+        steps.run('installing MMTracking', packages, env)
+    steps.say('looking at what there is now')
+    doctor = [str(python), str(ROOT / 'tools/misc/check_env.py')]
+    subprocess.run(doctor, env=env, stdin=subprocess.DEVNULL, check=False)
 
 
 def ask(python: Path, code: str) -> subprocess.CompletedProcess:
@@ -295,19 +305,24 @@ def _build(
     try:
         steps.run('building mmcv', [*command, f'mmcv=={version}'], env)
     except SetupError as error:
-        code = 'import sysconfig; print(sysconfig.get_paths()["include"])'
-        headers = Path(ask(python, code).stdout.strip())
-        hints = ''
-        if not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
-            hints += '\nNo C++ compiler is on the PATH: apt install g++'
-        if not (headers / 'Python.h').is_file():
-            hints += f'\nNo Python.h: apt install {headers.name}-dev'
-        raise SetupError(f'{error}{hints}') from None
+        raise SetupError(f'{error}{_missing_for_a_build(python)}') from None
     folder.mkdir(parents=True, exist_ok=True)
     built = next(scratch.glob('mmcv-*.whl'))
     wheel = built.replace(folder / built.name)
     shutil.rmtree(scratch)
     return wheel
+
+
+def _missing_for_a_build(python: Path) -> str:
+    """Name what the machine lacks for a build."""
+    hints = ''
+    if not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
+        hints += '\nNo C++ compiler is on the PATH: apt install g++'
+    code = 'import sysconfig; print(sysconfig.get_paths()["include"])'
+    headers = Path(ask(python, code).stdout.strip())
+    if not (headers / 'Python.h').is_file():
+        hints += f'\nNo Python.h: apt install {headers.name}-dev'
+    return hints
 
 
 def main() -> None:

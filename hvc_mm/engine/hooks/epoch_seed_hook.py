@@ -18,7 +18,7 @@ class EpochSeedHook(Hook):
     """Seed the main process at the start of every training epoch.
 
     The data loader draws its workers' seeds from the main process
-    (:func:`hvc_mm.datasets.seed_worker` hands them on to numpy), so with this
+    (:func:`hvc_mm.datasets.seed_worker` seeds numpy with them), so with this
     hook the crops of an epoch depend on the run's seed, the epoch and the
     rank alone: a run that was killed and resumed sees the same crops as one
     that was not. Non-persistent workers, as in the base configs, are needed

@@ -24,18 +24,18 @@ from hvc_mm.visualization.pretraining import draw_pretraining_sample
 class PairedViewsVisualizationHook(Hook):
     """Show some images of a training batch as the model sees them.
 
-    Per image: both crops with some positive pairs joined; with some cells of
-    the first crop joined to where the model finds them in the second (green:
-    right); and the forward and backward pseudo-flow as colours. The model
-    runs in eval mode for it, so that training goes on as if the hook weren't
-    there.
+    Per image: both crops with lines between some positive pairs; with lines
+    from some cells of the first crop to where the model finds them in the
+    second (green: right); and the forward and backward pseudo-flow as
+    colours. The model runs in eval mode for it, so that training goes on as
+    if the hook weren't there.
 
     Args:
         interval: Draw every n-th iteration, the first one included.
         num_samples: Images of the batch that are drawn.
         max_pairs: Pairs and matches drawn per image.
-        out_dir: Write ``<out_dir>/<iteration>_<image>.jpg``; None hands the
-            pictures to the visualizer's backends.
+        out_dir: Write ``<out_dir>/<iteration>_<image>.jpg``; None gives
+            the pictures to the visualizer's backends.
 
     Raises:
         ValueError: An interval or number below 1.
@@ -131,7 +131,7 @@ class PairedViewsVisualizationHook(Hook):
 def what_model_sees(
     model: HVC, batch: dict
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The maps of a batch from view 1 to view 2; the model stays as it is.
+    """Compute a batch's maps from view 1 to view 2; leave the model alone.
 
     Args:
         model: In any mode.
@@ -151,7 +151,7 @@ def what_model_sees(
 
 @contextmanager
 def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode for a while; then every module is as it was."""
+    """Set eval mode for a while; then every module is as it was."""
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:

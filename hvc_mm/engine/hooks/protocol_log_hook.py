@@ -235,7 +235,7 @@ def describe_versions(device: torch.device) -> str:
         device: Of the model.
 
     Returns:
-        E.g. ``'hvc_mm 0.1.0, torch 2.6.0, ..., on cpu (x86_64)'``.
+        E.g. ``'hvc_mm 0.2.0, torch 2.6.0, ..., on cpu (x86_64)'``.
     """
     name = platform.machine()
     if device.type == 'cuda':

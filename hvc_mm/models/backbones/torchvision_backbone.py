@@ -26,7 +26,7 @@ class TorchvisionBackbone(BaseModule):
     """The maps of chosen nodes of a torchvision network.
 
     Nodes are found by torchvision's own feature extraction, so that any
-    module inside the network can be one; what lies behind the last of them
+    module inside the network can be one; what comes after the last of them
     is not built. Its state dict is that of the network, under ``body.``.
 
     Args:

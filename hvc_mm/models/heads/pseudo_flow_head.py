@@ -1,4 +1,4 @@
-"""The head that turns two feature maps into a "pseudo-dynamic" field.
+"""Turn two feature maps into a "pseudo-dynamic" field.
 
 N: samples, C: channels of one map, D: hidden channels, h w: feature grid.
 """

@@ -136,8 +136,8 @@ class HybridCorrespondenceLoss(nn.Module):
                 module with its ``forward_backward(query, key)``. It is
                 applied to (p1, z2), (z2, p1), (p2, z1), (z1, p2), in this
                 order.
-            box1: ``(N, 4)``, crop of view 1, ``(x1, y1, x2, y2)``; best
-                left on the CPU.
+            box1: ``(N, 4)``, crop of view 1, ``(x1, y1, x2, y2)``; on the
+                CPU it makes no GPU wait.
             box2: ``(N, 4)``, crop of view 2.
 
         Returns:

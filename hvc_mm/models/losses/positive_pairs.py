@@ -22,7 +22,7 @@ _SLACK = 1 + 1e-5
 
 
 class PositivePairs(NamedTuple):
-    """The positive pairs of a batch, as a list.
+    """List the positive pairs of a batch.
 
     Cells are counted row by row, ``row * w + column``.
 

@@ -12,7 +12,7 @@ from hvc_mm.registry import MODELS
 
 @MODELS.register_module()
 class ConvProjector(BaseModule):
-    """A residual stack of 1x1 convolutions.
+    """Project cells by a residual stack of 1x1 convolutions.
 
     ``h = lrelu(bn1(conv1(x)))``, ``y = lrelu(bn2(conv2(h) + h))``,
     ``out = conv3(y)``, with LeakyReLU(0.01) and torch's default

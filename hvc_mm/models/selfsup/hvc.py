@@ -73,9 +73,8 @@ class HybridStep:
         Args:
             backbone: The online network's.
             views: Two, ``(N, 3, H, W)`` each.
-            boxes: Where they are in the image, ``(N, 4)`` each; best left
-                on the CPU, where positive pairs are found without making a
-                GPU wait.
+            boxes: Where they are in the image, ``(N, 4)`` each; on the CPU
+                positive pairs are found without making a GPU wait.
 
         Returns:
             ``loss_static`` and ``loss_dynamic``, scalars in [-4, 4] times
@@ -114,7 +113,7 @@ class HybridStep:
         return _unit(target['projector'](features))
 
     def _online(self, backbone: nn.Module) -> nn.ModuleDict:
-        """Backbone and projector, the part that the target averages."""
+        """Give backbone and projector, which the target averages."""
         return nn.ModuleDict(
             {'backbone': backbone, 'projector': self.projector}
         )
@@ -126,13 +125,11 @@ class HybridStep:
 
 @MODELS.register_module()
 class HVC(HybridStep, BaseModel):
-    """Hybrid Visual Correspondence (arXiv 2404.13505).
+    """Pre-train a backbone by Hybrid Visual Correspondence (2404.13505).
 
-    The online network (backbone, projector, predictor) sees each view on
-    its own, so that batch statistics are per view. Then the target (a
-    moving average of backbone and projector) is updated and sees both. The
-    loss compares the predictions of one view with the target's projections
-    of the other, in both directions.
+    The online network (backbone, projector, predictor) predicts what the
+    target network, a moving average of backbone and projector, projects from
+    another view of the same image; see :meth:`HybridStep.compare`.
 
     Args:
         backbone: Config of any OpenMMLab backbone; its last map is used.

@@ -16,7 +16,7 @@ from hvc_mm.utils.compiling import not_compiled
 
 @MODELS.register_module()
 class CosineMomentumTarget(BaseAveragedModel):
-    """Exponential moving average whose momentum rises to 1 over the run.
+    """Average parameters with a momentum that rises to 1 over the run.
 
     At update ``s`` of ``S``, ``m = 1 - (1 - base) (cos(pi s / S) + 1) / 2``
     and ``target <- m target + (1 - m) online`` (algorithm of BYOL, section

@@ -21,7 +21,7 @@ Sizes = Sequence[Tuple[int, int]]
 
 
 class HVCAuxiliaryLoss(HybridStep, BaseModule):
-    """Everything of HVC but the backbone, which belongs to a host model.
+    """Compute HVC's loss on a backbone that belongs to a host model.
 
     Two random crops are cut out of every image that the host trains on, as
     it sees them (normalised by its own preprocessor), and compared like the

@@ -63,7 +63,7 @@ class Reference(NamedTuple):
 
 @MODELS.register_module()
 class LabelPropagator:
-    """Takes a video's features frame by frame, returns its soft labels.
+    """Propagate a video's labels, given its features frame by frame.
 
     The context of frame ``t`` for a reference ``t0`` is the list
     ``[t0] + [max(s, t0) for s in t - context .. t - 1]``: early on the
@@ -180,34 +180,56 @@ class LabelPropagator:
         if self._search is None:
             raise ValueError('no frame has brought labels since reset()')
         self._check_features(features)
-        exact, search = _to_cells(features), self._search
-        queries = exact.to(search.keys.dtype)
-        # The first frame that counts in the window: the reference itself, or
-        # the one after it.
-        starts = [
-            reference.time + (not self.repeat_reference)
-            for reference in self.references
-        ]
-        segments = search.segments(self.time, starts)
-        latest = search.in_window(queries, segments)
-        own = [
-            search.anywhere(reference.keys, queries)
-            for reference in self.references
-        ]
-        if self._bank is not None:
-            latest = self._bank.rescore(latest, exact, self.topk)
-            own = self._bank.rescore_references(own, exact, self.topk)
+        exact = _to_cells(features)
         labels = exact.new_zeros(
             exact[..., 0].numel(), self._channels, dtype=self._label_dtype
         )
-        for reference, start, found in zip(self.references, starts, own):
-            parts = [found] + [
+        for reference, parts in zip(self.references, self._find(exact)):
+            labels[:, reference.channels] = self._sum_labels(reference, parts)
+        return labels.t().reshape(1, -1, *features.shape[2:])
+
+    def _context_of(self, reference: Reference) -> Tuple[int, int]:
+        """Tell what a reference's context has of the latest frames.
+
+        This is the protocol's rule. Frames after the reference are there
+        once, within the window. The reference itself is there once without
+        a window, and as often as said here within it.
+
+        Returns:
+            Time of the first frame that counts, and how often the reference
+            itself is in the window: it takes the place of the frames before
+            it.
+        """
+        if not self.repeat_reference:
+            return reference.time + 1, 0
+        since = self.time - reference.time
+        return reference.time, self.context - since + 1
+
+    def _find(self, exact: Tensor) -> List[List[Candidates]]:
+        """Find the matches of features ``(h, w, C)``.
+
+        Returns:
+            Per reference candidates ``(h * w, K)``: of the reference frame,
+            anywhere, then of the latest frames in its context.
+        """
+        search = self._search
+        queries = exact.to(search.keys.dtype)
+        starts = [self._context_of(one)[0] for one in self.references]
+        segments = search.segments(self.time, starts)
+        latest = search.in_window(queries, segments)
+        own = [search.anywhere(one.keys, queries) for one in self.references]
+        if self._bank is not None:
+            latest = self._bank.rescore(latest, exact, self.topk)
+            own = self._bank.rescore_references(own, exact, self.topk)
+        counted = [
+            [
                 candidates
                 for segment, candidates in zip(segments, latest)
                 if segment.first >= start
             ]
-            labels[:, reference.channels] = self._sum_labels(reference, parts)
-        return labels.t().reshape(1, -1, *features.shape[2:])
+            for start in starts
+        ]
+        return [[one, *others] for one, others in zip(own, counted)]
 
     def _sum_labels(
         self, reference: Reference, parts: List[Candidates]
@@ -216,21 +238,16 @@ class LabelPropagator:
 
         Args:
             reference: One of the references.
-            parts: Candidates ``(h * w, K)`` of the reference frame, anywhere,
-                then of the latest frames in its context, in the window.
+            parts: Its candidates, see :meth:`_find`.
         """
-        area = len(parts[0].cells)
-        # The reference's own labels come after those of the ring.
-        parts[0] = parts[0]._replace(
-            cells=parts[0].cells + self.context * area
-        )
         scores, cells = (torch.cat(one, dim=1) for one in zip(*parts))
-        # All frames are in the context once, but in the window the reference
-        # takes the place of the frames before it.
+        area, own = len(cells), parts[0].cells.shape[1]
+        # The reference's own labels come after those of the ring.
+        cells[:, :own] += self.context * area
         copies = torch.ones(self.context + 1, device=cells.device)
-        since = self.time - reference.time
-        if since <= self.context:
-            copies[reference.time % self.context] = self.context - since + 1
+        if self.time - reference.time <= self.context:
+            _, count = self._context_of(reference)
+            copies[reference.time % self.context] = count
         weights, cells = merge_candidates(
             Candidates(scores, cells),
             copies[cells // area],

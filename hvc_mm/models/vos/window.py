@@ -19,8 +19,8 @@ from torch import Tensor
 
 __all__ = ['Tile', 'cut_tiles', 'in_window']
 
-# Matrix kernels lose up to a third on widths that are no multiple of 16
-# (measured, AVX2 and AVX-512).
+# Matrix kernels are slower where a width is no multiple of 16: by a twentieth
+# to a third, on the CPUs that were measured.
 ALIGNMENT = 16
 
 
@@ -113,7 +113,7 @@ def cut_tiles(
             x = range(left, left + columns)
             u = range(max(0, left - reach), min(width, x.stop + reach))
             axes = (rows, x, key_rows, u)
-            # Most tiles differ in their place alone and share their tables.
+            # Most tiles differ by a shift alone and share their tables.
             shape = (i, left - u.start, len(u))
             if shape not in tables:
                 near, missing = _tabulate(*axes, stored, first, radius)

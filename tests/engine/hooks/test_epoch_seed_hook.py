@@ -1,5 +1,3 @@
-"""EpochSeedHook: an epoch's random numbers depend on seed and epoch."""
-
 import random
 from types import SimpleNamespace
 

@@ -1,5 +1,3 @@
-"""Fused batch norms: the same features, and the backbone is back after."""
-
 import copy
 from types import SimpleNamespace
 

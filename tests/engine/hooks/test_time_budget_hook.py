@@ -1,5 +1,3 @@
-"""A training that ends by the clock."""
-
 from types import SimpleNamespace
 
 import pytest

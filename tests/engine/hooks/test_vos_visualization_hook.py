@@ -1,5 +1,3 @@
-"""VOSVisualizationHook: frames of a real test run, at their own size."""
-
 from types import SimpleNamespace
 
 import mmcv

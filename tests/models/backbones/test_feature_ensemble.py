@@ -1,32 +1,30 @@
-"""FeatureEnsemble against its formula."""
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from hvc_mm.checkpoint import CheckpointError
 from hvc_mm.models import LabelPropagationVOS
-from hvc_mm.models.backbones import FeatureEnsemble
+from hvc_mm.models.backbones import FeatureEnsemble, unit_features
 from hvc_mm.registry import MODELS
 
 R18 = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(1,))
 R50 = dict(type='hvc_mm.HVCResNet', depth=50, out_indices=(0, 1))
 
 
-def test_joins_weighted_unit_features():
+def test_members_are_weighted_and_concatenated():
     torch.manual_seed(0)
     ensemble = FeatureEnsemble(
         [R18, R50], weights=[1.05, 1], feature_index=[None, 1]
     ).eval()
     x = torch.randn(2, 3, 32, 48)
     with torch.no_grad():
-        (joined,) = ensemble(x)
+        (combined,) = ensemble(x)
         first = F.normalize(ensemble.members[0](x)[0], dim=1)
         second = F.normalize(ensemble.members[1](x)[1], dim=1)
     expected = F.normalize(torch.cat([1.05 * first, second], 1), dim=1)
-    assert joined.shape == (2, 128 + 512, 4, 6)
-    torch.testing.assert_close(joined, expected)
-    share = joined[:, :128].norm(dim=1) / joined[:, 128:].norm(dim=1)
+    assert combined.shape == (2, 128 + 512, 4, 6)
+    torch.testing.assert_close(combined, expected)
+    share = combined[:, :128].norm(dim=1) / combined[:, 128:].norm(dim=1)
     torch.testing.assert_close(share, torch.full_like(share, 1.05))
 
 
@@ -61,3 +59,35 @@ def test_a_members_missing_file_stops_the_run():
     )
     with pytest.raises(CheckpointError, match='no/moco.tar: there is no such'):
         LabelPropagationVOS(ensemble)
+
+
+def test_one_map_is_normalised_in_fp32():
+    maps = (torch.randn(2, 5, 3, 4, dtype=torch.bfloat16),)
+    unit = unit_features(maps)
+    assert unit.dtype == torch.float32
+    torch.testing.assert_close(unit.norm(dim=1), torch.ones(2, 3, 4))
+
+
+def test_several_maps_are_brought_to_the_grid_of_the_first():
+    maps = (torch.randn(1, 2, 4, 4), torch.randn(1, 3, 2, 2))
+    both = unit_features(maps, (0, -1))
+    assert both.shape == (1, 5, 4, 4)
+    for half in (both[:, :2], both[:, 2:]):  # each has the same share
+        torch.testing.assert_close(
+            half.norm(dim=1), torch.full((1, 4, 4), 0.5**0.5)
+        )
+    torch.testing.assert_close(unit_features(maps, 0), unit_features(maps[0]))
+
+
+def test_maps_that_are_not_there_or_do_not_fit_are_refused():
+    maps = (torch.zeros(1, 2, 4, 4), torch.zeros(1, 3, 2, 2))
+    with pytest.raises(ValueError, match='2 maps .* set feature_index'):
+        unit_features(maps)
+    with pytest.raises(ValueError, match='feature_index 2'):
+        unit_features(maps, 2)
+    channels_last = torch.zeros(1, 60, 107, 192)
+    unit_features(channels_last.movedim(3, 1), size=(480, 854))
+    with pytest.raises(
+        ValueError, match=r'shape \(1, 60, 107, 192\).*107x192'
+    ):
+        unit_features(channels_last, size=(480, 854))

@@ -1,46 +1,28 @@
-"""HVCResNet against torchvision, and its own options."""
-
 import pytest
 import torch
 import torchvision
 from torch import nn
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from hvc_mm.models.backbones import HVCResNet
+from hvc_mm.models.backbones.hvc_resnet import guess_resnet, resnet_shapes
 from hvc_mm.registry import MODELS
 
-TORCHVISION = {
-    18: torchvision.models.resnet18,
-    34: torchvision.models.resnet34,
-    50: torchvision.models.resnet50,
-}
 
-
-def _stages(network, x):
-    x = network.maxpool(network.relu(network.bn1(network.conv1(x))))
-    maps = []
-    for layer in (
-        network.layer1,
-        network.layer2,
-        network.layer3,
-        network.layer4,
-    ):
-        x = layer(x)
-        maps.append(x)
-    return maps
-
-
-@pytest.mark.parametrize('depth', TORCHVISION)
+@pytest.mark.parametrize('depth', [18, 34, 50])
 def test_equals_torchvision_with_its_weights(depth):
     torch.manual_seed(0)
-    reference = TORCHVISION[depth]().eval()
+    reference = torchvision.models.get_model(f'resnet{depth}').eval()
+    stages = [f'layer{i}' for i in range(1, 5)]
+    theirs = create_feature_extractor(reference, stages)
     ours = HVCResNet(depth, strides=(1, 2, 2, 2), out_indices=(0, 1, 2, 3))
     left = ours.load_state_dict(reference.state_dict(), strict=False)
     assert left.missing_keys == []
     assert left.unexpected_keys == ['fc.weight', 'fc.bias']
     x = torch.randn(1, 3, 64, 96)
     with torch.no_grad():
-        for mine, theirs in zip(ours.eval()(x), _stages(reference, x)):
-            torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+        for mine, other in zip(ours.eval()(x), theirs(x).values()):
+            assert torch.equal(mine, other)
 
 
 def test_default_strides_give_stride_8_and_build_no_more_than_needed():
@@ -132,3 +114,15 @@ def test_frozen_stages_and_norm_eval():
 def test_refuses(options, message):
     with pytest.raises(ValueError, match=message):
         MODELS.build(dict(type='hvc_mm.HVCResNet', **options))
+
+
+@pytest.mark.parametrize('depth', [18, 34, 50, 101])
+def test_depth_and_stages_show_in_names_and_shapes(depth):
+    for stages in (3, 4):
+        state = dict(resnet_shapes(depth, stages), fc=torch.ones(1))
+        for name in list(state):
+            if name.endswith('num_batches_tracked'):
+                del state[name]
+        assert guess_resnet(state) == (depth, stages)
+        del state['layer1.1.conv2.weight']
+        assert guess_resnet(state) == (depth, stages)

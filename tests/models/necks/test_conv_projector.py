@@ -1,5 +1,3 @@
-"""ConvProjector against its formula."""
-
 import torch
 import torch.nn.functional as F
 

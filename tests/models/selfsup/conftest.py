@@ -1,39 +1,17 @@
-"""A small HVC and a batch for it."""
-
-import copy
+"""A small HVC as it trains, and a batch for it."""
 
 import numpy as np
 import pytest
 import torch
 
+from hvc_mm.registry import MODELS
 from hvc_mm.structures import PairedViewSample
-
-CONFIG = dict(
-    type='hvc_mm.HVC',
-    backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
-    projector=dict(
-        type='ConvProjector',
-        in_channels=128,
-        hidden_channels=16,
-        out_channels=8,
-    ),
-    predictor=dict(
-        type='ConvProjector',
-        in_channels=8,
-        hidden_channels=16,
-        out_channels=8,
-    ),
-    flow_head=dict(type='PseudoFlowHead', in_channels=8, hidden_channels=6),
-    loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
-    target=dict(type='CosineMomentumTarget', total_steps=10),
-    data_preprocessor=dict(mean=[0.0, 0.0, 0.0], std=[1.0, 1.0, 1.0]),
-)
 
 
 @pytest.fixture
-def hvc_config():
-    """The model's config; a copy, to be changed at will."""
-    return copy.deepcopy(CONFIG)
+def model(hvc_cfg):
+    torch.manual_seed(0)
+    return MODELS.build(hvc_cfg).train()
 
 
 @pytest.fixture
@@ -46,8 +24,6 @@ def batch():
     for _ in range(3):
         low = rng.uniform(0, 0.3, (2, 2))
         boxes = np.hstack([low, low + rng.uniform(0.3, 0.7, (2, 2))])
-        boxes = boxes.astype(np.float32)
-        samples.append(
-            PairedViewSample(metainfo=dict(box1=boxes[0], box2=boxes[1]))
-        )
+        box1, box2 = boxes.astype(np.float32)
+        samples.append(PairedViewSample(metainfo=dict(box1=box1, box2=box2)))
     return views, samples

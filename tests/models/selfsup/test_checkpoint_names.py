@@ -4,61 +4,46 @@ The order counts too: an optimizer's state is stored by the index of the
 parameter.
 """
 
+from collections import OrderedDict
+
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS as ROOT
 from torch import nn
+from torchvision.models import resnet18
 
 from hvc_mm.models import HVCResNet
 from hvc_mm.registry import MODELS
 
 
-def convolution(name, shape, bias=True):
-    return [(f'{name}.weight', shape)] + [(f'{name}.bias', shape[:1])] * bias
-
-
-def norm(name, width):
-    parameters = [(f'{name}.{p}', (width,)) for p in ('weight', 'bias')]
-    buffers = [(f'{name}.running_{p}', (width,)) for p in ('mean', 'var')]
-    return [*parameters, *buffers, (f'{name}.num_batches_tracked', ())]
+def named(**layers):
+    """Names and shapes of layers in this order."""
+    state = nn.Sequential(OrderedDict(layers)).state_dict()
+    return [(name, tuple(tensor.shape)) for name, tensor in state.items()]
 
 
 def backbone(stages):
-    names = convolution('conv1', (64, 3, 7, 7), False) + norm('bn1', 64)
-    before = 64
-    for stage in range(1, stages + 1):
-        width = 32 * 2**stage
-        for block in range(2):
-            name = f'layer{stage}.{block}'
-            for at, source in ((1, before), (2, width)):
-                shape = width, source, 3, 3
-                names += convolution(f'{name}.conv{at}', shape, False)
-                names += norm(f'{name}.bn{at}', width)
-            if before != width:
-                shape = width, before, 1, 1
-                names += convolution(f'{name}.downsample.0', shape, False)
-                names += norm(f'{name}.downsample.1', width)
-            before = width
-    return names
+    last = 'conv1', 'bn1', *(f'layer{i + 1}' for i in range(stages))
+    return named(**{n: m for n, m in resnet18().named_children() if n in last})
 
 
 def projector(source, hidden, out):
-    return [
-        *convolution('conv1', (hidden, source, 1, 1)),
-        *norm('bn1', hidden),
-        *convolution('conv2', (hidden, hidden, 1, 1)),
-        *norm('bn2', hidden),
-        *convolution('conv3', (out, hidden, 1, 1)),
-    ]
+    return named(
+        conv1=nn.Conv2d(source, hidden, 1),
+        bn1=nn.BatchNorm2d(hidden),
+        conv2=nn.Conv2d(hidden, hidden, 1),
+        bn2=nn.BatchNorm2d(hidden),
+        conv3=nn.Conv2d(hidden, out, 1),
+    )
 
 
 def flow_head(source, hidden):
-    return [
-        *convolution('conv1', (hidden, 2 * source, 1, 1)),
-        *norm('bn1', hidden),
-        *convolution('conv2', (2, hidden, 1, 1)),
-        *norm('bn2', 2),
-    ]
+    return named(
+        conv1=nn.Conv2d(2 * source, hidden, 1),
+        bn1=nn.BatchNorm2d(hidden),
+        conv2=nn.Conv2d(hidden, 2, 1),
+        bn2=nn.BatchNorm2d(2),
+    )
 
 
 def under(prefix, names):
@@ -100,14 +85,11 @@ def assert_named(model, wanted):
 
 
 def test_hvc(root_dir):
-    model = Config.fromfile(
-        root_dir / 'configs/_base_/models/hvc_r18.py'
-    ).model
-    model.type = 'hvc_mm.HVC'
+    config = Config.fromfile(root_dir / 'configs/_base_/models/hvc_r18.py')
     networks = backbone(stages=4)
     wanted = under('backbone', networks) + parts(networks, 512, 256, 256)
     assert len(wanted) == 303
-    assert_named(MODELS.build(model), wanted)
+    assert_named(MODELS.build(dict(config.model, type='hvc_mm.HVC')), wanted)
 
 
 def test_with_hvc_loss():

@@ -1,21 +1,12 @@
-"""HVC: the step as the algorithm describes it."""
-
 import copy
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.registry import DefaultScope
 
 from hvc_mm.models.losses import hybrid_correspondence_loss
 from hvc_mm.registry import MODELS
-
-
-@pytest.fixture
-def model(hvc_config):
-    torch.manual_seed(0)
-    return MODELS.build(hvc_config).train()
 
 
 def test_loss_is_the_sum_over_both_directions(model, batch):
@@ -77,10 +68,9 @@ def test_target_moves_before_it_sees_the_views(model, batch):
 
 
 def test_target_batch_norms_keep_their_own_statistics(model, batch):
-    model(*batch, mode='loss')
     with torch.no_grad():
+        model(*batch, mode='loss')
         model.projector.conv1.bias.add_(5.0)
-    for _ in range(2):
         model(*batch, mode='loss')
     online = model.projector.bn1.running_mean
     target = model.target.module['projector'].bn1.running_mean
@@ -89,45 +79,18 @@ def test_target_batch_norms_keep_their_own_statistics(model, batch):
     assert target.abs().max() > 0
 
 
-def test_state_dict_names_and_tensor_mode(model, batch):
-    names = set(model.state_dict())
-    assert {
-        'backbone.conv1.weight',
-        'predictor.conv3.bias',
-        'flow_head.conv2.weight',
-        'target.steps',
-        'target.module.backbone.conv1.weight',
-        'target.module.projector.conv3.bias',
-    } <= names
+def test_tensor_mode_alone_predicts_nothing(model, batch):
     assert model(batch[0][0])[0].shape == (3, 128, 4, 4)
     assert len(model(batch[0])) == 2
     with pytest.raises(ValueError, match='predict'):
         model(*batch, mode='predict')
 
 
-@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
-def test_its_own_parts_are_found_in_any_scope(scope, hvc_config):
-    if scope == 'mmdet':
-        pytest.importorskip('mmdet')
-    config = hvc_config
-    for part in ('backbone', 'projector', 'predictor', 'flow_head', 'loss'):
-        config[part]['type'] = f'hvc_mm.{config[part]["type"]}'
-    config['target'].pop('type')
-    with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(config)
-    parts = model.data_preprocessor, model.target
-    assert [type(part).__name__ for part in parts] == [
-        'PairedViewsDataPreprocessor',
-        'CosineMomentumTarget',
-    ]
-
-
-def test_channels_last_changes_the_memory_format_alone(batch, hvc_config):
+def test_channels_last_changes_the_memory_format_alone(batch, hvc_cfg):
     def build(channels_last):
-        config = copy.deepcopy(hvc_config)
-        config['data_preprocessor']['channels_last'] = channels_last
+        hvc_cfg['data_preprocessor']['channels_last'] = channels_last
         torch.manual_seed(0)
-        return MODELS.build(config).train()
+        return MODELS.build(hvc_cfg).train()
 
     def weights_last(model):
         # Where a map's height is 1 the formats do not differ.

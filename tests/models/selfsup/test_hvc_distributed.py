@@ -21,29 +21,6 @@ from hvc_mm.structures import PairedViewSample
 STEPS = 3
 
 
-def _model():
-    projector = dict(type='ConvProjector', hidden_channels=8, out_channels=8)
-    torch.manual_seed(0)
-    return (
-        MODELS.build(
-            dict(
-                type='hvc_mm.HVC',
-                backbone=dict(type='HVCResNet', depth=18, out_indices=(1,)),
-                projector=dict(projector, in_channels=128),
-                predictor=dict(projector, in_channels=8),
-                flow_head=dict(
-                    type='PseudoFlowHead', in_channels=8, hidden_channels=6
-                ),
-                loss=dict(type='HybridCorrespondenceLoss', pos_radius=0.5),
-                target=dict(total_steps=STEPS),
-                data_preprocessor=dict(mean=[0.0] * 3, std=[1.0] * 3),
-            )
-        )
-        .train()
-        .double()
-    )
-
-
 def _half(step, rank):
     """The views and samples that one process sees in one step."""
     generator = torch.Generator().manual_seed(10 * step + rank)
@@ -60,11 +37,12 @@ def _state(model):
 
 
 def _work(rank, folder):
+    model = torch.load(f'{folder}/start.pth', weights_only=False)
     torch.set_num_threads(1)
     dist.init_process_group(
         'gloo', f'file://{folder}/store', rank=rank, world_size=2
     )
-    model = MMDistributedDataParallel(_model(), broadcast_buffers=False)
+    model = MMDistributedDataParallel(model, broadcast_buffers=False)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for step in range(STEPS):
         optimizer.zero_grad()
@@ -79,9 +57,8 @@ def _work(rank, folder):
     dist.destroy_process_group()
 
 
-def _one_process():
-    first = _model()
-    replicas = [first, copy.deepcopy(first)]
+def _one_process(model):
+    replicas = [model, copy.deepcopy(model)]
     for step in range(STEPS):
         for rank, replica in enumerate(replicas):
             replica.zero_grad()
@@ -94,17 +71,22 @@ def _one_process():
                 mean = (pair[0].grad + pair[1].grad) / 2
                 for parameter in pair:
                     parameter -= 0.1 * mean
-    return _state(first)
+    return _state(model)
 
 
-def test_two_processes_equal_one(tmp_path):
+def test_two_processes_equal_one(hvc_cfg, tmp_path):
+    torch.manual_seed(0)
+    hvc_cfg['target']['total_steps'] = STEPS
+    model = MODELS.build(hvc_cfg).train().double()
+    start = _state(model)
+    torch.save(model, tmp_path / 'start.pth')
     workers = [
         subprocess.Popen([sys.executable, __file__, str(rank), str(tmp_path)])
         for rank in (0, 1)
     ]
     assert [worker.wait() for worker in workers] == [0, 0]
     ranks = [torch.load(tmp_path / f'rank{r}.pth') for r in (0, 1)]
-    expected, start = _one_process(), _state(_model())
+    expected = _one_process(model)
     for name, value in expected.items():
         torch.testing.assert_close(
             ranks[0][name], ranks[1][name], rtol=0, atol=0

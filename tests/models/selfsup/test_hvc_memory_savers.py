@@ -16,15 +16,7 @@ from mmengine.runner.activation_checkpointing import (
     turn_on_activation_checkpointing,
 )
 
-from hvc_mm.registry import MODELS
-
 CHECKPOINTED = ['backbone.layer1', 'backbone.layer2']
-
-
-@pytest.fixture
-def model(hvc_config):
-    torch.manual_seed(0)
-    return MODELS.build(hvc_config).train()
 
 
 @pytest.fixture

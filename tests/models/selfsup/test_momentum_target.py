@@ -1,5 +1,3 @@
-"""The moving average: schedule, buffers, resume."""
-
 import math
 
 import pytest

@@ -1,5 +1,3 @@
-"""Codecs: masks, parts and joints to label channels and back."""
-
 import math
 
 import cv2
@@ -12,6 +10,7 @@ from hvc_mm.structures import VOSDataSample
 
 
 def _sample(prompt=None, size=(8, 12)):
+    size = size if prompt is None else tuple(prompt.shape)
     sample = VOSDataSample(
         metainfo=dict(video='bear', frame_name='00007', ori_shape=size)
     )
@@ -113,24 +112,15 @@ def test_masks_that_are_refused_and_nothing_before_the_first():
 # Parts, against OpenCV step by step.
 
 SIZE, GRID = (56, 56), (7, 7)
-
-
-def _parts():
-    ids = np.zeros((30, 45), np.uint8)
-    ids[3:17, 5:22] = 4
-    ids[10:28, 25:40] = 13
-    return ids
-
-
-def _part_sample(ids):
-    return _sample(torch.from_numpy(ids), ids.shape)
+PARTS = np.zeros((30, 45), np.uint8)
+PARTS[3:17, 5:22] = 4
+PARTS[10:28, 25:40] = 13
 
 
 def test_parts_are_resized_as_opencv_does():
-    codec, ids = PartCodec(SIZE), _parts()
-    sample = _part_sample(ids)
+    codec, sample = PartCodec(SIZE), _sample(torch.tensor(PARTS))
     labels = codec.encode(sample, GRID)
-    square = cv2.resize(ids, SIZE, interpolation=cv2.INTER_NEAREST)
+    square = cv2.resize(PARTS, SIZE, interpolation=cv2.INTER_NEAREST)
     assert labels.shape == (1, 3, *GRID)
     for channel, part in enumerate((0, 4, 13)):
         one = (square == part).astype(np.float32)
@@ -148,7 +138,7 @@ def test_parts_are_resized_as_opencv_does():
     expected = cv2.resize(parts, (45, 30), interpolation=cv2.INTER_NEAREST)
     assert sample.pred_ids.shape == (30, 45)
     assert (sample.pred_ids.numpy() == expected).mean() > 0.999
-    assert torch.equal(sample.prompt_ids, torch.from_numpy(_parts()))
+    assert torch.equal(sample.prompt_ids, torch.tensor(PARTS))
 
 
 def test_new_parts_confidence_and_frames_without_labels():
@@ -157,16 +147,15 @@ def test_new_parts_confidence_and_frames_without_labels():
     assert codec.encode(plain, GRID) is None
     codec.decode(None, plain)
     assert plain.pred_ids.shape == (30, 45) and not plain.pred_ids.any()
-    first = np.where(_parts() == 4, _parts(), 0).astype(np.uint8)
-    later = np.where(_parts() == 13, _parts(), 0).astype(np.uint8)
-    assert codec.encode(_part_sample(first), GRID).shape[1] == 2
-    labels = codec.encode(_part_sample(later), GRID)
+    first, later = (torch.tensor(PARTS * (PARTS == i)) for i in (4, 13))
+    assert codec.encode(_sample(first), GRID).shape[1] == 2
+    labels = codec.encode(_sample(later), GRID)
     assert labels.shape[1] == 3 and not labels[0, :2].any()
     codec.decode(labels, plain)
     assert set(plain.pred_ids.unique().tolist()) <= {0, 4, 13}
     assert plain.pred_confidence.shape == (30, 45)
     codec.reset()
-    assert codec.encode(_part_sample(later), GRID).shape[1] == 2
+    assert codec.encode(_sample(later), GRID).shape[1] == 2
 
 
 # Joints, against the formula written out.

@@ -1,5 +1,3 @@
-"""Candidates of rounded products, scored again by exact features."""
-
 import torch
 
 from hvc_mm.models.vos import feature_bank
@@ -43,9 +41,3 @@ def test_scores_are_made_again_by_the_features_as_they_came(monkeypatch):
         assert (~real).sum() == 1, 'one candidate was missing'
         chosen = scores.gather(1, one.cells.gather(1, order))
         torch.testing.assert_close(chosen[real], kept[real])
-
-
-def test_no_slots():
-    bank = FeatureBank(torch.rand(*GRID, CHANNELS), 0)
-    bank.write(5, torch.rand(*GRID, CHANNELS))
-    assert bank.rescore([], torch.rand(*GRID, CHANNELS), 2) == []

@@ -1,11 +1,8 @@
-"""The whole model on the reference sequences, and as a stream of videos."""
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from mmengine.registry import DefaultScope
 
 from hvc_mm.models.vos import LabelPropagationVOS
 from hvc_mm.registry import MODELS
@@ -34,6 +31,28 @@ def _model(backbone, **propagator):
     ).eval()
 
 
+def _samples(count, size, prompts):
+    """Samples of one video; `prompts` are id masks by index."""
+    samples = []
+    for index in range(count):
+        sample = VOSDataSample(
+            metainfo=dict(starts_video=index == 0, ori_shape=tuple(size))
+        )
+        if index in prompts:
+            sample.prompt_ids = prompts[index]
+        samples.append(sample)
+    return samples
+
+
+def _stream(length, size=(16, 24)):
+    """A video of noise; an object appears in the second frame."""
+    generator = torch.Generator().manual_seed(length)
+    frames = torch.rand(length, 6, *size, generator=generator)
+    ids = torch.zeros(size, dtype=torch.uint8)
+    ids[:8, :12] = 3
+    return list(frames), _samples(length, size, {1: ids})
+
+
 def _pool(first, last):
     return dict(type='hvc_mm.PooledChannels', first=first, last=last)
 
@@ -56,22 +75,13 @@ def test_reproduces_the_reference_sequences(golden_dir, name):
         context=int(golden['context']),
     )
     frames = torch.from_numpy(golden['frames'])
-    late = int(golden['late_frame'])
-    samples = []
-    for index in range(len(frames)):
-        sample = VOSDataSample(
-            metainfo=dict(
-                starts_video=index == 0, ori_shape=tuple(frames.shape[-2:])
-            )
-        )
-        if index == 0:
-            sample.prompt_ids = torch.from_numpy(golden['first_frame_ids'])
-        elif index == late:
-            # The file also shows the known object; data sets drop it.
-            newcomers = golden['late_frame_ids'].copy()
-            newcomers[np.isin(newcomers, golden['first_frame_ids'])] = 0
-            sample.prompt_ids = torch.from_numpy(newcomers)
-        samples.append(sample)
+    prompts = {0: torch.from_numpy(golden['first_frame_ids'])}
+    if golden['late_frame']:
+        # The file also shows the known object; data sets drop it.
+        known = np.isin(golden['late_frame_ids'], golden['first_frame_ids'])
+        new = np.where(known, 0, golden['late_frame_ids']).astype(np.uint8)
+        prompts[int(golden['late_frame'])] = torch.from_numpy(new)
+    samples = _samples(len(frames), frames.shape[-2:], prompts)
     # Batches that do not divide the video: the stream must not notice.
     for start in range(0, len(frames), 4):
         model.predict(
@@ -83,35 +93,13 @@ def test_reproduces_the_reference_sequences(golden_dir, name):
     np.testing.assert_allclose(confidence, golden['pred_conf'], atol=1e-4)
 
 
-def _stream(lengths, size=(16, 24), seed=0):
-    """Videos of random frames; objects are given from `starts` on."""
-    generator = torch.Generator().manual_seed(seed)
-    frames, samples = [], []
-    for video, length in enumerate(lengths):
-        for index in range(length):
-            frames.append(torch.rand(6, *size, generator=generator))
-            sample = VOSDataSample(
-                metainfo=dict(
-                    video=str(video),
-                    starts_video=index == 0,
-                    ori_shape=size,
-                )
-            )
-            if index == 1:  # the object appears in the second frame
-                ids = torch.zeros(size, dtype=torch.uint8)
-                ids[:8, :12] = 3
-                sample.prompt_ids = ids
-            samples.append(sample)
-    return frames, samples
-
-
 def test_videos_in_one_batch_do_not_mix_and_early_frames_are_empty():
     model = _model(_pool(0, 6), radius=4, topk=3, context=2)
-    frames, together = _stream([4, 3])
+    frames, together = map(sum, zip(_stream(4), _stream(3)), ([], []))
     model.predict(frames, together)
-    frames, alone = _stream([4, 3])
-    model.predict(frames[4:], alone[4:])
-    for a, b in zip(together[4:], alone[4:]):
+    frames, alone = _stream(3)
+    model.predict(frames, alone)
+    for a, b in zip(together[4:], alone):
         assert torch.equal(a.pred_ids, b.pred_ids)
     assert not together[0].pred_ids.any()
     assert not together[4].pred_ids.any()
@@ -120,10 +108,33 @@ def test_videos_in_one_batch_do_not_mix_and_early_frames_are_empty():
 
 def test_frames_of_differing_size_are_an_error_within_a_video():
     model = _model(_pool(0, 6), radius=4, topk=3, context=2)
-    frames, samples = _stream([3])
+    frames, samples = _stream(3)
     frames[2] = torch.rand(6, 16, 32)
     with pytest.raises(ValueError, match=r'\(1, 6, 4, 8\)'):
         model.predict(frames, samples)
+
+
+def test_maps_with_channels_last_are_refused():
+    model = _model(_pool(0, 6))
+    model.backbone.forward = lambda x: x.movedim(1, 3)
+    with pytest.raises(ValueError, match=r'\(1, 16, 24, 6\)'):
+        model.extract_feat([torch.rand(6, 16, 24)])
+
+
+def test_a_frame_at_a_time_is_a_batch():
+    """As trackers drive it: features and a sample, whenever they want."""
+    frames, samples = _stream(5)
+    _, expected = _stream(5)
+    settings = dict(radius=4, topk=3, context=2)
+    _model(_pool(0, 6), **settings).predict(frames, expected)
+    model = _model(_pool(0, 6), **settings)
+    for frame, sample, other in zip(frames, samples, expected):
+        (features,) = model.extract_feat([frame])
+        assert model.propagate(features, sample) is sample
+        assert torch.equal(sample.pred_ids, other.pred_ids)
+    model.reset()
+    model.propagate(features, sample)
+    assert not sample.pred_ids.any()
 
 
 def test_modes():
@@ -132,23 +143,6 @@ def test_modes():
     assert features.shape == (1, 6, 4, 6)
     with pytest.raises(ValueError, match='not trained'):
         model([torch.rand(6, 16, 24)], mode='loss')
-
-
-@pytest.mark.parametrize('scope', ['hvc_mm', 'mmengine', 'mmdet'])
-def test_its_own_parts_are_found_in_any_scope(scope):
-    if scope == 'mmdet':
-        pytest.importorskip('mmdet')
-    backbone = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(0,))
-    with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(
-            dict(type='hvc_mm.LabelPropagationVOS', backbone=backbone)
-        )
-    parts = model.data_preprocessor, model.propagator, model.codec
-    assert [type(part).__name__ for part in parts] == [
-        'VOSDataPreprocessor',
-        'LabelPropagator',
-        'MaskCodec',
-    ]
 
 
 @pytest.mark.parametrize('channels_last', [True, False])
@@ -183,18 +177,14 @@ def test_the_batch_changes_no_mask():
     picture = torch.randint(0, 256, (3, 96, 144), dtype=torch.uint8)
 
     def masks(batch_size):
-        frames, samples = [], []
-        for index in range(10):
-            first = index in (0, 6)
-            sample = VOSDataSample(
-                metainfo=dict(starts_video=first, ori_shape=(96, 144))
-            )
-            if first:
-                ids = torch.zeros(96, 144, dtype=torch.uint8)
-                ids[20:60, 30:90], ids[50:80, 100:130] = 1, 2
-                sample.prompt_ids = ids
-            frames.append(picture.roll(4 * index, -1))
-            samples.append(sample)
+        ids = torch.zeros(96, 144, dtype=torch.uint8)
+        ids[20:60, 30:90], ids[50:80, 100:130] = 1, 2
+        samples = [
+            sample
+            for length in (6, 4)
+            for sample in _samples(length, ids.shape, {0: ids})
+        ]
+        frames = [picture.roll(4 * index, -1) for index in range(10)]
         found = []
         for start in range(0, len(frames), batch_size):
             part = slice(start, start + batch_size)

@@ -36,8 +36,8 @@ def sample(frames=3, channels=6, labels=3, height=4, width=5, seed=0):
     size = {'generator': generator, 'dtype': torch.float64}
     features = torch.randn(frames + 1, channels, height, width, **size)
     features = F.normalize(features, dim=1)
-    planes = torch.rand(frames, labels, height, width, **size)
-    return features[:-1], planes, features[-1:]
+    soft = torch.rand(frames, labels, height, width, **size)
+    return features[:-1], soft, features[-1:]
 
 
 def test_golden_step(golden_dir):
@@ -54,7 +54,7 @@ def test_golden_step(golden_dir):
 
 
 @pytest.mark.parametrize('radius', [None, 0.5, 1, 1.5, 2, 2.3, 50])
-@pytest.mark.parametrize('topk', [1, 7])
+@pytest.mark.parametrize('topk', [1, 7, 10**6])
 def test_equals_the_definition(radius, topk):
     arguments = (*sample(), radius, topk, 0.1)
     torch.testing.assert_close(propagate(*arguments), by_hand(*arguments))
@@ -67,35 +67,6 @@ def test_chunks_change_nothing():
         torch.testing.assert_close(
             propagate(*arguments, query_chunk=chunk), whole
         )
-
-
-def test_topk_beyond_what_exists_keeps_all_allowed():
-    features, labels, query = sample(frames=2)
-    every = propagate(features, labels, query, 1, 10**6, 0.1)
-    expected = by_hand(features, labels, query, 1, 21, 0.1)
-    torch.testing.assert_close(every, expected)
-
-
-def test_weights_sum_to_one():
-    features, labels, query = sample()
-    labels = labels / labels.sum(dim=1, keepdim=True)
-    total = propagate(features, labels, query, 2, 5, 0.1).sum(dim=1)
-    torch.testing.assert_close(total, torch.ones_like(total))
-
-
-def test_first_frame_is_unrestricted_and_others_are_not():
-    # The only matching cell is at the far end of the grid.
-    features = torch.zeros(2, 2, 1, 9)
-    features[:, 1] = 1
-    query = features[:1].clone()
-    query[0, :, 0, 0] = torch.tensor([1.0, 0.0])
-    far = torch.zeros(2, 1, 1, 9)
-    far[..., 8] = 1
-    for frame, expected in ((0, 1.0), (1, 0.0)):
-        keys = features.clone()
-        keys[frame, :, 0, 8] = torch.tensor([1.0, 0.0])
-        result = propagate(keys, far, query, 3, 1, 0.1)
-        assert result[0, 0, 0, 0] == expected
 
 
 def test_is_differentiable():

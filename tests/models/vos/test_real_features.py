@@ -1,5 +1,3 @@
-"""Agreement with the dense form in float64 on features of real frames."""
-
 import cv2
 import pytest
 import torch
@@ -33,10 +31,10 @@ def clip(shared_dir):
             maps = maps[0] if isinstance(maps, tuple) else maps
             features.append(F.normalize(maps, dim=1))
     ids = read_ids(root / 'Annotations/480p/dogs-jump/00000.png')
-    planes = F.one_hot(ids, 4).permute(2, 0, 1)[None].float()
+    labels = F.one_hot(ids, 4).permute(2, 0, 1)[None].float()
     grid = features[0].shape[2:]
-    planes = F.interpolate(planes, grid, mode='bilinear', align_corners=True)
-    return features, planes
+    labels = F.interpolate(labels, grid, mode='bilinear', align_corners=True)
+    return features, labels
 
 
 def read_ids(path):

@@ -1,5 +1,3 @@
-"""The window's rule, and the tables that tiles make of it."""
-
 import math
 
 import numpy as np
