@@ -64,6 +64,8 @@ def test_objects_may_come_later(ids):
     [
         (None, 'no mask'),
         ({}, 'no mask'),
+        ('gone.png', 'no mask file gone.png'),
+        ({0: np.zeros(SHAPE, np.uint8)}, 'mask of frame 0 is empty'),
         ({-1: np.ones(SHAPE)}, 'count from 0'),
         ({'first.png': np.ones(SHAPE, np.uint8)}, "'first.png'"),
         ({0: np.ones((*SHAPE, 3), np.uint8)}, r'\(4, 6, 3\)'),
