@@ -80,5 +80,6 @@ def test_objects_may_come_later(ids):
     ],
 )
 def test_bad_masks_are_refused(masks, complaint):
-    with pytest.raises((ValueError, TypeError), match=complaint):
+    errors = (ValueError, TypeError, FileNotFoundError)
+    with pytest.raises(errors, match=complaint):
         PromptMasks(masks).prompt_at(0, SHAPE)
