@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -45,7 +46,7 @@ def root_dir() -> Path:
 def shared_dir() -> Path:
     """Reference numbers and real data; a plain clone has none."""
     if not SHARED.is_dir():
-        pytest.skip(f'no reference material, {SHARED.name}/ beside the clone')
+        pytest.skip(f'no reference material, {SHARED.name}/ next to the clone')
     return SHARED
 
 
@@ -173,3 +174,33 @@ def video(tmp_path, moving_square) -> Path:
         for frame in moving_square[0]:
             writer.write(frame[..., ::-1])
     return path
+
+
+@pytest.fixture
+def logged():
+    """What reaches the current logger, as a list of 'LEVEL: message'."""
+    from mmengine.logging import MMLogger
+
+    found = []
+    handler = logging.Handler()
+    handler.setFormatter(logging.Formatter('%(levelname)s: %(message)s'))
+    handler.emit = lambda record: found.append(handler.format(record))
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield found
+    logger.removeHandler(handler)
+
+
+@pytest.fixture(scope='session')
+def pretrained(tmp_path_factory) -> str:
+    """A checkpoint as pre-training writes it, of a ResNet-18."""
+    import torch
+
+    from hvc_mm.models import HVCResNet
+
+    torch.manual_seed(0)
+    state = HVCResNet(18).state_dict()
+    path = tmp_path_factory.mktemp('weights') / 'epoch_20.pth'
+    content = {f'backbone.{name}': value for name, value in state.items()}
+    torch.save({'state_dict': content, 'meta': {'epoch': 20}}, path)
+    return str(path)

@@ -70,18 +70,14 @@ def test_same_ids_as_a_benchmark(
     first = masks[0]
     for index, ids in ((0, first), (3, late_mask)):
         write_id_mask(tmp_path / f'ann/square/{index}.png', ids)
+    folders = dict(img_path=str(tmp_path), ann_path=str(tmp_path / 'ann'))
+    steps = ('LoadFrame', 'LoadPrompt', 'PackVOSInputs')
     dataset = VOSDataset(
         ann_file='',
-        data_prefix=dict(
-            img_path=str(tmp_path), ann_path=str(tmp_path / 'ann')
-        ),
+        data_prefix=folders,
         videos=['square'],
         prompt_at='new_objects',
-        pipeline=[
-            dict(type='hvc_mm.LoadFrame'),
-            dict(type='hvc_mm.LoadPrompt'),
-            dict(type='hvc_mm.PackVOSInputs'),
-        ],
+        pipeline=[dict(type=f'hvc_mm.{step}') for step in steps],
     )
     expected = [
         tiny_model.test_step(pseudo_collate([dataset[i]]))[0].pred_ids

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from hvc_mm.apis import PromptMasks, open_frames
+from hvc_mm.apis import PromptMasks
 from hvc_mm.datasets import write_id_mask
 
 SHAPE = (4, 6)
@@ -58,31 +57,6 @@ def test_objects_may_come_later(ids):
     masks[3] = ids
     with pytest.raises(ValueError, match=r'holds objects \[1, 2\]'):
         prompts.prompt_at(3, SHAPE)
-
-
-def test_masks_beyond_the_end(ids):
-    frame = np.zeros((*SHAPE, 3), np.uint8)
-    prompts = PromptMasks({0: ids, 9: ids})
-    prompts.check_frames(open_frames(iter([frame])))
-    prompts.check_frames(open_frames([frame] * 10))
-    with pytest.raises(ValueError, match=r'frames \[9\].*9 frames, 0 to 8'):
-        prompts.check_frames(open_frames([frame] * 9))
-    prompts.prompt_at(0, SHAPE)
-    assert prompts.unused() == [9]
-
-
-def test_bad_files_are_named(tmp_path):
-    Image.new('RGB', (6, 4), (255, 0, 0)).save(tmp_path / 'rgb.png')
-    write_id_mask(tmp_path / 'large.png', np.ones((8, 12), np.uint8))
-    write_id_mask(tmp_path / 'empty.png', np.zeros(SHAPE, np.uint8))
-    for name, complaint in (
-        ('rgb', "rgb.png has mode 'RGB'"),
-        ('large', 'large.png has 12x8.*expected 6x4'),
-        ('empty', 'empty.png is empty'),
-        ('gone', 'no mask file .*gone.png'),
-    ):
-        with pytest.raises((ValueError, FileNotFoundError), match=complaint):
-            PromptMasks(tmp_path / f'{name}.png').prompt_at(0, SHAPE)
 
 
 @pytest.mark.parametrize(

@@ -148,20 +148,14 @@ def test_name_and_weights(tiny_cfg):
 @pytest.mark.slow
 def test_real_video(shared_dir, tiny_cfg):
     weights = next((shared_dir / 'data/weights').glob('resnet50*.pth'))
-    tiny_cfg['model']['backbone'] = dict(
-        type='HVCResNet', depth=50, style='caffe', out_indices=(2,)
+    tiny_cfg['model'].update(
+        backbone=dict(depth=50, style='caffe', out_indices=(2,)),
+        propagator=dict(topk=10, temperature=0.07, context=7),
     )
-    tiny_cfg['model']['propagator'] = dict(
-        topk=10, temperature=0.07, context=7
-    )
-    tiny_cfg['test_dataloader'] = dict(
-        dataset=dict(
-            pipeline=[
-                dict(type='ResizeFrame', size=(240, 432)),
-                dict(type='PackVOSInputs'),
-            ]
-        )
-    )
+    tiny_cfg['model']['backbone']['type'] = 'HVCResNet'
+    resize = dict(type='ResizeFrame', size=(240, 432))
+    steps = [resize, dict(type='PackVOSInputs')]
+    tiny_cfg['test_dataloader'] = dict(dataset=dict(pipeline=steps))
     inferencer = VOSInferencer(tiny_cfg, weights=weights, show_progress=False)
     reader = mmcv.VideoReader(str(shared_dir / 'data/videos/bear.mp4'))
     first = np.zeros((480, 854), np.uint8)

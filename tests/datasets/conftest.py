@@ -83,6 +83,21 @@ def prompts():
 
 
 @pytest.fixture
+def pipeline():
+    """The function that gives a pipeline of frames resized to a size."""
+
+    def make(size=None):
+        return [
+            dict(type='hvc_mm.LoadFrame'),
+            dict(type='hvc_mm.LoadPrompt'),
+            dict(type='hvc_mm.ResizeFrame', size=size),
+            dict(type='hvc_mm.PackVOSInputs'),
+        ]
+
+    return make
+
+
+@pytest.fixture
 def davis(tmp_path):
     """A data set in DAVIS's layout, without videos as yet."""
     return DavisMaker(tmp_path / 'DAVIS')

@@ -30,25 +30,15 @@ def loader(tmp_path, photo, root_dir):
     annotations = [
         dict(id=i, image_id=i, segmentation=polygon, **box) for i in (0, 3)
     ]
+    content = dict(images=images, annotations=annotations)
+    content['categories'] = [dict(id=1, name='person')]
     path = tmp_path / 'coco/annotations/instances_train2017.json'
     path.parent.mkdir()
-    path.write_text(
-        json.dumps(
-            dict(
-                images=images,
-                annotations=annotations,
-                categories=[dict(id=1, name='person')],
-            )
-        )
-    )
-    cfg = read_config(
-        root_dir / 'configs/_base_/datasets/coco_paired.py',
-        {
-            'data_root': str(tmp_path),
-            'train_dataloader.batch_size': 4,
-            'train_dataloader.num_workers': 2,
-        },
-    )
+    path.write_text(json.dumps(content))
+    options = {'data_root': str(tmp_path), 'train_dataloader.batch_size': 4}
+    options['train_dataloader.num_workers'] = 2
+    config = root_dir / 'configs/_base_/datasets/coco_paired.py'
+    cfg = read_config(config, options)
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         yield Runner.build_dataloader(cfg.train_dataloader, seed=0)
 

@@ -1,32 +1,27 @@
 """DAVIS's layout: what is given where, and bad data by name."""
 
 import re
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from mmengine.dataset import pseudo_collate
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from hvc_mm.datasets import VOSDataset, read_id_mask
 
-PIPELINE = [
-    dict(type='hvc_mm.LoadFrame'),
-    dict(type='hvc_mm.LoadPrompt'),
-    dict(type='hvc_mm.ResizeFrame', size=None),
-    dict(type='hvc_mm.PackVOSInputs'),
-]
 ONE, TWO = (1, 1, 9, 9), (12, 12, 20, 20)
 
 
-def _dataset(davis, pipeline=PIPELINE, **kwargs):
-    return VOSDataset(data_root=str(davis.root), pipeline=pipeline, **kwargs)
+@pytest.fixture
+def build(davis, pipeline):
+    """Build the data set of the videos that are there by then."""
+    return partial(VOSDataset, data_root=str(davis.root), pipeline=pipeline())
 
 
-def test_the_first_mask_only_is_given(davis, boxes, prompts):
+def test_the_first_mask_only_is_given(davis, build, boxes, prompts):
     davis.add('b', 3).add('a', 2, {0: boxes({2: ONE})}).add('c', 1)
-    dataset = _dataset(davis)
+    dataset = build()
     assert prompts(dataset) == {
         ('b', '00000'): [1],
         ('a', '00000'): [2],
@@ -47,65 +42,42 @@ def test_the_first_mask_only_is_given(davis, boxes, prompts):
     assert dataset.counts == dict(videos=3, frames=6, objects=3)
 
 
-def test_frames_before_the_first_annotation(davis, boxes, prompts):
+def test_frames_before_the_first_annotation(davis, build, boxes, prompts):
     davis.add('a', 4, {2: boxes({1: ONE}), 3: boxes({})})
     with pytest.raises(FileNotFoundError, match=r'no first mask .*a/00000'):
-        _dataset(davis)
-    dataset = _dataset(davis, prompt_at='first_annotation')
+        build()
+    dataset = build(prompt_at='first_annotation')
     assert prompts(dataset) == {('a', '00002'): [1]}
     davis.add('b', 2, {})
     with pytest.raises(FileNotFoundError, match=r'no mask in .*/b;'):
-        _dataset(davis, prompt_at='first_annotation')
+        build(prompt_at='first_annotation')
 
 
-def test_objects_may_enter_late(davis, boxes, prompts):
-    masks = {
-        0: boxes({1: ONE}),
-        1: boxes({1: ONE, 255: TWO}),
-        2: boxes({1: ONE, 2: TWO}),
-        3: boxes({1: ONE, 2: TWO}),
-    }
-    davis.add('a', 4, masks)
-    dataset = _dataset(davis, prompt_at='new_objects')
+def test_objects_may_enter_late(davis, build, boxes, prompts):
+    late = boxes({1: ONE, 2: TWO})
+    void = boxes({1: ONE, 255: TWO})
+    davis.add('a', 4, {0: boxes({1: ONE}), 1: void, 2: late, 3: late})
+    dataset = build(prompt_at='new_objects')
     assert prompts(dataset) == {('a', '00000'): [1], ('a', '00002'): [2]}
     assert dataset.counts['objects'] == 2
     davis.add('b', 2, {0: boxes({}), 1: boxes({})})
     with pytest.raises(ValueError, match='all masks in .*b are empty'):
-        _dataset(davis, prompt_at='new_objects')
+        build(prompt_at='new_objects')
 
 
-def test_masks_of_0_and_255(davis, boxes, prompts):
+def test_masks_of_0_and_255(davis, build, boxes, prompts):
     davis.add('a', 2, {i: boxes({255: ONE}) for i in range(2)})
-    assert prompts(_dataset(davis)) == {('a', '00000'): [1]}
+    assert prompts(build()) == {('a', '00000'): [1]}
     with pytest.raises(ValueError, match='empty'):
-        _dataset(davis, binary_masks=False)
+        build(binary_masks=False)
+    with pytest.raises(ValueError, match='prompt_at must be one of'):
+        build(prompt_at='never')
 
 
-def test_resized_frames_keep_labels_of_their_own_size(davis):
-    pipeline = [dict(step) for step in PIPELINE]
-    pipeline[2]['size'] = (12, 20)
-    item = _dataset(davis.add('a'), pipeline)[0]
-    assert item['inputs'].shape == (3, 12, 20)
-    assert item['data_samples'].ori_shape == (24, 32)
-    assert item['data_samples'].prompt_ids.shape == (24, 32)
-
-
-def test_without_a_list_every_folder_is_a_video(davis):
-    dataset = _dataset(davis.add('b').add('a'), ann_file='')
+def test_without_a_list_every_folder_is_a_video(davis, build):
+    davis.add('b').add('a')
+    dataset = build(ann_file='')
     assert [dataset.get_data_info(i)['video'] for i in (0, 3)] == ['a', 'b']
-
-
-def test_loaders_keep_the_order_whatever_the_workers(davis):
-    davis.add('a', 5).add('b', 4)
-    loader = DataLoader(
-        _dataset(davis), batch_size=2, num_workers=2, collate_fn=pseudo_collate
-    )
-    got = [
-        (sample.video, sample.frame_index)
-        for batch in loader
-        for sample in batch['data_samples']
-    ]
-    assert got == [('a', i) for i in range(5)] + [('b', i) for i in range(4)]
 
 
 @pytest.mark.parametrize(
@@ -117,22 +89,22 @@ def test_loaders_keep_the_order_whatever_the_workers(davis):
         ('Annotations/480p/b/00000.png', r'no first mask .*b/00000\.png'),
     ],
 )
-def test_missing_files_are_named_before_the_run(davis, path, message):
+def test_missing_files_are_named_before_the_run(davis, build, path, message):
     davis.add('a').add('b')
     (davis.root / path).rename(davis.root.with_name('elsewhere'))
     with pytest.raises(FileNotFoundError, match=message):
-        _dataset(davis)
+        build()
 
 
-def test_bad_frames_are_named_before_the_run(davis):
+def test_bad_frames_are_named_before_the_run(davis, build):
     davis.add('a').add('b')
     davis.frame('b', 0).write_bytes(b'nothing')
     with pytest.raises(OSError, match=r'b/00000\.jpg'):
-        _dataset(davis)
+        build()
     for index in range(3):
         davis.frame('b', index).unlink()
     with pytest.raises(ValueError, match='no frame in .*/b;'):
-        _dataset(davis)
+        build()
 
 
 @pytest.mark.parametrize(
@@ -144,24 +116,23 @@ def test_bad_frames_are_named_before_the_run(davis):
         (Image.new('L', (32, 24), 3), 'holds object 3; expected ids up to 2'),
     ],
 )
-def test_bad_first_masks_are_named_before_the_run(davis, image, message):
+def test_bad_first_masks_are_named_before_the_run(
+    davis, build, image, message
+):
     davis.add('a').add('b')
     image.save(davis.mask('b', 0))
     with pytest.raises(ValueError, match=rf'b/00000\.png {message}'):
-        _dataset(davis, max_objects=2)
+        build(max_objects=2)
 
 
-def test_unknown_ways_to_prompt_are_refused(davis):
-    with pytest.raises(ValueError, match='prompt_at must be one of'):
-        _dataset(davis, prompt_at='never')
-
-
-def test_broken_frames_and_frames_of_another_size_are_named(davis, photo):
+def test_broken_frames_and_frames_of_another_size_are_named(
+    davis, build, photo
+):
     davis.add('a')
     path = davis.frame('a', 1)
     path.write_bytes(path.read_bytes()[:200])
     photo(davis.frame('a', 2), 24, 30)
-    dataset = _dataset(davis)
+    dataset = build()
     dataset[0]
     with pytest.raises(OSError, match=re.escape(str(path))):
         dataset[1]
@@ -169,9 +140,9 @@ def test_broken_frames_and_frames_of_another_size_are_named(davis, photo):
         dataset[2]
 
 
-def test_real_davis(shared_dir):
-    root = shared_dir / 'data/DAVIS'
-    dataset = VOSDataset(data_root=str(root), pipeline=PIPELINE)
+def test_real_davis(shared_dir, pipeline):
+    root = str(shared_dir / 'data/DAVIS')
+    dataset = VOSDataset(data_root=root, pipeline=pipeline())
     assert dataset.counts == dict(videos=4, frames=236, objects=12)
     last = dataset[235]
     assert last['inputs'].shape[0] == 3

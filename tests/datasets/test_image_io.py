@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hvc_mm.datasets import image_io
 from hvc_mm.datasets.image_io import (
     BrokenImageError,
     davis_palette,
@@ -33,11 +34,13 @@ def test_listing_passes_over_hidden_files_and_subfolders(tmp_path):
     assert list_images(tmp_path / 'absent') == []
 
 
-def test_both_decoders_give_the_same_pixels(shared_dir, tmp_path):
+def test_both_decoders_give_the_same_pixels(shared_dir, tmp_path, monkeypatch):
     paths = sorted((shared_dir / 'data/coco128/train2017').glob('*.jpg'))[:12]
     assert len(paths) == 12
     for path in paths:
-        image = read_image(path)
+        with monkeypatch.context() as patch:
+            patch.setattr(image_io, '_decode', None)  # OpenCV is faster
+            image = read_image(path)
         with Image.open(path) as opened:
             rgb = np.asarray(opened.convert('RGB'))
         np.testing.assert_array_equal(image, rgb[..., ::-1])
@@ -134,6 +137,9 @@ def test_one_wrong_bit_of_a_png_is_noticed(tmp_path):
     ids = rng.integers(0, 5, (24, 32))
     write_id_mask(path, ids)
     whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r'mutated\.png'):
+        read_id_mask(path)
     start = whole.index(b'IDAT') + 4
     for at in range(start, whole.index(b'IEND') - 8, 7):
         data = bytearray(whole)
@@ -146,6 +152,8 @@ def test_one_wrong_bit_of_a_png_is_noticed(tmp_path):
 
 
 def test_missing_empty_and_foreign_images_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere'):
+        read_id_mask(tmp_path / 'nowhere.jpg')
     for read in (read_image, read_image_size):
         with pytest.raises(BrokenImageError, match='no image file .*nowhere'):
             read(tmp_path / 'nowhere.jpg')
@@ -154,8 +162,9 @@ def test_missing_empty_and_foreign_images_are_named(tmp_path):
     for name in ('empty.jpg', 'text.jpg'):
         with pytest.raises(BrokenImageError, match=f'{name}: it is'):
             read_image(tmp_path / name)
-        with pytest.raises(BrokenImageError, match=name):
-            read_image_size(tmp_path / name)
+        for read in (read_image_size, read_id_mask):
+            with pytest.raises((OSError, ValueError), match=name):
+                read(tmp_path / name)
 
 
 def test_palette_is_that_of_the_davis_files(shared_dir):
@@ -165,16 +174,16 @@ def test_palette_is_that_of_the_davis_files(shared_dir):
     np.testing.assert_array_equal(davis_palette(), theirs)
 
 
-def test_palette_known_colours():
+def test_palette():
     palette = davis_palette()
-    assert palette.shape == (256, 3) and palette.dtype == np.uint8
     known = [[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0]]
-    assert palette[:4].tolist() == known
-    assert len({tuple(colour) for colour in palette}) == 256
+    assert palette[:4].tolist() == known and palette.dtype == np.uint8
+    assert np.unique(palette, axis=0).shape == (256, 3)
 
 
-def test_every_id_survives_writing_and_reading(tmp_path):
-    ids = np.arange(256, dtype=np.uint8).reshape(8, 32)
+@pytest.mark.parametrize('dtype', [np.uint8, np.int64, np.uint16])
+def test_every_id_survives_writing_and_reading(tmp_path, dtype):
+    ids = np.arange(256, dtype=dtype).reshape(8, 32)[:, ::-1]
     path = tmp_path / 'video' / '00000.png'
     write_id_mask(path, ids)
     with Image.open(path) as image:
@@ -185,15 +194,9 @@ def test_every_id_survives_writing_and_reading(tmp_path):
     assert back.dtype == np.uint8
     np.testing.assert_array_equal(back, ids)
     back[0, 0] = 7  # writable
+    write_id_mask(path, ids > 7)
+    np.testing.assert_array_equal(read_id_mask(path), ids > 7)
     assert [p.name for p in path.parent.iterdir()] == ['00000.png']
-
-
-@pytest.mark.parametrize('dtype', [bool, np.int64, np.uint16])
-def test_other_integer_types_are_written(tmp_path, dtype):
-    ids = (np.arange(12).reshape(3, 4) % 2).astype(dtype)
-    write_id_mask(tmp_path / 'm.png', ids[:, ::-1])
-    back = read_id_mask(tmp_path / 'm.png')
-    np.testing.assert_array_equal(back, ids[:, ::-1].astype(np.uint8))
 
 
 def test_foreign_palettes_greyscale_and_one_bit_masks(tmp_path):
@@ -217,18 +220,6 @@ def test_a_mask_without_ids_is_refused(tmp_path, shape, dtype):
     Image.fromarray(np.zeros(shape, dtype)).save(path)
     with pytest.raises(ValueError, match=r'colour\.png.*expected a palette'):
         read_id_mask(path)
-
-
-def test_missing_foreign_and_truncated_masks_are_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match='nowhere'):
-        read_id_mask(tmp_path / 'nowhere.png')
-    (tmp_path / 'text.png').write_text('not an image')
-    write_id_mask(tmp_path / 'whole.png', np.arange(4096).reshape(64, 64) % 9)
-    data = (tmp_path / 'whole.png').read_bytes()
-    (tmp_path / 'cut.png').write_bytes(data[: len(data) // 2])
-    for name in ('text.png', 'cut.png'):
-        with pytest.raises(ValueError, match=name):
-            read_id_mask(tmp_path / name)
 
 
 @pytest.mark.parametrize(

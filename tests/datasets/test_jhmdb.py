@@ -1,5 +1,7 @@
 """JHMDB's folders: joints by frame, and files that are wrong."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.io import savemat
@@ -7,11 +9,8 @@ from scipy.io import savemat
 from hvc_mm.datasets import JOINTS, JHMDBDataset
 from hvc_mm.datasets.jhmdb import read_joints, read_test_clips
 
-PIPELINE = [
-    dict(type='hvc_mm.LoadFrame'),
-    dict(type='hvc_mm.ResizeFrame', size=(32, 32)),
-    dict(type='hvc_mm.PackVOSInputs'),
-]
+NAME = 'run/clip#1'
+MAT = f'joint_positions/{NAME}/joint_positions.mat'
 
 
 @pytest.fixture
@@ -23,11 +22,12 @@ def jhmdb(tmp_path, photo):
             photo(root / 'Rename_Images' / name / f'{index:05d}.png')
         _write_joints(root, name, _positions())
     (root / 'splits').mkdir()
-    (root / 'splits/run_test_split1.txt').write_text(
-        'clip#1.avi 2\nother.avi 1\n'
-    )
-    (root / 'splits/jump_test_split1.txt').write_text('two.avi 2 \n')
-    (root / 'splits/run_test_split2.txt').write_text('other.avi 2\n')
+    for name, text in (
+        ('run_test_split1', 'clip#1.avi 2\nother.avi 1\n'),
+        ('jump_test_split1', 'two.avi 2 \n'),
+        ('run_test_split2', 'other.avi 2\n'),
+    ):
+        (root / f'splits/{name}.txt').write_text(text)
     return root
 
 
@@ -41,12 +41,16 @@ def _write_joints(root, name, positions, key='pos_img'):
     savemat(folder / 'joint_positions.mat', {key: positions, 'scale': 1.0})
 
 
-def _dataset(root, **kwargs):
-    return JHMDBDataset(data_root=str(root), pipeline=PIPELINE, **kwargs)
+@pytest.fixture
+def build(jhmdb, pipeline):
+    """Build the data set."""
+    return partial(
+        JHMDBDataset, data_root=str(jhmdb), pipeline=pipeline((32, 32))
+    )
 
 
-def test_joints_are_counted_from_zero_and_given_once(jhmdb):
-    dataset = _dataset(jhmdb)
+def test_joints_are_counted_from_zero_and_given_once(build):
+    dataset = build()
     items = list(dataset)
     samples = [item['data_samples'] for item in items]
     assert [s.video for s in samples[::4]] == ['jump/two', 'run/clip#1']
@@ -71,63 +75,45 @@ def test_splits_differ(jhmdb):
     assert read_test_clips(folder, 2) == ['run/other']
     with pytest.raises(FileNotFoundError, match=r'no \*_test_split3\.txt'):
         read_test_clips(folder, 3)
-
-
-def test_bad_splits_are_named(jhmdb):
-    path = jhmdb / 'splits/run_test_split2.txt'
-    path.write_text('other.avi 1\n')
-    with pytest.raises(ValueError, match='no test clip'):
-        read_test_clips(str(jhmdb / 'splits'), 2)
-    path.write_text('other.avi\n')
-    with pytest.raises(ValueError, match=r'split2\.txt, line 1'):
-        read_test_clips(str(jhmdb / 'splits'), 2)
-
-
-NAME = 'run/clip#1'
-MAT = f'joint_positions/{NAME}/joint_positions.mat'
+    for text, message in (
+        ('other.avi 1\n', 'no test clip'),
+        ('other.avi\n', r'split2\.txt, line 1'),
+    ):
+        (jhmdb / 'splits/run_test_split2.txt').write_text(text)
+        with pytest.raises(ValueError, match=message):
+            read_test_clips(folder, 2)
 
 
 @pytest.mark.parametrize(
     'positions, key, message',
     [
-        (
-            _positions(14),
-            'pos_img',
-            r'has shape \(2, 14, 3\); expected.*\(2, 15',
-        ),
+        (_positions(14), 'pos_img', r'\(2, 14, 3\); expected.*\(2, 15'),
         (np.ones((3, 15, 3)), 'pos_img', r'has shape \(3, 15, 3\)'),
         (np.ones((2, 15, 3, 2)), 'pos_img', r'has shape \(2, 15, 3, 2\)'),
-        (
-            _positions(),
-            'pos_world',
-            r"holds \['pos_world', 'scale'\]; expected",
-        ),
+        (_positions(), 'pos_world', r"holds \['pos_world', 'scale'\]; exp"),
         (np.full((2, 15, 3), np.nan), 'pos_img', 'not finite'),
         (_positions(frames=5), 'pos_img', 'of 5 frames; expected at most 4'),
     ],
 )
-def test_bad_joints_are_named(jhmdb, positions, key, message):
+def test_bad_joints_are_named(jhmdb, build, positions, key, message):
     _write_joints(jhmdb, NAME, positions, key)
     with pytest.raises(ValueError, match=rf'{MAT}.*{message}'):
-        _dataset(jhmdb)
+        build()
 
 
-def test_bad_files_are_named(jhmdb):
+def test_bad_files_are_named(jhmdb, build):
     (jhmdb / MAT).write_text('no mat file')
     with pytest.raises(ValueError, match=f'cannot read .*{MAT}'):
-        _dataset(jhmdb)
+        build()
     (jhmdb / MAT).unlink()
     with pytest.raises(FileNotFoundError, match=MAT):
-        _dataset(jhmdb)
+        build()
     (jhmdb / 'Rename_Images').rename(jhmdb / 'Images')
     with pytest.raises(FileNotFoundError, match='Rename_Im.*HVC_DATA_ROOT'):
-        _dataset(jhmdb)
+        build()
 
 
 def test_a_clip_of_one_annotated_frame(jhmdb):
     _write_joints(jhmdb, NAME, _positions(frames=1))
     assert read_joints(str(jhmdb / MAT)).shape == (2, 15, 1)
-
-
-def test_names_of_the_joints():
-    assert len(JOINTS) == 15 and len(set(JOINTS)) == 15
+    assert len(set(JOINTS)) == 15

@@ -2,16 +2,12 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 
 from hvc_mm.datasets import YouTubeVOSDataset, write_id_mask
 
-PIPELINE = [
-    dict(type='hvc_mm.LoadFrame'),
-    dict(type='hvc_mm.LoadPrompt'),
-    dict(type='hvc_mm.PackVOSInputs'),
-]
 ONE, TWO = (1, 1, 9, 9), (12, 12, 20, 20)
 
 
@@ -43,8 +39,10 @@ def _write_meta(folder, videos):
     (folder / 'meta.json').write_text(json.dumps(dict(videos=videos)))
 
 
-def _dataset(root, **kwargs):
-    return YouTubeVOSDataset(data_root=str(root), pipeline=PIPELINE, **kwargs)
+@pytest.fixture
+def build(year, pipeline):
+    """Build the data set."""
+    return partial(YouTubeVOSDataset, data_root=str(year), pipeline=pipeline())
 
 
 OFFICIAL = dict(
@@ -59,8 +57,8 @@ def _scored(dataset):
     return [s.frame_index for s in samples if s.is_scored]
 
 
-def test_objects_are_given_once_where_they_begin(year, prompts):
-    dataset = _dataset(year)
+def test_objects_are_given_once_where_they_begin(build, prompts):
+    dataset = build()
     assert prompts(dataset) == {('a', '00000'): [1], ('a', '00005'): [2]}
     prompt = dataset[5]['data_samples'].prompt_ids
     assert (prompt[TWO[0], TWO[1]] == 2).all()
@@ -73,43 +71,45 @@ def test_objects_are_given_once_where_they_begin(year, prompts):
 
 @pytest.mark.parametrize('prefix', [None, OFFICIAL])
 @pytest.mark.parametrize('moved', [False, True])
-def test_frames_of_valid_are_scored(year, prompts, prefix, moved):
+def test_frames_of_valid_are_scored(year, build, prompts, prefix, moved):
     if moved:  # all of the annotation next to all frames
         inside = year / 'valid_all_frames'
         (year / 'valid/Annotations').rename(inside / 'Annotations')
         (year / 'valid/meta.json').rename(inside / 'meta.json')
         shutil.rmtree(year / 'valid')
-    dataset = _dataset(year, data_prefix=prefix)
+    dataset = build(data_prefix=prefix)
     assert len(dataset) == 11 and _scored(dataset) == [0, 5, 10]
     assert len(prompts(dataset)) == 2
 
 
-def test_the_frames_of_meta_count_where_no_folder_says(year):
-    _write_meta(
-        year / 'valid', {'a': dict(objects={'1': dict(frames=['00000'])})}
-    )
-    dataset = _dataset(year, data_prefix=dict(OFFICIAL, scored_path=None))
+def test_the_frames_of_meta_count_where_no_folder_says(year, build):
+    objects = {'1': dict(frames=['00000'])}
+    _write_meta(year / 'valid', {'a': dict(objects=objects)})
+    dataset = build(data_prefix=dict(OFFICIAL, scored_path=None))
     assert _scored(dataset) == [0]
 
 
-def test_valid_instead_of_valid_all_frames_fails_at_once(year):
+def test_valid_instead_of_valid_all_frames_fails_at_once(year, build):
     prefix = dict(OFFICIAL, img_path='valid/JPEGImages')
-    with pytest.raises(
-        ValueError, match='valid/JPEGImages/a holds every 5th.*valid_all_fra'
-    ):
-        _dataset(year, data_prefix=prefix)
+    message = 'valid/JPEGImages/a holds every 5th.*valid_all_frames'
+    with pytest.raises(ValueError, match=message):
+        build(data_prefix=prefix)
     # The same by copying the folder under the other name.
     frames = year / 'valid_all_frames/JPEGImages'
     shutil.rmtree(frames)
     shutil.copytree(year / 'valid/JPEGImages', frames)
     with pytest.raises(ValueError, match='holds every 5th frame only'):
-        _dataset(year)
-    assert len(_dataset(year, all_frames=False)) == 3
+        build()
+    assert len(build(all_frames=False)) == 3
 
 
-def test_a_shortened_video_leaves_out_objects_that_come_later(year):
-    dataset = _dataset(year, max_frames=4)
-    assert dataset.counts == dict(videos=1, frames=4, objects=1)
+def test_a_shortened_video_leaves_out_objects_that_come_later(build):
+    counts = build(max_frames=4).counts
+    assert counts == dict(videos=1, frames=4, objects=1)
+
+
+def _objects(object_id, video='a', **entry):
+    return {video: dict(objects={object_id: entry})}
 
 
 @pytest.mark.parametrize(
@@ -118,60 +118,45 @@ def test_a_shortened_video_leaves_out_objects_that_come_later(year):
         ('{', r'cannot read .*meta\.json.*"videos"'),
         ('{"videos": []}', r'cannot read .*meta\.json'),
         ({'a': dict(objects={})}, r'meta\.json: video a has no objects'),
-        (
-            {'a': dict(objects={'1': dict(category='x')})},
-            r"video a has no frames for object \['1'\]",
-        ),
-        (
-            {'a': dict(objects={'1': dict(frames=['00099'])})},
-            'object of a begins at frame 00099',
-        ),
-        (
-            {'a': dict(objects={'3': dict(frames=['00000'])})},
-            r'a/00000\.png lacks object \[3\]',
-        ),
-        (
-            {'b': dict(objects={'1': dict(frames=['00000'])})},
-            'no folder of frames .*JPEGImages/b',
-        ),
+        (_objects('1', category='x'), r"a has no frames for object \['1'\]"),
+        (_objects('1', frames=['00099']), 'of a begins at frame 00099'),
+        (_objects('3', frames=['00000']), r'a/00000\.png lacks object \[3\]'),
+        (_objects('1', 'b', frames=['00000']), 'no folder .*JPEGImages/b'),
     ],
 )
-def test_bad_meta_is_named(year, text, message):
+def test_bad_meta_is_named(year, build, text, message):
     if not isinstance(text, str):
         text = json.dumps(dict(videos=text))
     (year / 'valid/meta.json').write_text(text)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        _dataset(year)
+        build()
 
 
 @pytest.mark.parametrize(
-    'path, error, message',
+    'path, message',
     [
-        ('valid/meta.json', FileNotFoundError, r'no file .*valid/meta\.json'),
+        ('valid/meta.json', r'no file .*valid/meta\.json'),
         (
             'valid/Annotations/a/00005.png',
-            FileNotFoundError,
-            r'no mask .*a/00005\.png.*\[2\] to begin',
+            r'no mask .*a/00005.*\[2\] to begin',
         ),
-        (
-            'valid_all_frames/JPEGImages/a/00010.jpg',
-            ValueError,
-            r'JPEGImages/a lacks frame 00010 \(1 of the 3',
-        ),
-        (
-            'valid_all_frames/JPEGImages',
-            FileNotFoundError,
-            'valid_all_frames.*HVC_DATA_ROOT',
-        ),
+        ('valid_all_frames/JPEGImages', 'valid_all_frames.*HVC_DATA_ROOT'),
     ],
 )
-def test_missing_files_are_named(year, path, error, message):
+def test_missing_files_are_named(year, build, path, message):
     (year / path).rename(year / 'elsewhere')
-    with pytest.raises(error, match=message):
-        _dataset(year)
+    with pytest.raises(FileNotFoundError, match=message):
+        build()
 
 
-def test_a_real_video_of_the_training_set(shared_dir):
+def test_a_missing_frame_is_named(year, build):
+    (year / 'valid_all_frames/JPEGImages/a/00010.jpg').unlink()
+    message = r'JPEGImages/a lacks frame 00010 \(1 of the 3'
+    with pytest.raises(ValueError, match=message):
+        build()
+
+
+def test_a_real_video_of_the_training_set(shared_dir, pipeline):
     dataset = YouTubeVOSDataset(
         ann_file='train/meta.json',
         data_root=str(shared_dir / 'data/YTVOS'),
@@ -179,7 +164,7 @@ def test_a_real_video_of_the_training_set(shared_dir):
             img_path='train/JPEGImages', ann_path='train/Annotations'
         ),
         all_frames=False,
-        pipeline=PIPELINE,
+        pipeline=pipeline(),
     )
     assert dataset.counts == dict(videos=1, frames=15, objects=5)
     samples = [item['data_samples'] for item in dataset]

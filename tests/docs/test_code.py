@@ -71,6 +71,18 @@ def _scores(cfg):
     return evaluator.evaluate(len(dataset))
 
 
+def _loss(cfg):
+    """Take one training step on random views."""
+    cfg.model.target.total_steps = 2
+    model = MODELS.build(cfg.model)
+    box = torch.tensor([0.1, 0.1, 0.9, 0.9]).numpy()
+    sample = PairedViewSample(metainfo=dict(box1=box, box2=box))
+    views = [torch.randint(256, (2, 3, 64, 64)).byte() for _ in range(2)]
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    batch = dict(inputs=views, data_samples=[sample] * 2)
+    return model.train_step(batch, wrapper)['loss_static']
+
+
 @pytest.mark.parametrize(
     ('part', 'config', 'score'),
     [
@@ -92,6 +104,8 @@ def test_new_part_is_tested(
     root = tmp_path if part == 'dataset' else sample_dir
     cfg = read(f'{config}.py', data_root=str(root), **SMALL)
     assert 0 < _scores(cfg)[score] <= 100
+    if part == 'backbone':
+        assert -4 <= _loss(read('my_net_coco.py')) <= 4
     if part == 'dataset':
         (folder / 'masks').unlink()
         with pytest.raises(FileNotFoundError, match=f'no mask of {name}'):
@@ -122,18 +136,6 @@ def test_new_codec(project):
     assert sample.pred_boxes.tolist() == [[-1] * 4]
     with pytest.raises(ValueError, match='no box was given'):
         model.codec.decode(None, sample)
-
-
-def test_new_backbone_is_trained(project):
-    cfg = project('extend/backbone.md')('my_net_coco.py')
-    cfg.model.target.total_steps = 2
-    model = MODELS.build(cfg.model)
-    box = torch.tensor([0.1, 0.1, 0.9, 0.9]).numpy()
-    sample = PairedViewSample(metainfo=dict(box1=box, box2=box))
-    views = [torch.randint(256, (2, 3, 64, 64)).byte() for _ in range(2)]
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
-    batch = dict(inputs=views, data_samples=[sample] * 2)
-    assert -4 <= model.train_step(batch, wrapper)['loss_static'] <= 4
 
 
 def test_configs_of_the_training_page(project, sample_dir, tmp_path):

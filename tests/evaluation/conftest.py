@@ -1,12 +1,10 @@
 """Videos on the disk, and the samples that a model would give for them."""
 
 import json
-import logging
 
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MMLogger
 
 from hvc_mm.datasets import read_id_mask, write_id_mask
 from hvc_mm.structures import VOSDataSample
@@ -92,15 +90,3 @@ def score():
         return metric.evaluate(len(samples))
 
     return run
-
-
-@pytest.fixture
-def logged():
-    """The messages that reach the current logger, as a list."""
-    messages = []
-    handler = logging.Handler()
-    handler.emit = lambda record: messages.append(record.getMessage())
-    logger = MMLogger.get_current_instance()
-    logger.addHandler(handler)
-    yield messages
-    logger.removeHandler(handler)

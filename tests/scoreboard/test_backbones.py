@@ -14,17 +14,6 @@ from hvc_mm.scoreboard.backbones import (
 )
 
 
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory):
-    """What pre-training writes."""
-    torch.manual_seed(0)
-    state = HVCResNet(18).state_dict()
-    path = tmp_path_factory.mktemp('weights') / 'epoch_20.pth'
-    content = {f'backbone.{name}': value for name, value in state.items()}
-    torch.save({'state_dict': content, 'meta': {'epoch': 20}}, path)
-    return str(path)
-
-
 def parse(text):
     ((name, entry),) = parse_backbones([text]).items()
     return name, entry
@@ -34,15 +23,15 @@ def make(text):
     return make_backbone(*parse(text))
 
 
-def test_a_file_of_weights(weights):
-    assert parse(f'hvc={weights}') == ('hvc', dict(weights=weights))
+def test_a_file_of_weights(pretrained):
+    assert parse(f'hvc={pretrained}') == ('hvc', dict(weights=pretrained))
     # Without a name it is the file's.
-    assert parse(weights)[0] == 'epoch_20'
+    assert parse(pretrained)[0] == 'epoch_20'
     assert parse(
-        f'r50={weights}:stage=2,style=caffe,layout=torchvision,'
+        f'r50={pretrained}:stage=2,style=caffe,layout=torchvision,'
         'data_preprocessor.mean=(1, 2, 3),data_preprocessor.bgr_to_rgb=False'
     )[1] == dict(
-        weights=weights,
+        weights=pretrained,
         stage=2,
         layout='torchvision',
         style='caffe',
@@ -50,14 +39,14 @@ def test_a_file_of_weights(weights):
     )
 
 
-def test_a_class_of_a_registry(weights):
+def test_a_class_of_a_registry(pretrained):
     assert parse('mmdet.ResNet:depth=50,out_indices=(0,1),map=1') == (
         'mmdet.ResNet',
         dict(type='mmdet.ResNet', depth=50, out_indices=(0, 1), map=1),
     )
-    assert parse(f'x=ResNet:weights={weights},map=(0,2)') == (
+    assert parse(f'x=ResNet:weights={pretrained},map=(0,2)') == (
         'x',
-        dict(type='ResNet', weights=weights, map=(0, 2)),
+        dict(type='ResNet', weights=pretrained, map=(0, 2)),
     )
     assert parse('HVCResNet') == ('HVCResNet', dict(type='HVCResNet'))
     values = 'N:a.b.c=1,a.d=[1,(2,3)],n=None,z=-1,e=1e-3,s="a b"'
@@ -74,17 +63,17 @@ def test_paths_that_look_like_options(tmp_path):
 
 
 @pytest.mark.parametrize('suffix', ['.yaml', '.json', '.py'])
-def test_a_file_of_backbones(tmp_path, weights, suffix):
+def test_a_file_of_backbones(tmp_path, pretrained, suffix):
     path = tmp_path / f'backbones{suffix}'
-    own = dict(type='mmdet.ResNet', depth=50, weights=weights, map=[0, 1])
-    content = {'hvc': f'{weights}:stage=4', 'mm': own}
+    own = dict(type='mmdet.ResNet', depth=50, weights=pretrained, map=[0, 1])
+    content = {'hvc': f'{pretrained}:stage=4', 'mm': own}
     if suffix == '.py':
         path.write_text(f'backbones = {content!r}\n')
     else:
         path.write_text(json.dumps({'backbones': content}))
     found = parse_backbones([str(path), 'r=HVCResNet:depth=18'])
     assert list(found) == ['hvc', 'mm', 'r']
-    assert found['hvc'] == dict(weights=weights, stage=4)
+    assert found['hvc'] == dict(weights=pretrained, stage=4)
     assert found['mm'] == own
 
 
@@ -126,14 +115,14 @@ def test_files_of_another_form(tmp_path, content, message):
         parse_backbones(['r=HVCResNet', str(path)])
 
 
-def test_layer3_of_a_file_is_the_default(weights):
-    backbone = make(f'hvc={weights}')
+def test_layer3_of_a_file_is_the_default(pretrained):
+    backbone = make(f'hvc={pretrained}')
     assert backbone.name == 'hvc'
     assert backbone.config['depth'] == 18
     assert backbone.config['out_indices'] == (2,)
     # The config itself says where the weights are.
     assert backbone.overrides['load_from'] is None
-    assert backbone.weights == {weights: sha256_of(weights)}
+    assert backbone.weights == {pretrained: sha256_of(pretrained)}
     built = HVCResNet(18, out_indices=(2,))
     count = sum(p.numel() for p in built.parameters())
     assert (backbone.parameters, backbone.channels) == (count, 256)
@@ -142,19 +131,19 @@ def test_layer3_of_a_file_is_the_default(weights):
 @pytest.mark.parametrize(
     'stage, channels, stride', [(1, 64, 4), (2, 128, 8), (4, 512, 8)]
 )
-def test_any_stage_of_a_file(weights, stage, channels, stride):
-    backbone = make(f'{weights}:stage={stage}')
+def test_any_stage_of_a_file(pretrained, stage, channels, stride):
+    backbone = make(f'{pretrained}:stage={stage}')
     assert (backbone.channels, backbone.stride) == (channels, stride)
     assert backbone.title == f'ResNet-18, layer{stage}'
 
 
-def test_a_class_at_random_and_with_weights(weights):
+def test_a_class_at_random_and_with_weights(pretrained):
     random = make('HVCResNet:depth=18,stage=2')
     assert random.weights == {}
     assert random.title == 'HVCResNet, stage 2'
-    loaded = make(f'HVCResNet:depth=18,stage=2,weights={weights}')
-    assert loaded.overrides['load_from'] == weights
-    assert list(loaded.weights) == [weights]
+    loaded = make(f'HVCResNet:depth=18,stage=2,weights={pretrained}')
+    assert loaded.overrides['load_from'] == pretrained
+    assert list(loaded.weights) == [pretrained]
 
 
 def test_one_or_several_of_the_maps():
@@ -174,14 +163,14 @@ def test_a_class_of_mmdet():
     refused('mmdet.ResNet:depth=18,stage=5', 'stage 5 cannot be built')
 
 
-def test_weights_of_an_ensembles_members_are_hashed(weights):
+def test_weights_of_an_ensembles_members_are_hashed(pretrained):
     member = dict(type='HVCResNet', depth=18, out_indices=(1,))
-    init = dict(type='hvc_mm.PretrainedBackbone', checkpoint=weights)
+    init = dict(type='hvc_mm.PretrainedBackbone', checkpoint=pretrained)
     members = [member, dict(member, init_cfg=init)]
     entry = dict(type='FeatureEnsemble', members=members)
     backbone = make_backbone('two', entry)
     assert backbone.channels == 256
-    assert list(backbone.weights) == [weights]
+    assert list(backbone.weights) == [pretrained]
 
 
 def test_crws_padding_is_set(tmp_path):
@@ -205,9 +194,9 @@ def refused(text, *parts):
 
 
 @pytest.mark.parametrize('stage', [0, 5])
-def test_a_stage_that_is_not_there(weights, stage):
+def test_a_stage_that_is_not_there(pretrained, stage):
     refused(
-        f'hvc={weights}:stage={stage}',
+        f'hvc={pretrained}:stage={stage}',
         f'backbone hvc: stage {stage} is not there',
         'ResNet-18 with stages 1 to 4',
     )
@@ -233,7 +222,7 @@ def test_a_map_that_is_not_there_or_has_to_be_chosen():
 
 
 def test_weights_that_cannot_be_read_or_are_of_another_network(
-    tmp_path, weights
+    tmp_path, pretrained
 ):
     broken = tmp_path / 'broken.pth'
     broken.write_bytes(b'<html>not found</html>')
@@ -247,7 +236,7 @@ def test_weights_that_cannot_be_read_or_are_of_another_network(
         f'a=HVCResNet:weights={path}', 'vit.pth for HVCResNet: none of the'
     )
     refused(
-        f'a=HVCResNet:depth=34,weights={weights}',
+        f'a=HVCResNet:depth=34,weights={pretrained}',
         'for HVCResNet: the checkpoint lacks',
         "under 'state_dict / backbone.'",
         'Is it another architecture',

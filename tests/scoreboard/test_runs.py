@@ -33,15 +33,10 @@ def backbone():
 
 
 def prepare(backbone, sample_dir, out, size=None, name='davis', **options):
-    cfg = read_config(
-        BENCHMARKS[name].config,
-        {
-            'data_root': str(sample_dir),
-            'test_dataloader.num_workers': 0,
-            'test_evaluator.num_workers': 0,
-            **options,
-        },
-    )
+    for part in ('test_dataloader', 'test_evaluator'):
+        options[f'{part}.num_workers'] = 0
+    options['data_root'] = str(sample_dir)
+    cfg = read_config(BENCHMARKS[name].config, options)
     return prepare_run(BENCHMARKS[name], backbone, cfg, out, size)
 
 
@@ -59,11 +54,8 @@ def test_the_backbone_is_put_into_the_config(backbone, sample_dir, tmp_path):
     own = run.cfg.model.backbone
     assert own.to_dict() == dict(type='HVCResNet', depth=18, out_indices=(1,))
     assert run.cfg.load_from is None and run.cfg.model.feature_index is None
-    (step,) = [
-        s
-        for s in run.cfg.test_dataloader.dataset.pipeline
-        if s.type == 'ResizeFrame'
-    ]
+    pipeline = run.cfg.test_dataloader.dataset.pipeline
+    (step,) = [step for step in pipeline if step.type == 'ResizeFrame']
     assert (step['size'], step.interpolation) == ((48, 80), 'area')
     assert run.input_size == (48, 80)
     assert run.folder == tmp_path / 'runs/r18/davis' / run.key
@@ -179,10 +171,8 @@ def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
     # Finished: nothing runs any more.
     seen.frames.clear()
     path = run.folder / 'result.json'
-    path.write_text(json.dumps({**again, 'seed': 'as written'}))
-    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == (
-        'as written'
-    )
+    path.write_text(json.dumps({**again, 'seed': 'written'}))
+    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == 'written'
     # Stopped between the last video and the summary.
     path.unlink()
     assert prepare(backbone, sample_dir, tmp_path).score() == again
@@ -225,14 +215,8 @@ class _Slow(nn.Module):
 
 
 def _sample(video, index, length):
-    return VOSDataSample(
-        metainfo=dict(
-            video=video,
-            frame_index=index,
-            video_length=length,
-            starts_video=index == 0,
-        )
-    )
+    meta = dict(video=video, frame_index=index, video_length=length)
+    return VOSDataSample(metainfo=dict(meta, starts_video=index == 0))
 
 
 def test_the_timer_times_the_model_and_nothing_else(tmp_path):

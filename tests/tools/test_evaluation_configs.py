@@ -10,7 +10,6 @@ of those.
 
 import io
 import json
-import sys
 import zipfile
 from pathlib import Path
 
@@ -31,7 +30,6 @@ from hvc_mm.models.vos.codecs import MaskCodec, PartCodec
 from hvc_mm.registry import MODELS
 from hvc_mm.structures import VOSDataSample
 
-ROOT = Path(__file__).resolve().parents[2]
 # Grey levels from one id to the next.
 LEVELS = 12
 STRIDE = 4
@@ -52,7 +50,7 @@ RAW = (
 
 
 class PaintedIds(BaseModule):
-    """Each cell's share of each painted id, as codecs make label channels."""
+    """Each cell's share of each painted id: a codec's label channels."""
 
     def __init__(self, stride=STRIDE, align_corners=True, **_):
         super().__init__()
@@ -73,13 +71,13 @@ class PaintedIds(BaseModule):
 
 
 class PaintedJoints(BaseModule):
-    """One-hot of where each joint that is near is from a cell."""
+    """One-hot of a cell's place relative to each joint that is near."""
 
     def __init__(self, **_):
         super().__init__()
 
     def forward(self, x):
-        # Pixel k of a cell tells about joint k.
+        # Pixel k of a cell is about joint k.
         pixels = F.pixel_unshuffle(x[:, :1], 8)[:, :15]
         cells = F.one_hot((pixels / LEVELS).round().long(), 17)
         channels = cells[..., 1:].movedim(-1, 2).flatten(1, 2).float()
@@ -182,19 +180,11 @@ def sample(request, tmp_path_factory, sample_tool):
 
 
 @pytest.fixture
-def run(monkeypatch, load_tool, sample, tmp_path):
-    """The command line in this process: its scores, log and folder."""
-    tool = load_tool('test.py')
+def run(call_test, sample):
+    """Test a config: its scores, log and folder."""
 
-    def run(config, *options, checkpoint='none'):
-        work = tmp_path / f'{config}_{len(list(tmp_path.iterdir()))}'
-        arguments = [ROOT / f'configs/{config}.py', checkpoint]
-        arguments += ['--work-dir', work, '--cfg-options', *RAW]
-        arguments += [f'experiment_name={work.parent.name}_{work.name}']
-        arguments += ['test_dataloader.num_workers=0', *options]
-        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
-        monkeypatch.setenv('HVC_DATA_ROOT', str(sample[0]))
-        tool.main()
+    def run(config, *options):
+        work = call_test(config, *RAW, *options, data_root=sample[0])
         found = list(work.glob('[0-9]*/*.json'))
         scores = json.loads(found[0].read_text()) if found else {}
         (log,) = work.glob('*/*.log')
@@ -204,16 +194,16 @@ def run(monkeypatch, load_tool, sample, tmp_path):
 
 
 @pytest.fixture
-def score_of(monkeypatch, load_tool, sample):
+def score_of(call_tool, sample, root_dir):
     """The score of masks that are on the disk."""
-    tool = load_tool('analysis_tools/eval_masks.py')
 
     def score(config, folder, *options):
-        monkeypatch.setenv('HVC_DATA_ROOT', str(sample[0]))
-        arguments = [ROOT / f'configs/{config}.py', '--pred', folder]
-        if options:
-            arguments += ['--cfg-options', *options]
-        return tool.main([str(a) for a in arguments])
+        return call_tool(
+            'analysis_tools/eval_masks.py',
+            *(root_dir / f'configs/{config}.py', '--pred', folder),
+            *('--cfg-options', *options),
+            data_root=sample[0],
+        )
 
     return score
 
@@ -258,11 +248,8 @@ def test_davis(sample, run, score_of, tmp_path, year):
     limit = write_truth(sample, tmp_path / 'limit', names)
     expected = score_of(config, limit, *IN_ONE)['davis/J&F']
     assert scores['davis/J&F'] == pytest.approx(expected, abs=3)
-    if shuffled:
-        assert expected < 75
-    else:
-        assert expected > 90
-    # What a score depends on comes before it.
+    assert expected < 75 if shuffled else expected > 90
+    # The log names what a score depends on.
     whole = {2017: (30, 1999), 2016: (20, 1376)}[year]
     found = f'DAVIS-{year} val: {len(names)} of {whole[0]} videos'
     assert f'{found}, {6 * len(names)} of {whole[1]} frames' in log
@@ -302,36 +289,31 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
     assert f'HVCResNet: 258 tensors from {moco} (state_dict / ' in log
 
 
-def read_zip(path, root):
-    """All masks of a zip by video and frame, checked one by one."""
-    masks = {}
+def check_zip(sample, path, root, wanted):
+    """The zip holds the frames that are asked for, with the right ids.
+
+    Return how well they fit, and how well they can through the grid.
+    """
+    found, overlaps, limit = set(), [], []
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             *above, video, file = name.split('/')
-            assert above == ([root] if root else [])
+            assert above == root and file.endswith('.png')
             with Image.open(io.BytesIO(archive.read(name))) as image:
                 assert image.mode == 'P'
                 palette = np.array(image.getpalette()).reshape(256, 3)
                 assert np.array_equal(palette, davis_palette())
-                masks[video, Path(file).stem] = np.array(image)
-            assert file.endswith('.png')
-    return masks
-
-
-def check_zip(sample, path, root, wanted):
-    """The zip holds the frames that are asked for, with the right ids."""
-    masks = read_zip(path, root)
-    assert set(masks) == wanted
-    overlaps, limit = [], []
-    for key, mask in masks.items():
-        truth = sample[2][key]
-        assert mask.shape == truth.shape == (96, 160)
-        # At most what the grid lets through can be right.
-        possible = through_grid(truth, MaskCodec(), (24, 40))
-        for i in np.unique(truth)[1:]:
-            for ids, found in ((mask, overlaps), (possible, limit)):
-                pair = (truth == i)[None], (ids == i)[None]
-                found.append(float(region_similarity(*pair)[0]))
+                mask = np.array(image)
+            key = video, Path(file).stem
+            found.add(key)
+            truth = sample[2][key]
+            assert mask.shape == truth.shape == (96, 160)
+            possible = through_grid(truth, MaskCodec(), (24, 40))
+            for i in np.unique(truth)[1:]:
+                for ids, scores in ((mask, overlaps), (possible, limit)):
+                    pair = (truth == i)[None], (ids == i)[None]
+                    scores.append(float(region_similarity(*pair)[0]))
+    assert found == wanted
     return np.mean(overlaps), np.mean(limit)
 
 
@@ -341,7 +323,7 @@ def test_davis_testdev(sample, run):
     scores, log, work = run('hvc_davis_testdev', *IDS)
     assert not any('davis' in name for name in scores)
     wanted = {(name, f'{t:05d}') for name in names for t in range(6)}
-    found, limit = check_zip(sample, work / 'submission.zip', '', wanted)
+    found, limit = check_zip(sample, work / 'submission.zip', [], wanted)
     # Against the frames that were shown, shuffled or not.
     assert found == pytest.approx(limit, abs=0.03) and limit > 0.85
     assert 'DAVIS-2017 test-dev: 1 of 30 videos, 6 of 2086 frames' in log
@@ -355,7 +337,7 @@ def test_youtube_vos(sample, run, year, videos):
     wanted = {(p.parent.name, p.stem) for p in valid.glob('*/*')}
     assert len(wanted) == 2 * 3
     path = work / 'submission.zip'
-    found, limit = check_zip(sample, path, 'Annotations', wanted)
+    found, limit = check_zip(sample, path, ['Annotations'], wanted)
     if not shuffled:
         assert found == pytest.approx(limit, abs=0.03) and limit > 0.85
     else:
@@ -366,20 +348,18 @@ def test_youtube_vos(sample, run, year, videos):
 
 def test_youtube_vos_scores_a_split_of_train(sample, run, score_of, tmp_path):
     root, shuffled, *_ = sample
+    folders = dict(
+        img_path='train_all_frames/JPEGImages',
+        ann_path='train/Annotations',
+        scored_path='train/JPEGImages',
+    )
     options = [
-        'test_dataloader.dataset.ann_file=train/meta.json',
-        *(
-            f'test_dataloader.dataset.data_prefix.{key}=train{path}'
-            for key, path in (
-                ('img_path', '_all_frames/JPEGImages'),
-                ('ann_path', '/Annotations'),
-                ('scored_path', '/JPEGImages'),
-            )
-        ),
+        f'test_dataloader.dataset.data_prefix.{key}={path}'
+        for key, path in folders.items()
     ]
-    names = list(json.loads((root / 'YTB/2018/train/meta.json').read_text())[
-        'videos'
-    ])  # fmt: skip
+    options += ['test_dataloader.dataset.ann_file=train/meta.json']
+    meta = json.loads((root / 'YTB/2018/train/meta.json').read_text())
+    names = list(meta['videos'])
     scores, _, _ = run('hvc_ytvos18', *IDS, *options)
     limit = write_truth(sample, tmp_path / 'limit', names)
     expected = score_of('hvc_ytvos18', limit, *IN_ONE, *options)
@@ -387,10 +367,8 @@ def test_youtube_vos_scores_a_split_of_train(sample, run, score_of, tmp_path):
         # A late object's label falls on a frame that shows another time.
         assert scores['ytvos/overall'] < 75
         return
-    for name in ('J_seen', 'F_seen', 'overall'):
-        assert scores[f'ytvos/{name}'] == pytest.approx(
-            expected[f'ytvos/{name}'], abs=4
-        )
+    for name in ('ytvos/J_seen', 'ytvos/F_seen', 'ytvos/overall'):
+        assert scores[name] == pytest.approx(expected[name], abs=4)
     assert expected['ytvos/overall'] > 90
 
 
@@ -403,10 +381,7 @@ def test_vip(sample, run, score_of, tmp_path):
     limit = write_truth(sample, tmp_path / 'limit', names, codec)
     expected = score_of('hvc_vip', limit, *IN_ONE)['vip/mIoU']
     assert scores['vip/mIoU'] == pytest.approx(expected, abs=4)
-    if shuffled:
-        assert expected < 70
-    else:
-        assert expected > 85
+    assert expected < 70 if shuffled else expected > 85
     assert 'VIP val: 1 of 50 videos, 5 of 2445 frames' in log
     assert 'radius=12, topk=10, temperature=0.05, context=4' in log
 
@@ -422,14 +397,9 @@ def test_jhmdb(sample, run, score_of, tmp_path):
     path = tmp_path / 'limit' / f'{clip}.npy'
     path.parent.mkdir(parents=True)
     np.save(path, clips[clip] / 8)
-    expected = score_of('hvc_jhmdb', tmp_path / 'limit', only)
-    assert scores['jhmdb/PCK@0.1'] == pytest.approx(
-        expected['jhmdb/PCK@0.1'], abs=4
-    )
-    if shuffled:
-        assert expected['jhmdb/PCK@0.1'] < 75
-    else:
-        assert scores['jhmdb/PCK@0.1'] > 99
+    expected = score_of('hvc_jhmdb', tmp_path / 'limit', only)['jhmdb/PCK@0.1']
+    assert scores['jhmdb/PCK@0.1'] == pytest.approx(expected, abs=4)
+    assert expected < 75 if shuffled else scores['jhmdb/PCK@0.1'] > 99
     assert 'JHMDB split 1: 1 of 268 videos' in log
     assert 'radius=5, topk=10, temperature=0.05, context=7' in log
 
@@ -437,27 +407,19 @@ def test_jhmdb(sample, run, score_of, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize('sample', [False], indirect=True)
 @pytest.mark.parametrize(
-    'config',
-    [
-        'hvc_davis',
-        'hvc_davis16',
-        'hvc_davis_testdev',
-        'hvc_ytvos18',
-        'hvc_ytvos19',
-        'hvc_vip',
-        'hvc_jhmdb',
-    ],
+    'config', 'davis davis16 vip jhmdb davis_testdev ytvos18 ytvos19'.split()
 )
-def test_unchanged_in_a_process_of_its_own(sample, run_tool, config, tmp_path):
+def test_as_shipped_in_a_process_of_its_own(
+    sample, run_tool, root_dir, config, tmp_path
+):
     """The unchanged config with its own network, workers and all."""
     out = run_tool(
         'test.py',
-        ROOT / f'configs/{config}.py',
-        'none',
-        f'--work-dir={tmp_path / "work"}',
+        root_dir / f'configs/hvc_{config}.py',
+        *('none', f'--work-dir={tmp_path / "work"}'),
         data_root=sample[0],
     )
     assert out.returncode == 0, out.stdout
     assert 'protocol of this test' in out.stdout
-    zipped = config not in ('hvc_davis', 'hvc_davis16', 'hvc_vip', 'hvc_jhmdb')
+    zipped = config in ('davis_testdev', 'ytvos18', 'ytvos19')
     assert (tmp_path / 'work/submission.zip').is_file() is zipped

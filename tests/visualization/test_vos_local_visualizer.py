@@ -44,16 +44,9 @@ def labels(monkeypatch):
 
 
 def sample_of(ids=None, index=0, video='bear', **meta):
-    sample = VOSDataSample(
-        metainfo=dict(
-            video=video,
-            frame_index=index,
-            frame_name=f'{index:05d}',
-            video_length=4,
-            ori_shape=(H, W),
-            **meta,
-        )
-    )
+    meta.update(video=video, frame_index=index, frame_name=f'{index:05d}')
+    meta.update(video_length=4, ori_shape=(H, W))
+    sample = VOSDataSample(metainfo=meta)
     if ids is not None:
         sample.pred_ids = torch.from_numpy(ids)
     return sample
@@ -193,13 +186,10 @@ def test_joints_are_drawn_at_their_pixels(frame, seen):
 
 
 def test_where_pictures_go(frame, ids, tmp_path, monkeypatch):
+    cfg = dict(type='hvc_mm.VOSLocalVisualizer', name='where')
+    backends = [dict(type='LocalVisBackend')]
     visualizer = VISUALIZERS.build(
-        dict(
-            type='hvc_mm.VOSLocalVisualizer',
-            name='where',
-            vis_backends=[dict(type='LocalVisBackend')],
-            save_dir=str(tmp_path),
-        )
+        dict(cfg, vis_backends=backends, save_dir=str(tmp_path))
     )
     sample = sample_of(ids)
     drawn = visualizer.draw(frame, sample)

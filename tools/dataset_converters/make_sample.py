@@ -17,6 +17,7 @@ import sys
 import time
 import zlib
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Callable, Iterator
 
@@ -260,41 +261,31 @@ def davis_scene(args: argparse.Namespace, split: str, index: int) -> Scene:
     )
 
 
-def _write_davis(
-    folder: SampleFolder, args: argparse.Namespace, split: str, count: int
-) -> list[str]:
-    """Write videos in DAVIS's layout; return their names."""
-    names = []
+def write_davis(
+    folder: SampleFolder, args: argparse.Namespace, split: str = 'val'
+) -> None:
+    """Write a split of DAVIS-2017; with val, two more lists.
+
+    DAVIS-2016 val holds two thirds of its videos, as in reality; `newcomer`
+    one more video, for methods that take new objects.
+    """
+    half = max(args.videos // 2, 1)
+    count = dict(val=args.videos, testdev=half, newcomer=1)[split]
     given = 1 if split == 'testdev' else args.frames
+    names = []
     for index in track(range(count), f'davis {split}'):
         scene = davis_scene(args, split, index)
         names.append(scene.name)
         stem = f'480p/{scene.name}/{{:05d}}'
         frames, masks = f'JPEGImages/{stem}.jpg', f'Annotations/{stem}.png'
         folder.write_video(scene, f'DAVIS/{frames}', f'DAVIS/{masks}', given)
-    return names
-
-
-def write_davis(folder: SampleFolder, args: argparse.Namespace) -> None:
-    """Write DAVIS-2017 val and, as its subset, DAVIS-2016 val.
-
-    One more video, in `2017/newcomer.txt` alone, is for methods that take
-    new objects.
-    """
-    names = _write_davis(folder, args, 'val', args.videos)
-    folder.write_lines('DAVIS/ImageSets/2017/val.txt', names)
-    # As in reality, 2016's list holds two thirds of 2017's videos.
-    older = names[: max(1, round(len(names) * 2 / 3))]
-    folder.write_lines('DAVIS/ImageSets/2016/val.txt', older)
-    if args.frames >= 3:
-        names = _write_davis(folder, args, 'newcomer', 1)
-        folder.write_lines('DAVIS/ImageSets/2017/newcomer.txt', names)
-
-
-def write_testdev(folder: SampleFolder, args: argparse.Namespace) -> None:
-    """Write DAVIS-2017 test-dev: masks of the first frames alone."""
-    names = _write_davis(folder, args, 'testdev', max(args.videos // 2, 1))
-    folder.write_lines('DAVIS/ImageSets/2017/test-dev.txt', names)
+    listed = split.replace('testdev', 'test-dev')
+    folder.write_lines(f'DAVIS/ImageSets/2017/{listed}.txt', names)
+    if split == 'val':
+        older = names[: max(1, round(len(names) * 2 / 3))]
+        folder.write_lines('DAVIS/ImageSets/2016/val.txt', older)
+        if args.frames >= 3:
+            write_davis(folder, args, 'newcomer')
 
 
 def ytvos_scene(
@@ -351,14 +342,19 @@ def _meta(scene: Scene, masks: dict[int, np.ndarray]) -> dict:
     return dict(objects=objects)
 
 
-def _write_ytvos(
-    folder: SampleFolder, args: argparse.Namespace, year: int, split: str
+def write_ytvos(
+    folder: SampleFolder,
+    args: argparse.Namespace,
+    year: int = 2018,
+    split: str = 'valid',
 ) -> None:
-    """Write one split of YouTube-VOS.
+    """Write one split of YouTube-VOS; before 2018's valid, its train.
 
     In ``<split>`` there is every fifth frame, in ``<split>_all_frames`` all.
     ``train`` has masks of every fifth, ``valid`` where objects begin.
     """
+    if year == 2018 and split == 'valid':
+        write_ytvos(folder, args, 2018, 'train')
     root, meta, rows = f'YTB/{year}', {}, []
     count = args.videos if split == 'valid' else max(args.videos // 2, 1)
     for index in track(range(count), f'ytvos {year} {split}'):
@@ -386,17 +382,6 @@ def _write_ytvos(
     folder.write_lines(f'{root}/{split}/meta.json', [text])
     if split == 'train':
         folder.write_lines(f'{root}/train_all_frames/ytvos.csv', rows)
-
-
-def write_ytvos18(folder: SampleFolder, args: argparse.Namespace) -> None:
-    """Write YouTube-VOS 2018: train and valid."""
-    _write_ytvos(folder, args, 2018, 'train')
-    _write_ytvos(folder, args, 2018, 'valid')
-
-
-def write_ytvos19(folder: SampleFolder, args: argparse.Namespace) -> None:
-    """Write YouTube-VOS 2019: valid alone, since training takes 2018's."""
-    _write_ytvos(folder, args, 2019, 'valid')
 
 
 def figure_scene(
@@ -500,9 +485,9 @@ def write_folders(folder: SampleFolder, args: argparse.Namespace) -> None:
 LAYOUTS: dict[str, Callable] = {
     'coco': write_coco,
     'davis': write_davis,
-    'davis_testdev': write_testdev,
-    'ytvos': write_ytvos18,
-    'ytvos19': write_ytvos19,
+    'davis_testdev': partial(write_davis, split='testdev'),
+    'ytvos': write_ytvos,
+    'ytvos19': partial(write_ytvos, year=2019),
     'vip': write_vip,
     'jhmdb': write_jhmdb,
     'folder': write_folders,

@@ -191,8 +191,9 @@ class LabelPropagator:
     def _context_of(self, reference: Reference) -> Tuple[int, int]:
         """Tell what a reference's context has of the latest frames.
 
-        This is the protocol's rule. Besides, every context has the reference
-        once without a window, and later frames once.
+        This is the protocol's rule. Frames after the reference are there
+        once, within the window. The reference itself is there once without
+        a window, and as often as said here within it.
 
         Returns:
             Time of the first frame that counts, and how often the reference
@@ -345,7 +346,8 @@ class LabelPropagator:
     ) -> None:
         """Make a frame ``(h, w, C)`` of labels ``(h * w, M)`` a reference."""
         channels = torch.tensor(brought, device=frame.device)
-        keys = frame.to(self._search.keys.dtype)
+        # Copied: the frame may be part of a batch, which would stay with it.
+        keys = frame.to(self._search.keys.dtype, copy=True)
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
         self.references.append(Reference(self.time, channels, keys, table))

@@ -6,7 +6,6 @@ from scipy import ndimage
 
 from hvc_mm.evaluation.functional import (
     boundary_accuracy,
-    mask_boundary,
     region_similarity,
 )
 
@@ -95,15 +94,6 @@ def test_f_equals_the_plain_form(shape):
     expected = [_plain_f(g, p) for g, p in zip(gt, pred)]
     found = boundary_accuracy(gt, pred)
     np.testing.assert_allclose(found, expected, atol=1e-12, rtol=0)
-
-
-def test_boundary_at_the_border():
-    rng = np.random.default_rng(0)
-    for shape in ((5, 7), (1, 6), (6, 1), (1, 1)):
-        mask = rng.random(shape) > 0.5
-        np.testing.assert_array_equal(
-            mask_boundary(mask), _plain_boundary(mask)
-        )
 
 
 def test_objects_that_touch_each_side_of_the_image():

@@ -5,13 +5,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-import numpy as np
 import pytest
 
-from hvc_mm.datasets import write_id_mask
 from hvc_mm.evaluation.metrics.background import (
     BackgroundJobs,
-    FrameJob,
     scoring_processes,
 )
 
@@ -70,11 +67,3 @@ def test_a_worker_that_dies_is_reported(jobs):
         jobs.drain()
     with pytest.raises(RuntimeError, match='worker died'):
         jobs.submit('next', abs, 1)
-
-
-def test_sizes_must_agree(tmp_path):
-    path = tmp_path / 'gt.png'
-    write_id_mask(path, np.ones((1, 3), np.uint8))
-    frame = FrameJob('v/0', str(path), np.ones((1, 2), np.uint8))
-    with pytest.raises(ValueError, match=r'v/0.*\(1, 2\).*gt\.png \(1, 3\)'):
-        frame.read_gt()

@@ -49,19 +49,18 @@ def _run_ranks(folder, root_dir, shares):
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = free.getsockname()[1]
+    common = dict(
+        os.environ,
+        PYTHONPATH=str(root_dir),
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=str(port),
+        WORLD_SIZE=str(len(shares)),
+    )
     ranks = [
         subprocess.Popen(
             [sys.executable, 'rank.py'],
             cwd=folder,
-            env={
-                **os.environ,
-                'PYTHONPATH': str(root_dir),
-                'MASTER_ADDR': '127.0.0.1',
-                'MASTER_PORT': str(port),
-                'RANK': str(rank),
-                'LOCAL_RANK': str(rank),
-                'WORLD_SIZE': str(len(shares)),
-            },
+            env=dict(common, RANK=str(rank), LOCAL_RANK=str(rank)),
         )
         for rank in range(len(shares))
     ]

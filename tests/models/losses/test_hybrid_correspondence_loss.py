@@ -175,6 +175,19 @@ def test_module_is_the_sum_of_both_directions(radius):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
+def test_module_under_bf16_autocast_stays_near_fp32():
+    views, head, boxes = make_views(dtype=torch.float32)
+    loss = HybridCorrespondenceLoss(0.3)
+    want = loss(*views, copy.deepcopy(head), *boxes)
+    with torch.autocast('cpu', torch.bfloat16):
+        got = loss(*views, head, *boxes)
+    for name, value in want.items():
+        assert got[name].dtype == torch.float32
+        torch.testing.assert_close(got[name], value, rtol=0, atol=2e-2)
+    sum(got.values()).backward()
+    assert all(one.grad.isfinite().all() for one in head.parameters())
+
+
 def test_no_parameter_is_unused_under_ddp(tmp_path):
     """A rank whose crops never meet must still give the head gradients."""
 

@@ -81,6 +81,8 @@ def test_in_window_is_top_k_within_the_window(
             real = scores > float('-inf')
             same = found.cells.gather(1, order)[:, :k][real] == cells[real]
             assert same.all()
+    tallest = max(tile.rows.stop - tile.rows.start for tile in search.tiles)
+    assert tallest == 1 or 8 * search._scratch.numel() <= budget
 
 
 # One group, a whole number of groups, a part of one left over.

@@ -1,7 +1,7 @@
 """Curves and times from logs."""
 
 import json
-import sys
+from functools import partial
 
 import mmcv
 import numpy as np
@@ -33,9 +33,9 @@ def work_dir(tmp_path):
     return tmp_path / 'run'
 
 
-def call(tool, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, 'argv', ['analyze_logs.py', *map(str, arguments)])
-    tool.main()
+@pytest.fixture
+def call(call_tool):
+    return partial(call_tool, 'analysis_tools/analyze_logs.py')
 
 
 def test_smoothing_is_the_mean_of_the_last(tool):
@@ -44,9 +44,9 @@ def test_smoothing_is_the_mean_of_the_last(tool):
     np.testing.assert_allclose(tool.smoothed(values, 3), [1, 2, 3, 5])
 
 
-def test_plot_draws_a_falling_line(tool, work_dir, monkeypatch, tmp_path):
+def test_plot_draws_a_falling_line(call, work_dir, tmp_path):
     out = tmp_path / 'new/curves.png'
-    call(tool, monkeypatch, 'plot', work_dir, '--out', out)
+    call('plot', work_dir, '--out', out)
     picture = mmcv.imread(str(out)).astype(int)
     # matplotlib's first colour is blue, BGR 180 119 31.
     blue = np.abs(picture - (180, 119, 31)).sum(-1) < 40
@@ -57,27 +57,27 @@ def test_plot_draws_a_falling_line(tool, work_dir, monkeypatch, tmp_path):
     assert blue.sum() > 200 and left < right
 
 
-def test_plot_of_several_logs(tool, work_dir, monkeypatch, tmp_path):
+def test_plot_of_several_logs(call, work_dir, tmp_path):
     out = tmp_path / 'two.png'
     logs = [work_dir, next(work_dir.glob('2026*/vis_data/*'))]
     call(
-        *(tool, monkeypatch, 'plot', *logs, '--out', out, '--smooth', 3),
+        *('plot', *logs, '--out', out, '--smooth', 3),
         *('--keys', 'loss', 'time', '--legend', 'a', 'b'),
     )
     assert out.stat().st_size > 5000
 
 
-def test_time_leaves_the_first_line_out(tool, work_dir, monkeypatch, capsys):
-    call(tool, monkeypatch, 'time', work_dir)
+def test_time_leaves_the_first_line_out(call, work_dir, capsys):
+    call('time', work_dir)
     text = capsys.readouterr().out
     assert 'mean 0.2000 s' in text and 'slowest 0.2000' in text
     assert 'data: mean 0.0500 s (25.0%)' in text
-    call(tool, monkeypatch, 'time', work_dir, '--skip', 0)
+    call('time', work_dir, '--skip', 0)
     assert 'slowest 5.0000' in capsys.readouterr().out
 
 
-def test_errors(tool, work_dir, monkeypatch, tmp_path):
+def test_errors(call, work_dir, tmp_path):
     with pytest.raises(SystemExit, match='no log .*gone'):
-        call(tool, monkeypatch, 'time', tmp_path / 'gone')
+        call('time', tmp_path / 'gone')
     with pytest.raises(SystemExit, match="no 'lss'.*loss, step"):
-        call(tool, monkeypatch, 'plot', work_dir, '--keys', 'lss')
+        call('plot', work_dir, '--keys', 'lss')

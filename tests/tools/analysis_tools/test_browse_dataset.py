@@ -8,37 +8,27 @@ from hvc_mm.datasets import write_id_mask
 
 CONFIG = """
 default_scope = 'hvc_mm'
-train_dataloader = dict(
-    dataset=dict(
-        type='ImageFolderDataset',
-        data_root={root!r},
-        sources='photos',
-        pipeline=[
-            dict(type='LoadPretrainImage'),
-            dict(type='PairedRandomResizedCrop', size=96, scale=(0.5, 1)),
-            dict(type='PackPairedViews'),
-        ],
-    )
-)
-test_dataloader = dict(
-    dataset=dict(
-        type='VOSDataset',
-        ann_file='',
-        data_root={root!r},
-        data_prefix=dict(img_path='frames', ann_path='masks'),
-        pipeline=[
-            dict(type='LoadFrame'),
-            dict(type='LoadPrompt'),
-            dict(type='ResizeFrame', size=(30, 40)),
-            dict(type='PackVOSInputs'),
-        ],
-    )
-)
+images = dict(type='ImageFolderDataset', data_root={root!r}, sources='photos')
+images['pipeline'] = [
+    dict(type='LoadPretrainImage'),
+    dict(type='PairedRandomResizedCrop', size=96, scale=(0.5, 1)),
+    dict(type='PackPairedViews'),
+]
+videos = dict(type='VOSDataset', data_root={root!r}, ann_file='')
+videos['data_prefix'] = dict(img_path='frames', ann_path='masks')
+videos['pipeline'] = [
+    dict(type='LoadFrame'),
+    dict(type='LoadPrompt'),
+    dict(type='ResizeFrame', size=(30, 40)),
+    dict(type='PackVOSInputs'),
+]
+train_dataloader = dict(dataset=images)
+test_dataloader = dict(dataset=videos)
 """
 
 
 @pytest.fixture
-def run(load_tool, tmp_path):
+def run(call_tool, tmp_path):
     y, x = np.mgrid[:60, :80]
     for index in range(4):
         # Smooth, so that JPEG keeps it; BGR with little red.
@@ -54,10 +44,10 @@ def run(load_tool, tmp_path):
     config.write_text(CONFIG.format(root=str(tmp_path)))
 
     def call(*arguments, out='out'):
-        load_tool('analysis_tools/browse_dataset.py').main(
-            [str(config), '--out', str(tmp_path / out), *arguments]
-        )
-        return tmp_path / out
+        out = tmp_path / out
+        tool = 'analysis_tools/browse_dataset.py'
+        call_tool(tool, config, '--out', out, *arguments)
+        return out
 
     return call
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,16 +15,15 @@ TOOL = 'analysis_tools/eval_masks.py'
 
 
 @pytest.fixture
-def score(load_tool, root_dir, monkeypatch):
+def score(call_tool, root_dir):
     """Run the tool in this process on one of the data configs."""
 
     def run(config, data_root, pred, *options):
-        monkeypatch.setenv('HVC_DATA_ROOT', str(data_root))
-        path = root_dir / 'configs/_base_/datasets' / f'{config}.py'
-        if config.startswith('/'):
-            path = config
-        arguments = [str(path), '--pred', str(pred), *map(str, options)]
-        return load_tool(TOOL).main(arguments)
+        folder = root_dir / 'configs/_base_/datasets'
+        if not Path(config).is_file():
+            config = folder / f'{config}.py'
+        arguments = (config, '--pred', pred, *options)
+        return call_tool(TOOL, *arguments, data_root=data_root)
 
     return run
 
@@ -85,37 +85,27 @@ def test_published_masks(score, shared_dir):
         '--cfg-options',
         'test_dataloader.dataset.videos=[blackswan,car-shadow]',
     )
-    means = {
-        measure: np.mean(
-            [100 * v[measure]['mean'][0] for v in scores.values()]
-        )
-        for measure in 'JF'
-    }
-    assert found['davis/J_mean'] == pytest.approx(means['J'], abs=1e-9)
-    assert found['davis/F_mean'] == pytest.approx(means['F'], abs=1e-9)
+    for measure in 'JF':
+        means = [100 * v[measure]['mean'][0] for v in scores.values()]
+        expected = pytest.approx(np.mean(means), abs=1e-9)
+        assert found[f'davis/{measure}_mean'] == expected
 
 
 def test_youtube_vos(score, shared_dir, root_dir, tmp_path):
     folder = shared_dir / 'data/YTVOS/train'
-    config = tmp_path / 'ytvos_train.py'
-    base = root_dir / 'configs/_base_/datasets/ytvos18_val.py'
-    config.write_text(
-        f"""
-_base_ = '{base}'
-test_dataloader = dict(
-    dataset=dict(
-        data_root='{folder}',
+    dataset = dict(
+        data_root=str(folder),
         ann_file='meta.json',
         data_prefix=dict(
             _delete_=True, img_path='JPEGImages', ann_path='Annotations'
         ),
         all_frames=False,
     )
-)
-"""
-    )
-    masks = folder / 'Annotations'
-    found = score(str(config), shared_dir / 'data', masks)
+    config = tmp_path / 'ytvos_train.py'
+    base = root_dir / 'configs/_base_/datasets/ytvos18_val.py'
+    loader = dict(dataset=dataset)
+    config.write_text(f'_base_ = {str(base)!r}\ntest_dataloader = {loader}\n')
+    found = score(config, shared_dir / 'data', folder / 'Annotations')
     assert found['ytvos/overall'] == found['ytvos/J_seen'] == 100
 
 

@@ -60,11 +60,8 @@ def settings(command):
 @pytest.mark.slow
 def test_everything_ends_in_one_file(run_tool, arguments, tmp_path):
     done = run_tool(
-        'analysis_tools/measure_all.py',
-        *arguments,
-        *SMALL,
-        '--minutes=0.05',
-        *('--stages', 'training', 'scores', 'data'),
+        *('analysis_tools/measure_all.py', *arguments, *SMALL),
+        *('--minutes=0.05', '--stages', 'training', 'scores', 'data'),
     )
     assert done.returncode == 0, done.stdout
     report = json.loads((tmp_path / 'new/report.json').read_text())
@@ -110,6 +107,17 @@ def test_a_cpu_runs_the_quick_settings(tool, args, root_dir):
         assert {'--quick', '--device=cpu'} <= set(found[name])
     for command in found.values():
         assert (root_dir / 'tools' / command[0]).is_file()
+    # Commands can be chosen and changed.
+    args.stages = ['data', 'training', 'scores']
+    args.extra['data'] = ['--number=4']
+    args.extra['training'] = ['train_dataloader.batch_size=2']
+    args.extra['scores'] = ['test_dataloader.dataset.max_frames=3']
+    found = tool.commands(args)
+    assert list(found) == ['training', 'scores', 'data']
+    assert found['data'][-1] == '--number=4'
+    assert settings(found['training'])['train_dataloader.batch_size'] == 2
+    frames = 'test_dataloader.dataset.max_frames'
+    assert settings(found['scores'])[frames] == 3
 
 
 def test_a_gpu_runs_what_its_targets_are_for(tool, args):
@@ -122,19 +130,6 @@ def test_a_gpu_runs_what_its_targets_are_for(tool, args):
         assert found[name][at + 1] == '60x107 C=1280'
     assert 'bfloat16' in found['propagation_bf16']
     assert 'train_dataloader.batch_size' not in settings(found['training'])
-
-
-def test_commands_can_be_chosen_and_changed(tool, args):
-    args.stages = ['data', 'training', 'scores']
-    args.extra['data'] = ['--number=4']
-    args.extra['training'] = ['train_dataloader.batch_size=2']
-    args.extra['scores'] = ['test_dataloader.dataset.max_frames=3']
-    found = tool.commands(args)
-    assert list(found) == ['training', 'scores', 'data']
-    assert found['data'][-1] == '--number=4'
-    assert settings(found['training'])['train_dataloader.batch_size'] == 2
-    frames = 'test_dataloader.dataset.max_frames'
-    assert settings(found['scores'])[frames] == 3
 
 
 def test_training_is_the_recipe_for_some_minutes(tool, args):
@@ -200,16 +195,15 @@ def test_outputs_are_read(tool, args, tmp_path):
 
     log = tmp_path / 'training/20260101_000000/vis_data/scalars.json'
     log.parent.mkdir(parents=True)
+    parts = dict(loss=0.2, loss_static=0.15, loss_dynamic=0.05)
     rows = [
-        dict(
-            step=10 * t,
-            loss=-0.2 * t,
-            loss_static=-0.15 * t,
-            loss_dynamic=-0.05 * t,
-            time=9.0 if t == 1 else 0.5,
-            data_time=0.1,
-            memory=100 + t,
-        )
+        {
+            **{key: -share * t for key, share in parts.items()},
+            'step': 10 * t,
+            'time': 9.0 if t == 1 else 0.5,
+            'data_time': 0.1,
+            'memory': 100 + t,
+        }
         for t in range(1, 21)
     ]
     log.write_text('\n'.join(map(json.dumps, rows)))
@@ -218,7 +212,7 @@ def test_outputs_are_read(tool, args, tmp_path):
     assert result['checkpoint'] == '/there/iter_200.pth'
     assert (result['iterations'], result['memory_mb']) == (200, 120)
     assert (result['seconds'], result['data_seconds']) == (0.5, 0.1)
-    for key in ('step', 'loss', 'loss_static', 'loss_dynamic'):
+    for key in ('step', *parts):
         assert result['curve'][key] == [row[key] for row in rows]
     assert last.value == pytest.approx(-0.2 * 19.5) and last.bound is None
 

@@ -44,13 +44,11 @@ def test_as_a_user_types_it(demo, run_tool, moving_square):
     assert (true & last).sum() / (true | last).sum() > 0.6
 
 
-def test_masks_of_several_frames(demo, load_tool):
-    load_tool(TOOL).main(
-        [
-            *('square.avi', '--mask', 'first.png', '--mask', '3:late.png'),
-            *('--fps', '5', '--out', 'pictures', '--masks-dir', 'masks'),
-            *(*OPTIONS, 'none'),
-        ]
+def test_masks_of_several_frames(demo, call_tool):
+    call_tool(
+        *(TOOL, 'square.avi', '--mask', 'first.png', '--mask', '3:late.png'),
+        *('--fps', '5', '--out', 'pictures', '--masks-dir', 'masks'),
+        *(*OPTIONS, 'none'),
     )
     assert len(list((demo / 'pictures').glob('*.jpg'))) == 8
     present = [
@@ -78,19 +76,18 @@ def test_masks_of_several_frames(demo, load_tool):
         (dict(options='model.propagator.topk=0'), 'topk'),
     ],
 )
-def test_bad_input_is_one_clear_line(demo, load_tool, change, complaint):
+def test_bad_input_is_one_clear_line(demo, call_tool, change, complaint):
     Image.new('RGB', (64, 48), (255, 0, 0)).save('rgb.png')
     write_id_mask('empty.png', np.zeros((48, 64), np.uint8))
     write_id_mask('large.png', np.ones((50, 70), np.uint8))
     given = dict(video='square.avi', mask='first.png', out='o.avi')
-    given = dict(given, checkpoint='none', options='a=1')
-    given.update(change)
-    arguments = [
-        *(given['video'], '--mask', given['mask'], '--out', given['out']),
-        *(*OPTIONS, given['checkpoint'], '--cfg-options', given['options']),
-    ]
+    given = {**given, 'checkpoint': 'none', 'options': 'a=1', **change}
     with pytest.raises(SystemExit, match=complaint):
-        load_tool(TOOL).main(arguments)
+        call_tool(
+            *(TOOL, given['video'], '--mask', given['mask']),
+            *('--out', given['out'], *OPTIONS, given['checkpoint']),
+            *('--cfg-options', given['options']),
+        )
 
 
 def test_masks_by_frame(load_tool):

@@ -9,18 +9,16 @@ from mmengine.config import Config
 
 
 @pytest.fixture
-def run(load_tool, tmp_path, tiny_cfg, frame_folder):
+def run(call_tool, tmp_path, tiny_cfg, frame_folder):
     """Call the tool on the frames of the moving square."""
     Config(tiny_cfg).dump(str(tmp_path / 'tiny.py'))
 
     def call(kind, *arguments, out='out'):
         torch.manual_seed(0)  # the weights are random
-        load_tool('visualizations/feature_map.py').main(
-            [
-                *(kind, str(frame_folder), '--device', 'cpu', *arguments),
-                *('--config', str(tmp_path / 'tiny.py')),
-                *('--checkpoint', 'none', '--out', str(tmp_path / out)),
-            ]
+        call_tool(
+            *('visualizations/feature_map.py', kind, frame_folder),
+            *('--device', 'cpu', *arguments, '--checkpoint', 'none'),
+            *('--config', tmp_path / 'tiny.py', '--out', tmp_path / out),
         )
         return tmp_path / out
 
