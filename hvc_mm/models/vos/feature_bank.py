@@ -47,7 +47,7 @@ class FeatureBank:
 
     def add_reference(self, frame: Tensor) -> None:
         """Keep features ``(h, w, C)`` as long as the video runs."""
-        self.references.append(frame[:, :, None])
+        self.references.append(frame[:, :, None].clone())
 
     def rescore(
         self, latest: Sequence[Candidates], queries: Tensor, topk: int

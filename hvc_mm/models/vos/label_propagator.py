@@ -346,7 +346,8 @@ class LabelPropagator:
     ) -> None:
         """Make a frame ``(h, w, C)`` of labels ``(h * w, M)`` a reference."""
         channels = torch.tensor(brought, device=frame.device)
-        keys = frame.to(self._search.keys.dtype)
+        # Copied: the frame may be part of a batch, which would stay with it.
+        keys = frame.to(self._search.keys.dtype, copy=True)
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
         self.references.append(Reference(self.time, channels, keys, table))

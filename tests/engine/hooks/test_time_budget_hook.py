@@ -83,7 +83,9 @@ def test_it_ends_by_the_clock_and_tells_how_long_it_will_be(tmp_path, clock):
 
 
 def test_a_resumed_run_has_its_time_again(tmp_path, clock):
-    train(tmp_path, clock, 0.5, [15, 15])
+    train(tmp_path, clock, 0.5, [10.1, 20])
+    (log,) = tmp_path.glob('*/*.log')
+    assert '10.1 s: about 3 of 1000 iterations fit' in log.read_text()
     runner, told = train(tmp_path, clock, 0.5, [10] * 9, resume=True)
     assert runner.iter == 2 + 3
     assert told[1:] == [5, 5]

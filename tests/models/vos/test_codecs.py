@@ -78,8 +78,10 @@ def test_stretch_gives_faint_objects_their_say():
         codec = MaskCodec(stretch=stretch)
         codec.encode(_sample(_mask((1, *LEFT))), (8, 12))
         sample = _sample()
-        codec.decode(soft, sample)
+        labels = codec.decode(soft, sample)
         assert sample.pred_ids.unique().tolist() == expected
+    low, high = labels.flatten(1).aminmax(dim=1)
+    assert low.tolist() == [0, 0] and high.tolist() == pytest.approx([1, 1])
     assert sample.pred_ids[2, 3] == 1 and sample.pred_ids[0, 0] == 0
 
 

@@ -143,6 +143,8 @@ def test_modes():
     assert features.shape == (1, 6, 4, 6)
     with pytest.raises(ValueError, match='not trained'):
         model([torch.rand(6, 16, 24)], mode='loss')
+    with pytest.raises(TypeError, match="no arguments .'codecs'"):
+        LabelPropagationVOS(backbone=_pool(0, 6), codecs=dict())
 
 
 @pytest.mark.parametrize('channels_last', [True, False])

@@ -152,6 +152,17 @@ def test_reset_starts_anew():
     assert all(map(torch.equal, first, play(6, (4, 5))))
 
 
+@pytest.mark.parametrize('dtype', [None, 'float32'])
+def test_a_reference_keeps_its_own_copy(dtype):
+    propagator = LabelPropagator(radius=2, compute_dtype=dtype)
+    batch = torch.cat([_frame(0), _frame(1)])
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    propagator.step(batch[:1], _labels(0, 1))
+    expected = propagator.predict(_frame(2))
+    batch.zero_()
+    assert torch.equal(propagator.predict(_frame(2)), expected)
+
+
 def test_half_features_are_taken_as_float32():
     one, two = LabelPropagator(radius=2), LabelPropagator(radius=2)
     for t in range(3):
