@@ -107,6 +107,7 @@ def test_is_the_loss_of_pretraining(backbone, images):
 
 def test_views_show_what_their_boxes_say(backbone):
     auxiliary = _auxiliary(backbone)
+    assert (auxiliary.scale, auxiliary.ratio) == ((0, 1), (3 / 4, 4 / 3))
     # Each pixel holds its own normalised place; the padding something else.
     height, width = 40, 50
     images = torch.full((1, 3, 48, 64), 9.0)
@@ -173,7 +174,12 @@ def test_one_step_of_training_moves_everything():
     model = _build()
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
     before = {n: p.clone() for n, p in model.named_parameters()}
+    seen = []
+    model.auxiliary.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[-1])
+    )
     log = model.train_step(_batch(), wrapper)
+    assert seen == [SIZES]
     assert {'loss', 'loss_cls', 'loss_hvc_static'} <= set(log)
     for name in (
         'model.head.weight',
