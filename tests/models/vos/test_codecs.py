@@ -239,3 +239,4 @@ def test_joints_that_are_not_given():
         codec.decode(None, sample)
     with pytest.raises(ValueError, match='topk'):
         JointCodec(topk=0)
+    assert JointCodec(topk=1).topk == 1
