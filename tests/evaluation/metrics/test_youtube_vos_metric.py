@@ -72,7 +72,7 @@ def test_objects_count_after_their_first_annotation(
 
 
 def test_means_are_over_objects(
-    moving_video, annotated_video, score, tmp_path
+    moving_video, annotated_video, score, tmp_path, logged
 ):
     one, three = moving_video(2, objects=1), moving_video(3, objects=3)
     metric = YouTubeVOSMetric(results_dir=str(tmp_path), **DOG)
@@ -84,6 +84,7 @@ def test_means_are_over_objects(
         for pair, i in ((one, 1), (three, 1), (three, 3))
     ]
     assert found['ytvos/J_seen'] == pytest.approx(np.mean(seen))
+    assert not any('no object of a category' in line for line in logged)
     with open(tmp_path / 'ytvos/results.csv') as file:
         rows = list(csv.DictReader(file))
     names = [' '.join(list(row.values())[:3]) for row in rows]
