@@ -63,8 +63,8 @@ def doctor(tool, monkeypatch, capsys):
     return run
 
 
-def gpu(names=(), needs=(), code=('sm_80', 'sm_90'), cuda='12.4'):
-    return json.dumps(dict(names=names, needs=needs, code=code, cuda=cuda))
+def gpu(cuda='12.4', **said):
+    return json.dumps(dict(cuda=cuda, said=said))
 
 
 @pytest.mark.parametrize('column', [COLUMN_A, COLUMN_B])
@@ -125,37 +125,13 @@ def test_a_probe_that_fails_is_a_problem(doctor, probe, fix):
     [
         ('H200', gpu(cuda=None), 'without CUDA', 'pip uninstall -y torch '),
         ('H200', gpu(), 'built for CUDA 12.4, does not see H200', 'nvidia-sm'),
-        (
-            'H200',
-            gpu(['H200'], [[9, 0]], ['sm_80', 'sm_86']),
-            'no code for H200',
-            'make env COLUMN=b',
-        ),
+        ('H200', gpu(H200='no kernel'), 'H200: no kernel', 'env COLUMN=b'),
     ],
 )
 def test_gpus_that_torch_cannot_use(tool, driver, found, what, fix):
     (problem,) = tool.gpu_problems(found, driver, COLUMN_B)
     assert what in problem.what and fix in problem.fix and not problem.fatal
-    usable = gpu(['H200'], [[9, 0]])
-    assert not tool.gpu_problems(usable, driver, COLUMN_B)
-
-
-@pytest.mark.parametrize(
-    'capability, built_for, good',
-    [
-        ((8, 6), ['sm_80'], True),
-        ((8, 0), ['sm_86'], False),
-        ((9, 0), ['sm_80', 'sm_86'], False),
-        ((9, 0), ['sm_80', 'compute_80'], True),
-        ((7, 5), ['compute_80'], False),
-        ((9, 0), ['sm_90a'], True),
-        ((9, 1), ['sm_90a'], False),
-        ((12, 0), ['sm_90', 'sm_120'], True),
-        ((9, 0), [], False),
-    ],
-)
-def test_has_code_for(tool, capability, built_for, good):
-    assert tool.has_code_for(capability, built_for) is good
+    assert not tool.gpu_problems(gpu(H200='3.0'), driver, COLUMN_B)
 
 
 def test_probes_run_in_processes_of_their_own(tool):

@@ -45,9 +45,9 @@ BUILT = 'MMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv==2.0.0rc4"'
     [
         (MINIMAL, dict(torch=None), 'torch is not', PAIR),
         (COLUMN_A, dict(torch=None), 'torch is not', '"torch==2.0.1"'),
-        (MINIMAL, dict(torch='1.13.1'), '2.0 or later', PAIR),
+        (MINIMAL, dict(torch='1.13.1'), '>=2.0 is needed', PAIR),
         (MINIMAL, dict(torchvision=None), 'torchvision is not', PAIR),
-        (MINIMAL, dict(torchvision='0.20.1'), 'with torchvision 0.21', PAIR),
+        (MINIMAL, dict(torchvision='0.20.1'), '==0.21.* is needed', PAIR),
         (COLUMN_A, dict(torchvision='0.150.0'), '0.15', '0.15.*'),
         (MINIMAL, dict(mmengine=None), 'mmengine is not', 'mmengine==0.10.7'),
         (MINIMAL, dict(mmengine='0.9.1'), '0.9.1', 'mmengine==0.10.7'),
