@@ -1,32 +1,23 @@
 """The doctor: its judgement on invented findings, and itself as run."""
 
 import json
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
 TOOL = 'misc/check_env.py'
-COLUMN_A = {
-    'torch': '2.0.1',
-    'torchvision': '0.15.2',
-    'mmengine': '0.10.7',
-    'mmcv': '2.0.0rc4',
-    'mmdet': '3.0.0rc5',
-    'mmtrack': '1.0.0rc1',
-    'mmcls': '1.0.0rc6',
-    'modelindex': '0.0.2',
-    'numpy': '1.23.5',
-    'setuptools': '69.5.1',
-}
-COLUMN_B = {
-    'torch': '2.6.0',
-    'torchvision': '0.21.0',
-    'mmengine': '0.10.7',
-    'mmcv': '2.1.0',
-    'mmdet': '3.3.0',
-    'numpy': '1.26.4',
-    'setuptools': '69.5.1',
-}
+PINS = Path(__file__).parents[2] / 'requirements'
+
+
+def _pinned(name):
+    lines = re.findall(r'^([\w-]+)==(\S+)$', (PINS / name).read_text(), re.M)
+    return dict(lines)
+
+
+COLUMN_A = _pinned('column_a.txt')
+COLUMN_B = _pinned('column_b.txt')
 
 
 @pytest.fixture
