@@ -13,13 +13,13 @@ from typing import Iterator, Optional, Sequence, Tuple
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
 from hvc_mm.apis import PictureWriter, track_frames
 from hvc_mm.datasets import read_id_mask, read_image, without_void
-from hvc_mm.engine.run_config import read_config
+from hvc_mm.engine.run_config import add_cfg_options, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 from hvc_mm.visualization import (
@@ -50,13 +50,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--seed', type=int, default=0, help='of the random crops'
     )
     parser.add_argument('--fps', type=float, default=12, help='of a video')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

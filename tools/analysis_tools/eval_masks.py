@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from rich.progress import track
 
 from hvc_mm.datasets import read_image_size
-from hvc_mm.engine.run_config import evaluators_of, read_config
+from hvc_mm.engine.run_config import (
+    add_cfg_options,
+    evaluators_of,
+    read_config,
+)
 from hvc_mm.registry import DATASETS
 from hvc_mm.utils import register_all_modules
 
@@ -44,13 +48,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='store_true',
         help='also show a row for every video or object',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if not args.pred.is_dir():
         parser.error(f'--pred {args.pred}: there is no such folder')

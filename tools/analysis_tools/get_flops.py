@@ -6,11 +6,10 @@ import argparse
 from typing import Tuple
 
 from mmengine.analysis import get_model_complexity_info
-from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from hvc_mm.engine.run_config import read_config
+from hvc_mm.engine.run_config import add_cfg_options, read_config
 from hvc_mm.models import HVC, LabelPropagationVOS
 from hvc_mm.registry import MODELS
 
@@ -31,13 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--table', action='store_true', help='list every module'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.shape is not None and len(args.shape) not in (1, 2):
         parser.error('--shape takes one or two numbers')

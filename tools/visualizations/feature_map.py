@@ -14,7 +14,6 @@ from typing import Iterator, Optional, Sequence, Tuple
 import cv2
 import mmcv
 import numpy as np
-from mmengine.config import DictAction
 
 from hvc_mm.apis import (
     FrameSource,
@@ -24,7 +23,11 @@ from hvc_mm.apis import (
     track_frames,
     video_features,
 )
-from hvc_mm.engine.run_config import choose_checkpoint, read_config
+from hvc_mm.engine.run_config import (
+    add_cfg_options,
+    choose_checkpoint,
+    read_config,
+)
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
@@ -76,12 +79,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             "work_dirs/hvc_coco; 'none' takes random weights",
         )
         sub.add_argument('--device', help='cpu, cuda, cuda:1, ...')
-        sub.add_argument(
-            '--cfg-options',
-            nargs='+',
-            action=DictAction,
-            metavar='KEY=VALUE',
-        )
+        add_cfg_options(sub)
     return parser.parse_args(argv)
 
 
