@@ -131,11 +131,8 @@ def _moved(key: str, value: Any, old: Sequence[str], new: str) -> Any:
     return value
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that training and testing have in common."""
-    parser.add_argument(
-        '--work-dir', help='where logs and results go (work_dirs/CONFIG)'
-    )
+def add_cfg_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--cfg-options KEY=VALUE ...``, for :func:`read_config`."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -143,6 +140,14 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that training and testing have in common."""
+    parser.add_argument(
+        '--work-dir', help='where logs and results go (work_dirs/CONFIG)'
+    )
+    add_cfg_options(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
