@@ -117,7 +117,7 @@ def test_a_frame_shows_the_photographs_where_the_masks_are(sample_tool, args):
 def test_davis_lists_frames_and_masks(sample):
     root = sample / 'DAVIS'
     val = names(root / 'ImageSets/2017/val.txt')
-    (late,) = names(root / 'ImageSets/2017/newcomer.txt')
+    (late,) = names(root / 'ImageSets/2017/new-object.txt')
     testdev = names(root / 'ImageSets/2017/test-dev.txt')
     assert len(set(val)) == VIDEOS and len(set(testdev)) == VIDEOS // 2
     assert set(names(root / 'ImageSets/2016/val.txt')) < set(val)
@@ -155,7 +155,7 @@ def test_davis_objects(sample, sample_tool, args):
                 assert (mask[whole[2]] > 0).sum() < 4
         assert min(shares[0]) > 0.95
         assert 0.4 < np.min(shares) and (index == 0 or np.min(shares) < 0.85)
-    (late,) = root.glob('*-newcomer')
+    (late,) = root.glob('*-new-object-00')
     for frame, mask in masks_of(late).items():
         entered = frame >= FRAMES // 3
         assert ids_in(mask) == ({1, 2, 3} if entered else {1, 2})
@@ -281,7 +281,7 @@ def test_figures_and_late_objects_fit_in_frames_of_any_shape(
             places = np.array(list(scene.joints(frame / 8).values()))
             assert places.min() > 2
             assert (places < np.array(shape[::-1]) - 2).all()
-        video = sample_tool.davis_scene(args, 'newcomer', index)
+        video = sample_tool.davis_scene(args, 'new-object', index)
         seen = [ids_in(video.render(frame)[1]) for frame in range(9)]
         assert seen == 3 * [{1, 2}] + 6 * [{1, 2, 3}]
 
@@ -354,7 +354,7 @@ def test_plain_folders(sample, folder):
         (48, dict(type='VOSDataset', data_root='DAVIS',
                   ann_file='ImageSets/2017/val.txt')),
         (12, dict(type='VOSDataset', data_root='DAVIS',
-                  ann_file='ImageSets/2017/newcomer.txt',
+                  ann_file='ImageSets/2017/new-object.txt',
                   prompt_at='new_objects')),
         (24, dict(type='VOSDataset', data_root='DAVIS',
                   ann_file='ImageSets/2017/test-dev.txt')),
@@ -409,7 +409,7 @@ def test_more_videos_begin_with_the_same_ones(sample_tool, sample, tmp_path):
 def test_short_videos_have_no_late_object(sample_tool, tmp_path, frames):
     wanted = [*TINY, f'--frames={frames}', '--benchmarks', 'davis', 'ytvos']
     assert not sample_tool.main([str(tmp_path), *wanted])
-    late = tmp_path / 'DAVIS/ImageSets/2017/newcomer.txt'
+    late = tmp_path / 'DAVIS/ImageSets/2017/new-object.txt'
     assert late.exists() == (frames > 2)
     meta = json.loads((tmp_path / 'YTB/2018/valid/meta.json').read_text())
     for video in meta['videos'].values():

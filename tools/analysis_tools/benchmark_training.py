@@ -109,10 +109,9 @@ def compare(name: str, runs: Runs, args: argparse.Namespace) -> dict:
 
 
 def coco_like_boxes(samples: int) -> Tuple[Tensor, Tensor]:
-    """Draw boxes ``(N, 4)`` of two independent crops of each of N images.
+    """Draw boxes ``(N, 4)`` of two random resized crops of each of N images.
 
-    Random resized crops of scale (0, 1) in images of COCO's usual sizes,
-    by torch's random state.
+    The images have COCO's usual sizes, the crops a scale in (0, 1).
     """
     boxes: List[List[float]] = []
     for view in range(2 * samples):
@@ -130,9 +129,8 @@ def coco_like_boxes(samples: int) -> Tuple[Tensor, Tensor]:
 def pair_term(samples: int, radius: float, device: str) -> Tuple[Runs, int]:
     """Prepare one direction's loss, without the flow head.
 
-    Returns:
-        ``ours`` and ``dense``, functions that give the loss and the
-        gradients of query and flow fields; and the number of pairs.
+    Gives ``ours`` and ``dense``, functions that return the loss and the
+    gradients of query and flow fields; and the number of pairs.
     """
     boxes = coco_like_boxes(samples)
     query, key = unit_maps(2, samples, device)
@@ -153,9 +151,8 @@ def pair_term(samples: int, radius: float, device: str) -> Tuple[Runs, int]:
 def whole_loss(samples: int, radius: float, device: str) -> Tuple[Runs, int]:
     """Prepare both directions with the flow head, as in a training step.
 
-    Returns:
-        ``ours`` and ``dense``, functions that give the loss and the
-        gradients of predictions and flow head; and the number of pairs.
+    Gives the same as :func:`pair_term`, with gradients of predictions and
+    flow head.
     """
     boxes = coco_like_boxes(samples)
     maps = unit_maps(4, samples, device)
@@ -247,10 +244,9 @@ def measure_train_step(args: argparse.Namespace) -> Report:
         }
         for name, step in steps.items()
     ]
-    usual = (128, 256) if on_gpu else (8, 256, 2)
-    judged = usual == (samples, args.size, args.threads)[: len(usual)]
     bf16 = steps['lean'].wrapper.enabled
-    judged = judged and bf16
+    judged = bf16 and (samples, args.size) == (128 if on_gpu else 8, 256)
+    judged = judged and (on_gpu or args.threads == 2)
     if not on_gpu:
         form = 'bfloat16' if bf16 else 'fp32, as bfloat16 is slower here'
         report.notes.append(
@@ -272,14 +268,7 @@ def measure_train_step(args: argparse.Namespace) -> Report:
 
 
 class TrainingStep:
-    """One step of HVC after the other on the same batch, losses kept.
-
-    Args:
-        wrapper: Gives the optimiser its wrapper.
-        data: What a data loader gives.
-        device: Of the model.
-        channels_last: Memory format of the images.
-    """
+    """One step of HVC after the other on the same batch, losses kept."""
 
     def __init__(
         self,
@@ -344,8 +333,7 @@ def recipe() -> Config:
 def measure_data(args: argparse.Namespace) -> Report:
     """Measure images per second and core of the data pipeline.
 
-    There is no dense side here, and so no target: the figure tells how many
-    workers a GPU needs.
+    The figure tells how many workers a GPU needs; there is no target.
     """
     number = args.number or (64 if args.quick else 512)
     dataset = ImageFolderDataset(

@@ -13,13 +13,13 @@ from typing import Iterator, Optional, Sequence, Tuple
 import mmcv
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
 from hvc_mm.apis import PictureWriter, track_frames
 from hvc_mm.datasets import read_id_mask, read_image, without_void
-from hvc_mm.engine.run_config import read_config
+from hvc_mm.engine.run_config import add_cfg_options, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
 from hvc_mm.visualization import (
@@ -50,22 +50,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--seed', type=int, default=0, help='of the random crops'
     )
     parser.add_argument('--fps', type=float, default=12, help='of a video')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
 def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
-    """Build the data set of a phase.
-
-    Raises:
-        ValueError: The config has no such phase.
-    """
+    """Build the data set of a phase that the config has."""
     phases = [p for p in ('train', 'val', 'test') if f'{p}_dataloader' in cfg]
     phase = phase or next(iter(phases), None)
     if phase not in phases:
@@ -114,19 +104,13 @@ def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
 def pictures(
     dataset: BaseDataset, number: int, video: Optional[str], grid: int = 32
 ) -> Iterator[Tuple[str, np.ndarray]]:
-    """Draw items.
-
-    Args:
-        dataset: Of paired views or of frames.
-        number: At most as many.
-        video: Only of this one.
-        grid: Cells along a side of a view.
+    """Draw at most ``number`` items, all of ``video`` if one is given.
 
     Yields:
         A name for the file, and the picture, RGB.
 
     Raises:
-        TypeError: Items of another kind.
+        TypeError: Items of another kind than paired views or frames.
     """
     visualizer = VOSLocalVisualizer()
     visualizer.dataset_meta = dataset.metainfo

@@ -14,12 +14,16 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from rich.progress import track
 
 from hvc_mm.datasets import read_image_size
-from hvc_mm.engine.run_config import evaluators_of, read_config
+from hvc_mm.engine.run_config import (
+    add_cfg_options,
+    evaluators_of,
+    read_config,
+)
 from hvc_mm.registry import DATASETS
 from hvc_mm.utils import register_all_modules
 
@@ -44,13 +48,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='store_true',
         help='also show a row for every video or object',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args(argv)
     if not args.pred.is_dir():
         parser.error(f'--pred {args.pred}: there is no such folder')
@@ -58,18 +56,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
-    """Turn a config's metrics into those that score what is there already.
-
-    Args:
-        cfg: A test config.
-        args: The command line.
-
-    Returns:
-        List[dict]: Configs of metrics.
-
-    Raises:
-        SystemExit: The config has no ``test_evaluator``.
-    """
+    """Turn a config's metrics into those that score what is there already."""
     metrics = evaluators_of(cfg)
     if not metrics or 'test_dataloader' not in cfg:
         raise SystemExit(
@@ -89,13 +76,7 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
 def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
     """Yield what a model would have returned for each frame of a data set.
 
-    Args:
-        dataset: One item per frame, videos whole and in order.
-        pred: The folder of masks (or of joints).
-        grid: Cells along a frame's sides, the unit of joints in files.
-
-    Yields:
-        dict: The item with ``ori_shape`` and its prediction.
+    ``grid``: cells along a frame's sides, the unit of joints in files.
     """
     joints: Dict[str, np.ndarray] = {}
     for i in range(len(dataset)):
@@ -120,14 +101,7 @@ def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
-    """Score the masks; the tables are logged.
-
-    Args:
-        argv: The command line; by default that of the process.
-
-    Returns:
-        Dict[str, float]: The figures by name.
-    """
+    """Score the masks; log the tables and return the figures by name."""
     args = parse_args(argv)
     cfg = read_config(args.config, args.cfg_options)
     register_all_modules()

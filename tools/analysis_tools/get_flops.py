@@ -6,11 +6,10 @@ import argparse
 from typing import Tuple
 
 from mmengine.analysis import get_model_complexity_info
-from mmengine.config import DictAction
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from hvc_mm.engine.run_config import read_config
+from hvc_mm.engine.run_config import add_cfg_options, read_config
 from hvc_mm.models import HVC, LabelPropagationVOS
 from hvc_mm.registry import MODELS
 
@@ -31,13 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--table', action='store_true', help='list every module'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     args = parser.parse_args()
     if args.shape is not None and len(args.shape) not in (1, 2):
         parser.error('--shape takes one or two numbers')
@@ -45,11 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 
 class OneView(nn.Module):
-    """HVC's online network on one view, and the flow head on a pair.
-
-    Args:
-        model: The model whose parts are run.
-    """
+    """HVC's online network on one view, and the flow head on a pair."""
 
     def __init__(self, model: HVC) -> None:
         super().__init__()
@@ -66,17 +55,11 @@ class OneView(nn.Module):
 
 
 def countable(model: nn.Module) -> Tuple[nn.Module, Tuple[int, int], str]:
-    """What of a model is counted.
-
-    Args:
-        model: HVC or a propagation model.
+    """Find what of HVC or a propagation model is counted.
 
     Returns:
         A module that takes one image, its usual ``(H, W)``, and what is left
         out, in words.
-
-    Raises:
-        TypeError: Another model.
     """
     if isinstance(model, HVC):
         text = (

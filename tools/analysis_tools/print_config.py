@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import argparse
 
-from mmengine.config import DictAction
-
-from hvc_mm.engine.run_config import read_config
+from hvc_mm.engine.run_config import add_cfg_options, read_config
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Print a whole config')
     parser.add_argument('config', help='config file, or its name')
     parser.add_argument('--save-path', metavar='FILE', help='also write it')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args()
 
 

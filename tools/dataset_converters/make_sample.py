@@ -23,6 +23,7 @@ from typing import Callable, Iterator
 
 import cv2
 import numpy as np
+from PIL import Image
 from rich.progress import track
 from sample_scenes import (
     ACTIONS,
@@ -40,26 +41,17 @@ MANIFEST = 'sample.json'
 
 
 class SampleFolder:
-    """The folder that samples go to.
+    """The folder that samples go to, and the list of what it wrote.
 
-    It keeps a list of what it wrote, `sample.json`. Only files on that list
-    are ever replaced or removed.
+    Only files on that list, `sample.json`, are ever replaced or removed.
 
     Args:
         root: The folder; made if missing.
-        force: Accept a folder that is not empty: an earlier sample in it is
-            replaced, layout by layout, other files stay.
-
-    Raises:
-        NotADirectoryError: ``root`` is a file.
-        FileExistsError: ``root`` holds something, and not ``force``.
-        ValueError: The list of an earlier sample can't be read.
+        force: Accept a folder that is not empty.
     """
 
     def __init__(self, root: Path, force: bool) -> None:
         self.root = root
-        self.counts: Counter = Counter()
-        self.sizes: dict[str, int] = {}
         self.listed: dict[str, list[str]] = {}
         if root.exists() and not root.is_dir():
             raise NotADirectoryError(
@@ -85,7 +77,8 @@ class SampleFolder:
 
     def write_layout(self, name: str, args: argparse.Namespace) -> None:
         """Write one data set in place of an earlier one."""
-        self.counts, self.sizes = Counter(), {}
+        self.counts: Counter = Counter()
+        self.sizes: dict[str, int] = {}
         earlier = set(self.listed.get(name, ()))
         try:
             LAYOUTS[name](self, args)
@@ -107,8 +100,8 @@ class SampleFolder:
                 return
             folder.rmdir()
 
-    def claim(self, name: str) -> Path:
-        """Find where to write a file, unless it is someone else's."""
+    def write(self, name: str, content: bytes) -> None:
+        """Write a file, unless there is one that no sample wrote."""
         path = self.root / name
         if path.exists() and name not in self._ours:
             raise FileExistsError(
@@ -117,13 +110,8 @@ class SampleFolder:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         self._ours.add(name)
-        self.sizes[name] = 0
-        return path
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file; ``name`` is its path inside the folder."""
-        self.claim(name).write_bytes(content)
         self.sizes[name] = len(content)
+        path.write_bytes(content)
 
     def write_lines(self, name: str, lines: list[str]) -> None:
         """Write a text file."""
@@ -131,19 +119,17 @@ class SampleFolder:
 
     def write_image(self, name: str, image: np.ndarray) -> None:
         """Write ``(H, W, 3)`` uint8 BGR; the name's ending is the format."""
-        flags = [cv2.IMWRITE_JPEG_QUALITY, 95] if name.endswith('jpg') else []
-        self.write(
-            name, cv2.imencode(Path(name).suffix, image, flags)[1].tobytes()
-        )
+        self.write(name, cv2.imencode(Path(name).suffix, image)[1].tobytes())
 
     def write_ids(self, name: str, ids: np.ndarray) -> None:
         """Write ``(H, W)`` uint8 ids as a palette PNG."""
         # Here, so that --help answers at once.
-        from hvc_mm.datasets.image_io import write_id_mask
+        from hvc_mm.datasets.image_io import davis_palette
 
-        path = self.claim(name)
-        write_id_mask(path, ids)
-        self.sizes[name] = path.stat().st_size
+        image, content = Image.fromarray(ids), io.BytesIO()
+        image.putpalette(davis_palette().tobytes())
+        image.save(content, 'PNG')
+        self.write(name, content.getvalue())
         self.counts['masks'] += 1
 
     def write_video(
@@ -156,12 +142,8 @@ class SampleFolder:
     ) -> None:
         """Write a scene's frames, and masks of the first ``given`` ones.
 
-        Args:
-            scene: What to write.
-            frames: A pattern of file names that takes the frame's number.
-            masks: The same of masks.
-            given: How many frames have a mask.
-            number: A frame's number in its name.
+        ``frames`` and ``masks`` are patterns of file names that take
+        ``number(frame)``.
         """
         for frame in range(scene.length):
             image, ids = scene.render(frame)
@@ -235,29 +217,23 @@ def write_coco(folder: SampleFolder, args: argparse.Namespace) -> None:
 
 
 def davis_scene(args: argparse.Namespace, split: str, index: int) -> Scene:
-    """Draw one of DAVIS's videos.
+    """Draw a video of DAVIS's `val`, of `test-dev`, or with a `new-object`.
 
-    In `val` every object is there from the first frame, whose mask the
-    protocol gives. In every fourth video a further thing comes in later and
-    passes in front, and its pixels are background, as in DAVIS.
-
-    Args:
-        args: Of the command line.
-        split: `val`, `testdev` or `newcomer`, whose late object has an id.
-        index: Which video.
+    In every fourth video of `val` a further thing comes in later and passes
+    in front, and its pixels are background, as in DAVIS.
     """
-    objects = dict(val=(1, 2, 3, 2), testdev=(2, 3), newcomer=(2,))[split]
+    new = split == 'new-object'
     passed = split == 'val' and index % 4 == 3
-    number = '' if split == 'newcomer' else f'{index:02d}'
-    suffix = number if split == 'val' else f'{split}-{number}'.strip('-')
+    objects = {'val': (1, 2, 3, 2), 'test-dev': (2, 3)}.get(split, (2,))
+    prefix = '' if split == 'val' else f'{split}-'
     return draw_scene(
         stream(args.seed, f'davis-{split}', index),
-        f'{{objects}}-{suffix}',
+        f'{{objects}}-{prefix}{index:02d}',
         args.frames,
         args.size,
         objects[index % len(objects)],
-        late=args.frames // 3 if passed or split == 'newcomer' else 0,
-        late_label=3 if split == 'newcomer' else 0,
+        late=args.frames // 3 if passed or new else 0,
+        late_label=3 if new else 0,
     )
 
 
@@ -266,12 +242,12 @@ def write_davis(
 ) -> None:
     """Write a split of DAVIS-2017; with val, two more lists.
 
-    DAVIS-2016 val holds two thirds of its videos, as in reality; `newcomer`
-    one more video, for methods that take new objects.
+    DAVIS-2016 val holds two thirds of its videos, as in reality;
+    `new-object` one more video, for methods that take new objects.
     """
     half = max(args.videos // 2, 1)
-    count = dict(val=args.videos, testdev=half, newcomer=1)[split]
-    given = 1 if split == 'testdev' else args.frames
+    count = {'val': args.videos, 'test-dev': half}.get(split, 1)
+    given = 1 if split == 'test-dev' else args.frames
     names = []
     for index in track(range(count), f'davis {split}'):
         scene = davis_scene(args, split, index)
@@ -279,13 +255,12 @@ def write_davis(
         stem = f'480p/{scene.name}/{{:05d}}'
         frames, masks = f'JPEGImages/{stem}.jpg', f'Annotations/{stem}.png'
         folder.write_video(scene, f'DAVIS/{frames}', f'DAVIS/{masks}', given)
-    listed = split.replace('testdev', 'test-dev')
-    folder.write_lines(f'DAVIS/ImageSets/2017/{listed}.txt', names)
+    folder.write_lines(f'DAVIS/ImageSets/2017/{split}.txt', names)
     if split == 'val':
         older = names[: max(1, round(len(names) * 2 / 3))]
         folder.write_lines('DAVIS/ImageSets/2016/val.txt', older)
         if args.frames >= 3:
-            write_davis(folder, args, 'newcomer')
+            write_davis(folder, args, 'new-object')
 
 
 def ytvos_scene(
@@ -312,11 +287,9 @@ def ytvos_scene(
 def _given_masks(
     masks: dict[int, np.ndarray], again: bool
 ) -> dict[int, np.ndarray]:
-    """Keep what a valid set gives: masks where objects begin.
+    """Keep what a valid set gives: the masks ``(H, W)`` where objects begin.
 
-    Args:
-        masks: ``(H, W)`` uint8 by frame.
-        again: A late mask shows the earlier objects too.
+    With ``again`` a late mask shows the earlier objects too.
     """
     given, known = {}, {0}
     for frame, ids in masks.items():
@@ -415,8 +388,7 @@ def write_vip(folder: SampleFolder, args: argparse.Namespace) -> None:
 def encode_joints(scene: Scene) -> bytes:
     """Make the content of a `joint_positions.mat`.
 
-    It holds ``pos_img``, ``(2, 15, T)``, in pixels counted from 1, as MATLAB
-    does.
+    ``pos_img`` is ``(2, 15, T)``, in pixels counted from 1, as in MATLAB.
     """
     from scipy.io import savemat
 
@@ -468,24 +440,24 @@ _FOLDERS = {
 def write_folders(folder: SampleFolder, args: argparse.Namespace) -> None:
     """Write these, each with a tenth of the images.
 
-    MSRA10K has the mask of what stands out next to each photograph.
+    MSRA10K has the mask of the salient objects next to each photograph.
     """
+    count = max(args.images // 10, 1)
     for path, pattern in track(_FOLDERS.items(), 'folder'):
-        for index in range(1, max(args.images // 10, 1) + 1):
+        for index in range(1, count + 1):
             image, ids = draw_still(args, path, index).render(0)
             name = f'{path}/{pattern.format(index)}'
             folder.write_image(name, image)
             if path.startswith('MSRA10K'):
-                mask = np.where(ids > 0, 255, 0).astype(np.uint8)
+                mask = 255 * (ids > 0).astype(np.uint8)
                 folder.write_image(name[:-3] + 'png', cv2.merge([mask] * 3))
-            folder.counts['images'] += 1
-        folder.counts['folders'] += 1
+    folder.counts.update(images=count * len(_FOLDERS), folders=len(_FOLDERS))
 
 
 LAYOUTS: dict[str, Callable] = {
     'coco': write_coco,
     'davis': write_davis,
-    'davis_testdev': partial(write_davis, split='testdev'),
+    'davis_testdev': partial(write_davis, split='test-dev'),
     'ytvos': write_ytvos,
     'ytvos19': partial(write_ytvos, year=2019),
     'vip': write_vip,

@@ -74,15 +74,9 @@ def stream(seed: int, purpose: str, index: int) -> np.random.Generator:
 
 @lru_cache(maxsize=None)
 def load_photo(name: str, halvings: int = 0) -> np.ndarray:
-    """Read a photograph inside its package, its sides halved some times.
+    """Read a photograph ``(H, W, 3)`` uint8 BGR inside its package.
 
-    Returns:
-        np.ndarray: ``(H, W, 3)`` uint8, BGR.
-
-    Raises:
-        ModuleNotFoundError: The package is not installed.
-        FileNotFoundError: The package came without the file.
-        ValueError: The file can't be decoded.
+    Its sides are halved some times.
     """
     if halvings:
         photo = load_photo(name)
@@ -113,10 +107,9 @@ def load_photo(name: str, halvings: int = 0) -> np.ndarray:
 def affine(
     scale: tuple[float, float], angle: float, source: tuple, target: tuple
 ) -> np.ndarray:
-    """Scale, turn by ``angle`` (clockwise), move ``source`` to ``target``.
+    """Make the ``(2, 3)`` map that scales and turns by ``angle``, clockwise.
 
-    Returns:
-        np.ndarray: ``(2, 3)`` float64.
+    It moves ``source`` to ``target``.
     """
     cos, sin = math.cos(angle), math.sin(angle)
     turn = np.array(((cos, -sin), (sin, cos))) * scale
@@ -131,11 +124,7 @@ def move(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
 def coverage(
     polygon: np.ndarray, size: Size
 ) -> tuple[tuple[slice, slice], np.ndarray]:
-    """Measure how much of each pixel a polygon covers.
-
-    Args:
-        polygon: ``(V, 2)``.
-        size: (H, W).
+    """Measure how much of each pixel a polygon ``(V, 2)`` covers.
 
     Returns:
         tuple: The polygon's box in the frame as two slices, rows first, and
@@ -160,12 +149,10 @@ class Piece:
     """The part of a photograph that moves through a scene.
 
     Attributes:
-        photo: The photograph's file name.
-        outline: ``(V, 2)`` in its pixels.
+        outline: ``(V, 2)`` in the photograph's pixels.
         motion: Moment to ``(2, 3)`` map from photograph to frame.
         label: Id of its pixels in masks; 0: seen, but not annotated.
         enters: The first frame that it is in.
-        category: What it is.
     """
 
     photo: str
@@ -202,15 +189,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Scene:
-    """A video before it is drawn.
-
-    Attributes:
-        name: Its name.
-        length: How many frames.
-        size: (H, W) of them.
-        pieces: Back to front, the backdrop first.
-        joints: Those of a figure.
-    """
+    """A video before it is drawn; pieces are back to front."""
 
     name: str
     length: int
@@ -228,11 +207,7 @@ class Scene:
         return frame / max(self.length - 1, 1)
 
     def render(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw one frame and its mask.
-
-        Returns:
-            tuple: ``(H, W, 3)`` uint8, BGR; ``(H, W)`` uint8 ids.
-        """
+        """Draw a frame ``(H, W, 3)`` uint8 BGR and its ``(H, W)`` ids."""
         image = np.zeros((*self.size, 3), np.float32)
         ids = np.zeros(self.size, np.uint8)
         for piece in self.pieces:
@@ -281,10 +256,8 @@ def _draw_thing(
 ) -> tuple[str, np.ndarray, Callable[[float], np.ndarray]]:
     """Cut a thing out, along an uneven ellipse in a circle of a diameter.
 
-    It follows ``place``, turns and is squashed a little.
-
-    Returns:
-        tuple: Photo, outline and motion of a :class:`Piece`.
+    It follows ``place``, turns and is squashed a little. Gives photo, outline
+    and motion of a :class:`Piece`.
     """
     photo, _, centre, radii = THINGS[name]
     turns = np.linspace(0, 2 * math.pi, 60, endpoint=False)
@@ -317,10 +290,7 @@ def draw_scene(
     are whole in frame 0, then two meet, and none is ever hidden.
 
     Args:
-        rng: Where chance comes from.
         name: A pattern that may hold ``{objects}``.
-        length: Frames.
-        size: (H, W).
         objects: How many from the start; their ids are 1, 2, ...
         late: Frame at which another one comes in at a side, lower than the
             others and in front of them; 0: none does.
@@ -382,10 +352,9 @@ _CLOTHS = ('astronaut.png', 'chelsea.png', 'motorcycle_left.png', 'coffee.png')
 
 
 def body_joints(action: str, phase: float) -> dict[str, np.ndarray]:
-    """Place the joints of a body of height 1, seen from the front.
+    """Place the joints ``(x, y)`` of a body of height 1, seen from the front.
 
-    Returns:
-        dict: Name to x and y; the belly is at 0, the right side on the left.
+    The belly is at 0, the right side on the left.
     """
     lift, arms, legs = ACTIONS[action]
     arm = lift + arms * math.sin(phase)

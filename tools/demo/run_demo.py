@@ -58,12 +58,7 @@ def parse_args() -> argparse.Namespace:
 
 
 class Demo:
-    """The steps, each a command line that a user could type.
-
-    Args:
-        out: Folder for data, checkpoints and pictures.
-        seed: Of data and weights.
-    """
+    """The steps, each a command line that a user could type."""
 
     def __init__(self, out: Path, seed: int) -> None:
         self.out = out
@@ -102,11 +97,7 @@ class Demo:
         )
 
     def train(self, epochs: int, minutes: float) -> Path:
-        """Train until the steps or the minutes are over.
-
-        Returns:
-            Path: The checkpoint.
-        """
+        """Train until steps or minutes are over; return the checkpoint."""
         steps = epochs * (IMAGES // BATCH)
         self.say(f'training HVC: {steps} steps, {minutes:g} minutes at most')
         # COCO's json needs MMDetection; the same images are a folder, too.
@@ -170,23 +161,11 @@ class Demo:
 
 
 def newest_scores(work_dir: Path, since: float) -> dict:
-    """Read the scores that mmengine wrote into a work dir.
-
-    Args:
-        work_dir: The run's folder.
-        since: Ignore files older than this, in seconds since the epoch.
-
-    Raises:
-        FileNotFoundError: When the run wrote none.
-    """
-    files = [
-        path
-        for path in work_dir.glob('[0-9]*/*.json')
-        if path.stat().st_mtime >= since - 1
-    ]
-    if not files:
+    """Read the scores that mmengine wrote into a work dir since a time."""
+    times = {f: f.stat().st_mtime for f in work_dir.glob('[0-9]*/*.json')}
+    newest = max(times, key=times.get, default=None)
+    if newest is None or times[newest] < since - 1:
         raise FileNotFoundError(f'{work_dir}: the run wrote no scores')
-    newest = max(files, key=lambda path: path.stat().st_mtime)
     scores = json.loads(newest.read_text())
     return {key.split('/')[-1]: value for key, value in scores.items()}
 
@@ -210,11 +189,8 @@ def main() -> None:
         table.add_row(name, *(f'{values[m]:.1f}' for m in METRICS))
     demo.say('done')
     demo.console.print(table)
-    for what, path in (
-        ('picture', picture),
-        ('video', video),
-        ('checkpoint', checkpoint),
-    ):
+    paths = dict(picture=picture, video=video, checkpoint=checkpoint)
+    for what, path in paths.items():
         demo.console.print(f'{what}: {path}', soft_wrap=True)
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Dict, Optional, Sequence
 
 import mmcv
-from mmengine.config import DictAction
 
 from hvc_mm.apis import (
     PictureWriter,
@@ -20,9 +19,13 @@ from hvc_mm.apis import (
     open_frames,
     track_frames,
 )
-from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
+from hvc_mm.apis.inference import stream_video
 from hvc_mm.datasets import write_id_mask
-from hvc_mm.engine.run_config import choose_checkpoint, read_config
+from hvc_mm.engine.run_config import (
+    add_cfg_options,
+    choose_checkpoint,
+    read_config,
+)
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
@@ -69,13 +72,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--fps', type=float, help="of the output; by default the input's"
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='override entries of the config',
-    )
+    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 
@@ -116,9 +113,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
-    pipeline = frame_pipeline(model.cfg)
-    batches = video_batches(source, prompts, pipeline, args.batch_size)
-    stream = stream_video(model, batches)
+    stream = stream_video(model, source, prompts, args.batch_size)
     with writer:
         for frame, sample in track_frames(stream, source.length, source.name):
             picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)

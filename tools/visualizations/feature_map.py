@@ -14,7 +14,6 @@ from typing import Iterator, Optional, Sequence, Tuple
 import cv2
 import mmcv
 import numpy as np
-from mmengine.config import DictAction
 
 from hvc_mm.apis import (
     FrameSource,
@@ -24,7 +23,11 @@ from hvc_mm.apis import (
     track_frames,
     video_features,
 )
-from hvc_mm.engine.run_config import choose_checkpoint, read_config
+from hvc_mm.engine.run_config import (
+    add_cfg_options,
+    choose_checkpoint,
+    read_config,
+)
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import (
     FeaturePCA,
@@ -76,12 +79,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             "work_dirs/hvc_coco; 'none' takes random weights",
         )
         sub.add_argument('--device', help='cpu, cuda, cuda:1, ...')
-        sub.add_argument(
-            '--cfg-options',
-            nargs='+',
-            action=DictAction,
-            metavar='KEY=VALUE',
-        )
+        add_cfg_options(sub)
     return parser.parse_args(argv)
 
 
@@ -90,10 +88,7 @@ def pca_pictures(
 ) -> Iterator[Tuple[str, np.ndarray]]:
     """Draw each frame next to its features' main directions.
 
-    Args:
-        model: From ``init_model``.
-        source: The video; it is read twice.
-        fit_frames: Frames to make the basis from.
+    The video is read twice; the basis is made from ``fit_frames`` frames.
 
     Yields:
         The frame's name and the picture, RGB.
@@ -131,7 +126,7 @@ def affinity_pictures(
         model: From ``init_model``.
         source: The video; it is read twice.
         point: x and y in pixels.
-        frame_index: The frame that the point is in.
+        frame_index: Of the frame that the point is in.
         temperature: > 0.
 
     Yields:

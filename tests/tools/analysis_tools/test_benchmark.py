@@ -152,6 +152,23 @@ def test_targets_of_the_shipped_cases(propagation):
     }
 
 
+@pytest.mark.parametrize(
+    'seconds, gain, missed',
+    [
+        (0.008, 10, [False, False]),
+        (0.0081, 10, [False, True]),
+        (0.007, 9.9, [True, False]),
+    ],
+)
+def test_a_gpu_is_held_to_targets_of_its_own(
+    propagation, seconds, gain, missed
+):
+    row = {'ours s': seconds, 'time ratio': gain, 'memory share': 1.0}
+    targets = propagation.case_targets(propagation.CASES[-1], row, True)
+    assert [target.missed for target in targets] == missed
+    assert propagation.case_targets(propagation.CASES[0], row, True) == []
+
+
 def test_the_dense_form_runs_chunks_over_the_whole_grid(propagation):
     cells = torch.arange(950)
     assert torch.equal(propagation.spread(cells, 10), cells)

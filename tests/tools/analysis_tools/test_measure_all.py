@@ -164,28 +164,6 @@ def test_scores_are_those_of_the_trained_backbone_and_others(tool, args):
     assert root == '/data/DAVIS'
 
 
-@pytest.mark.parametrize(
-    'seconds, gain, missed',
-    [
-        (0.008, 10, [False, False]),
-        (0.0081, 10, [True, False]),
-        (0.007, 9.9, [False, True]),
-    ],
-)
-def test_a_gpus_propagation_is_held_to_targets(
-    tool, args, seconds, gain, missed
-):
-    args.device = 'cuda'
-    row = {'what': '60x107 C=1280', 'ours s': seconds, 'time ratio': gain}
-    for name in tool.NAMES[:2]:
-        path = tool.output_of(name, args)
-        path.write_text(json.dumps({'rows': [row], 'marks': []}))
-    result, targets = tool.read_output('propagation', args)
-    assert [target.missed for target in targets] == missed
-    assert result == {'rows': [row]}
-    assert tool.read_output('propagation_bf16', args)[1] == []
-
-
 def test_outputs_are_read(tool, args, tmp_path):
     target = dict(name='it', value=1.0, bound=2.0, at_most=False, form='{}')
     content = {'rows': [], 'marks': [target]}
