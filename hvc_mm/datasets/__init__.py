@@ -14,6 +14,7 @@ from .image_io import (
     read_image_size,
     without_void,
     write_id_mask,
+    write_picture,
 )
 from .jhmdb import JOINTS, JHMDBDataset
 from .pretrain_images import (
@@ -82,4 +83,5 @@ __all__ = [
     'stem_of',
     'without_void',
     'write_id_mask',
+    'write_picture',
 ]

@@ -214,6 +214,23 @@ def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
         image.save(partial, format='PNG')
 
 
+def write_picture(path: PathLike, picture: np.ndarray) -> None:
+    """Write a picture, RGB uint8 ``(H, W, 3)``, as its suffix says.
+
+    Raises:
+        OSError: The file can't be written; names it.
+        ValueError: A suffix that OpenCV doesn't know.
+    """
+    suffix = osp.splitext(path)[1]
+    try:
+        _, content = cv2.imencode(suffix, picture[..., ::-1])
+    except cv2.error as error:
+        raise ValueError(f'{path}: no picture ends in {suffix!r}') from error
+    # Not `cv2.imwrite`, which leaves half a file on a full disk.
+    with whole_file(path) as partial:
+        partial.write_bytes(content.tobytes())
+
+
 def objects_in(ids: np.ndarray) -> List[int]:
     """List the values above 0 that an ``(H, W)`` uint8 mask holds, sorted."""
     # Far faster than np.unique, which sorts all pixels.
