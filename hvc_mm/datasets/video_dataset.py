@@ -6,6 +6,7 @@ A frame is named by its *stem*: its file's name without folder and suffix.
 from __future__ import annotations
 
 import logging
+import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import (

@@ -70,7 +70,7 @@ def check_outputs(
     read, above = {}, {}
     for path in inputs:
         real = Path(os.path.realpath(path))
-        if os.path.exists(real):
+        if os.path.exists(path):
             read.setdefault(_identity(real), path)
             for parent in real.parents:
                 above.setdefault(_identity(parent), path)
