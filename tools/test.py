@@ -18,8 +18,6 @@ from hvc_mm.engine.run_config import (
     prepare_cpu_processes,
     read_run,
 )
-from hvc_mm.evaluation import VideoMetric
-from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils import register_all_modules
 
@@ -79,7 +77,7 @@ def check_checkpoint(path: str) -> None:
 
 def write_results(cfg: Config, out: str) -> None:
     """Let a run write its predictions: label PNGs, or mmengine's pickle."""
-    own = [e for e in evaluators_of(cfg) if is_a(e, METRICS, VideoMetric)]
+    own = [e for e in evaluators_of(cfg) if is_a(e, METRICS, 'VideoMetric')]
     is_pickle = out.endswith(('.pkl', '.pickle'))
     if own and is_pickle:
         raise SystemExit(
@@ -100,7 +98,7 @@ def write_results(cfg: Config, out: str) -> None:
 
 def draw_results(cfg: Config, show_dir: str) -> None:
     """Let a run write frames with its predictions over them."""
-    if is_a(cfg.model, MODELS, LabelPropagationVOS):
+    if is_a(cfg.model, MODELS, 'LabelPropagationVOS'):
         cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
         cfg.custom_hooks = [
             *(cfg.get('custom_hooks') or []),

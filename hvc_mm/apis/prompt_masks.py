@@ -6,12 +6,14 @@ H, W: height and width of a frame in pixels; an *id mask* is ``(H, W)`` uint8,
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Iterable, Mapping, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
 from hvc_mm.datasets import VOID, objects_in, read_id_mask, without_void
@@ -67,33 +69,34 @@ class PromptMasks:
         self._used: Set[int] = set()
 
     def check_frames(self, source: FrameSource) -> None:
-        """Complain about masks of frames that will never come.
-
-        Args:
-            source: The video.
-
-        Raises:
-            ValueError: A frame index is not below the video's length.
-        """
+        """Raise ValueError for masks of frames that will never come."""
         late = [i for i in self.masks if source.has_frame(i) is False]
         if late:
-            raise ValueError(
-                f'masks are given for frames {sorted(late)}, but '
-                f'{source.name} has {source.length} frames, 0 to '
-                f'{source.length - 1}'
-            )
+            raise ValueError(_late(late, source.name, source.length))
+
+    def check_used(self, video: str, frames: int) -> None:
+        """Complain about masks that never came up, at a video's end.
+
+        Args:
+            video: Its name.
+            frames: How many it had.
+
+        Raises:
+            ValueError: No mask was used at all.
+        """
+        late = set(self.masks) - self._used
+        if late and not self.known:
+            raise ValueError(_late(late, video, frames))
+        if late:
+            print_log(_late(late, video, frames), 'current', logging.WARNING)
 
     def prompt_at(
         self, index: int, shape: Tuple[int, int]
     ) -> Optional[Tensor]:
-        """Look up the objects that begin at a frame.
+        """Look up the objects that begin at a frame of ``(H, W)`` pixels.
 
         Objects that an earlier mask brought are left out, with a warning:
         their propagation goes on undisturbed.
-
-        Args:
-            index: Of the frame.
-            shape: Its ``(H, W)``.
 
         Returns:
             ``(H, W)`` uint8, ids where new objects are and 0 elsewhere; None
@@ -135,9 +138,12 @@ class PromptMasks:
         self.known |= present
         return torch.from_numpy(ids)
 
-    def unused(self) -> List[int]:
-        """List the frames whose masks never came up."""
-        return sorted(set(self.masks) - self._used)
+
+def _late(indices: Iterable[int], video: str, frames: int) -> str:
+    return (
+        f'masks are given for frames {sorted(indices)}, but {video} has '
+        f'{frames} frames, 0 to {frames - 1}'
+    )
 
 
 def _read(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:

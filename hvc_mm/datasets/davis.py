@@ -13,7 +13,6 @@ from .transforms import Prompt
 from .video_dataset import (
     VideoDataset,
     VideoRecord,
-    check_folder,
     find_masks,
     read_video_names,
     stem_of,
@@ -34,8 +33,6 @@ class VOSDataset(VideoDataset):
 
     Args:
         ann_file: The list of videos; without one, every folder of images.
-        data_root: What ``ann_file`` and ``data_prefix`` start from.
-        data_prefix: ``img_path`` and ``ann_path``, folders of folders.
         prompt_at: Where masks are given to the model: 'first_frame', whose
             mask must be there (DAVIS); 'first_annotation', on the earliest
             frame that has a mask; 'new_objects', each object on the
@@ -48,8 +45,8 @@ class VOSDataset(VideoDataset):
         **kwargs: See :class:`VideoDataset` and mmengine's ``BaseDataset``.
 
     Raises:
-        FileNotFoundError: A missing root, list, folder of frames or first
-            mask; with its name.
+        FileNotFoundError: A missing list, folder of frames or first mask;
+            with its name.
         ValueError: A video without frames; a first mask that is empty, no id
             mask, of another size than its frame, or with an id that the run
             can't hold.
@@ -57,11 +54,11 @@ class VOSDataset(VideoDataset):
 
     METAINFO = dict(dataset_type='vos')
 
+    FOLDERS = dict(img_path='JPEGImages/480p', ann_path='Annotations/480p')
+
     def __init__(
         self,
         ann_file: str = 'ImageSets/2017/val.txt',
-        data_root: str = '',
-        data_prefix: Optional[dict] = None,
         prompt_at: str = 'first_frame',
         max_objects: Optional[int] = None,
         binary_masks: Optional[bool] = None,
@@ -74,23 +71,14 @@ class VOSDataset(VideoDataset):
         self.prompt_at = prompt_at
         self.max_objects = max_objects
         self.binary_masks = binary_masks
-        super().__init__(
-            ann_file=ann_file,
-            data_root=data_root,
-            data_prefix=data_prefix
-            or dict(img_path='JPEGImages/480p', ann_path='Annotations/480p'),
-            **kwargs,
-        )
+        super().__init__(ann_file=ann_file, **kwargs)
 
     def list_videos(self) -> List[str]:
         """List the names of the list file, or of the folders of images."""
-        if self.data_root:
-            check_folder(self.data_root, "the data set's folders")
-        frames = self.data_prefix['img_path']
-        check_folder(frames, 'a folder of frames for each video')
         if self.ann_file:
             return read_video_names(self.ann_file)
-        return sorted(e.name for e in os.scandir(frames) if e.is_dir())
+        folders = os.scandir(self.data_prefix['img_path'])
+        return sorted(e.name for e in folders if e.is_dir())
 
     def load_video(self, name: str) -> VideoRecord:
         """Find one video's frames and masks, and read what is given."""

@@ -118,13 +118,7 @@ def read_image(path: PathLike) -> np.ndarray:
 
 
 def read_image_size(path: PathLike) -> Tuple[int, int]:
-    """Read height and width from a file's header, without its pixels.
-
-    Args:
-        path: An image file.
-
-    Returns:
-        tuple[int, int]: ``(H, W)`` in pixels.
+    """Read ``(H, W)`` from a file's header, without its pixels.
 
     Raises:
         BrokenImageError: With the file's name and what is wrong with it.
@@ -227,13 +221,9 @@ def objects_in(ids: np.ndarray) -> List[int]:
 
 
 def is_binary_mask(ids: np.ndarray) -> bool:
-    """Tell whether a mask draws one object as 255, as DAVIS-2016's do.
+    """Tell whether a mask ``(H, W)`` holds 255 and no id but 0 besides.
 
-    Args:
-        ids: ``(H, W)`` uint8 as stored.
-
-    Returns:
-        bool: True for a mask of nothing but 0 and 255, with some 255.
+    So DAVIS-2016 draws its one object.
     """
     return objects_in(ids) == [VOID]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import glob
 import os.path as osp
-from typing import Any, List, Optional
+from typing import Any, List
 
 import numpy as np
 from scipy.io import loadmat
@@ -17,7 +17,6 @@ from hvc_mm.registry import DATASETS
 from .video_dataset import (
     VideoDataset,
     VideoRecord,
-    check_folder,
     read_lines,
     stem_of,
 )
@@ -60,7 +59,6 @@ class JHMDBDataset(VideoDataset):
     the annotation are passed through.
 
     Args:
-        data_root: The folder of the data set.
         data_prefix: ``img_path`` (``<class>/<clip>/*.png``), ``ann_path``
             (``<class>/<clip>/joint_positions.mat``) and ``split_path``
             (``<class>_test_split<split>.txt``).
@@ -75,29 +73,18 @@ class JHMDBDataset(VideoDataset):
 
     METAINFO = dict(dataset_type='jhmdb', joints=JOINTS, skeleton_links=LIMBS)
 
-    def __init__(
-        self,
-        data_root: str = '',
-        data_prefix: Optional[dict] = None,
-        split: int = 1,
-        **kwargs: Any,
-    ) -> None:
+    FOLDERS = dict(
+        img_path='Rename_Images',
+        ann_path='joint_positions',
+        split_path='splits',
+    )
+
+    def __init__(self, split: int = 1, **kwargs: Any) -> None:
         self.split = split
-        super().__init__(
-            data_root=data_root,
-            data_prefix=data_prefix
-            or dict(
-                img_path='Rename_Images',
-                ann_path='joint_positions',
-                split_path='splits',
-            ),
-            **kwargs,
-        )
+        super().__init__(**kwargs)
 
     def list_videos(self) -> List[str]:
         """List the test clips of all classes, in alphabetical order."""
-        for key, path in self.data_prefix.items():
-            check_folder(path, f'the {key} of JHMDB')
         return read_test_clips(self.data_prefix['split_path'], self.split)
 
     def load_video(self, name: str) -> VideoRecord:
@@ -129,7 +116,7 @@ def read_test_clips(folder: str, split: int) -> List[str]:
     Args:
         folder: Holds ``<class>_test_split<split>.txt`` with lines of a file
             name and 1 (train) or 2 (test).
-        split: The split's number.
+        split: Its number.
 
     Returns:
         list[str]: ``<class>/<clip>``.

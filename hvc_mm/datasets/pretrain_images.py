@@ -68,11 +68,7 @@ class ImageFolderDataset(BaseDataset):
         super().__init__(data_root=data_root, **kwargs)
 
     def load_data_list(self) -> List[dict]:
-        """List the images.
-
-        Returns:
-            list[dict]: ``img_path`` of each.
-        """
+        """List the images, as ``img_path`` each."""
         paths = {}  # keeps the order, drops what comes twice
         for source in self._chosen_sources():
             paths.update(dict.fromkeys(self._images_of(source)))
@@ -170,11 +166,9 @@ class VideoFramesDataset(BaseDataset):
         )
 
     def load_data_list(self) -> List[dict]:
-        """List the parts of all videos.
+        """List the parts of all videos, as ``video`` and ``candidates``.
 
-        Returns:
-            list[dict]: ``video`` and the frames ``candidates`` to draw from:
-            their names, or the numbers ``(first, last + 1)``.
+        These are frames to draw from: their names, or a range of numbers.
         """
         folder = self.data_prefix['img_path']
         check_folder(folder, 'a folder of frames for each video')
@@ -197,14 +191,7 @@ class VideoFramesDataset(BaseDataset):
         ]
 
     def get_data_info(self, idx: int) -> dict:
-        """Draw a frame for an item.
-
-        Args:
-            idx: The item's number.
-
-        Returns:
-            dict: ``img_path``, ``video`` and ``sample_idx``.
-        """
+        """Draw a frame: ``img_path``, ``video`` and ``sample_idx``."""
         info = super().get_data_info(idx)
         candidates = info.pop('candidates')
         name = candidates[np.random.randint(len(candidates))]
@@ -262,15 +249,7 @@ def read_frame_ranges(path: str) -> Dict[str, range]:
 
 
 def split_evenly(items: Sequence, most: int) -> List[Sequence]:
-    """Cut a sequence into at most ``most`` parts of about equal length.
-
-    Args:
-        items: n items.
-        most: The greatest number of parts.
-
-    Returns:
-        list: ``min(n, most)`` parts in order, none empty.
-    """
+    """Cut n items into ``min(n, most)`` parts of about equal length."""
     parts = min(len(items), most)
     edges = [i * len(items) // parts for i in range(parts + 1)]
     return [items[a:b] for a, b in zip(edges, edges[1:])]
@@ -286,11 +265,8 @@ def seed_worker(worker_id: int) -> None:
     repeats exactly when the main process' torch generator is seeded with the
     same number before it. That needs workers which are started for every
     epoch (``persistent_workers=False``). The rank is mixed in, because all
-    ranks may draw the same ``base``. In a config:
-    ``worker_init_fn=dict(type='hvc_mm.seed_worker')``.
-
-    Args:
-        worker_id: The worker's number; torch's seed holds it already.
+    ranks may draw the same ``base``; ``worker_id`` is in torch's seed already.
+    In a config: ``worker_init_fn=dict(type='hvc_mm.seed_worker')``.
     """
     seed = [torch.initial_seed() % 2**64, int(os.environ.get('RANK', 0))]
     seeds = np.random.SeedSequence(seed).generate_state(3)

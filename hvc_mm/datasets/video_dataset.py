@@ -9,7 +9,16 @@ import logging
 import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
@@ -19,15 +28,7 @@ from .transforms import Prompt
 
 
 def check_folder(path: str, what: str) -> None:
-    """Complain about a missing folder.
-
-    Args:
-        path: The folder.
-        what: What should be in it.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-    """
+    """Raise FileNotFoundError for a missing folder; ``what`` is in it."""
     if not osp.isdir(path):
         raise FileNotFoundError(
             f'no folder {path}; expected {what}. The data root is set by the '
@@ -68,18 +69,9 @@ def read_video_names(list_file: str) -> List[str]:
 
 
 def read_lines(path: str, what: str, form: str) -> List[Tuple[int, str]]:
-    """Read the lines of a text file, without empty ones.
+    """Read number (from 1) and text of a file's lines but the empty ones.
 
-    Args:
-        path: The file.
-        what: What it is, for the error.
-        form: What should be in it, for the error.
-
-    Returns:
-        list: Number (from 1) and text of each line, stripped.
-
-    Raises:
-        FileNotFoundError: No such file.
+    ``what`` the file is and its ``form`` are for the error if it is missing.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(
@@ -91,13 +83,7 @@ def read_lines(path: str, what: str, form: str) -> List[Tuple[int, str]]:
 
 
 def list_frames(folder: str) -> List[str]:
-    """List a video's frames in the order of their names.
-
-    Args:
-        folder: The video's folder of images.
-
-    Returns:
-        list[str]: Paths, sorted; never empty.
+    """List the images of a video's folder, sorted by name; never empty.
 
     Raises:
         FileNotFoundError: No such folder.
@@ -121,14 +107,7 @@ def list_frames(folder: str) -> List[str]:
 
 
 def find_masks(folder: str) -> Dict[str, str]:
-    """Find a video's annotation files.
-
-    Args:
-        folder: The video's folder of masks; it may be missing.
-
-    Returns:
-        dict[str, str]: The path of each PNG by its stem.
-    """
+    """Find the PNGs of a folder, which may be missing, by their stems."""
     return {stem_of(path): path for path in list_images(folder, ['.png'])}
 
 
@@ -159,11 +138,7 @@ class VideoRecord:
         """Give a mask to the model at one frame, and count its objects.
 
         The mask is read here and now: a bad one should not end a run hours
-        later, when it comes to this video.
-
-        Args:
-            stem: The frame.
-            prompt: The mask; see :meth:`Prompt.read` for what is refused.
+        later, when it comes to this video (see :meth:`Prompt.read`).
         """
         frame = next(path for path in self.frames if stem_of(path) == stem)
         self.num_objects += len(
@@ -201,6 +176,8 @@ class VideoDataset(BaseDataset, ABC):
 
     Args:
         ann_file: The list of videos; relative to ``data_root``.
+        data_prefix: Folders below ``data_root``, all of which must be there;
+            by default the class's :attr:`FOLDERS`.
         videos: Take only these videos, in the benchmark's order.
         max_frames: Take at most so many frames from each video's beginning.
         benchmark: What the whole benchmark should have, for the log:
@@ -209,13 +186,17 @@ class VideoDataset(BaseDataset, ABC):
             refused, because it would cut videos.
 
     Raises:
+        FileNotFoundError: A missing folder; with its name.
         ValueError: ``indices`` are given, ``videos`` names one that the
             benchmark doesn't have, or no video is left.
     """
 
+    FOLDERS: Mapping[str, str] = {}
+
     def __init__(
         self,
         ann_file: str = '',
+        data_prefix: Optional[dict] = None,
         videos: Optional[Sequence[str]] = None,
         max_frames: Optional[int] = None,
         benchmark: Optional[dict] = None,
@@ -236,7 +217,11 @@ class VideoDataset(BaseDataset, ABC):
         self.counts: Dict[str, int] = {}
         # Nothing may be skipped in an evaluation.
         kwargs['test_mode'] = True
-        super().__init__(ann_file=ann_file, **kwargs)
+        super().__init__(
+            ann_file=ann_file,
+            data_prefix=dict(data_prefix or self.FOLDERS),
+            **kwargs,
+        )
 
     @abstractmethod
     def list_videos(self) -> List[str]:
@@ -254,11 +239,9 @@ class VideoDataset(BaseDataset, ABC):
         """
 
     def load_data_list(self) -> List[dict]:
-        """Find all videos.
-
-        Returns:
-            list[dict]: One item a frame.
-        """
+        """Find all videos; make one item a frame."""
+        for key, path in self.data_prefix.items():
+            check_folder(path, f'the {key} of {type(self).__name__}')
         names = self._chosen(self.list_videos())
         records = [self.load_video(name) for name in names]
         self.counts = dict(

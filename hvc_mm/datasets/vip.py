@@ -43,8 +43,9 @@ class VIPDataset(VOSDataset):
 
     Args:
         ann_file: The list of videos.
-        data_root: The folder ``VIP_Fine``.
-        data_prefix: ``img_path`` and ``ann_path``, folders of folders.
+        max_objects: The last part; None takes any id.
+        binary_masks: False, because 255 never is a part: a mask of 0 and 255
+            is empty.
         **kwargs: See :class:`VOSDataset`.
 
     Raises:
@@ -53,35 +54,27 @@ class VIPDataset(VOSDataset):
     """
 
     METAINFO = dict(dataset_type='vip', classes=PARTS)
+    FOLDERS = dict(img_path='Images', ann_path='Annotations/Category_ids')
 
     def __init__(
         self,
         ann_file: str = 'lists/val_videos.txt',
-        data_root: str = '',
-        data_prefix: Optional[dict] = None,
+        max_objects: Optional[int] = len(PARTS) - 1,
+        binary_masks: Optional[bool] = False,
         **kwargs: Any,
     ) -> None:
-        # 255 never is a part here, so masks of 0 and 255 are empty.
-        kwargs = dict(
-            dict(max_objects=len(PARTS) - 1, binary_masks=False), **kwargs
-        )
         super().__init__(
             ann_file=ann_file,
-            data_root=data_root,
-            data_prefix=data_prefix
-            or dict(img_path='Images', ann_path='Annotations/Category_ids'),
+            max_objects=max_objects,
+            binary_masks=binary_masks,
             **kwargs,
         )
 
     def check_annotations(self) -> None:
-        """Make sure that all masks hold parts and nothing else.
+        """Raise ValueError for a mask with an id from 20 to 254.
 
         Every mask is read, which takes half a minute for all of VIP: an id
         that is no part ends the run before its first frame, not hours later.
-
-        Raises:
-            ValueError: A mask with an id from 20 to 254, or one that can't
-                be read.
         """
         if self.max_objects is None:
             return

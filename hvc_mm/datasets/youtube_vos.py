@@ -12,16 +12,9 @@ from .transforms import Prompt
 from .video_dataset import (
     VideoDataset,
     VideoRecord,
-    check_folder,
     find_masks,
     list_frames,
     stem_of,
-)
-
-_OFFICIAL = dict(
-    img_path='valid_all_frames/JPEGImages',
-    ann_path='valid/Annotations',
-    scored_path='valid/JPEGImages',
 )
 
 # A video's objects by id: ``category`` and ``frames``, as meta.json has them.
@@ -43,7 +36,6 @@ class YouTubeVOSDataset(VideoDataset):
 
     Args:
         ann_file: ``meta.json``: objects, their categories and frames.
-        data_root: The folder of one year's release.
         data_prefix: ``img_path``, folders of all frames; ``ann_path``,
             folders of masks; ``scored_path``, folders whose frames are those
             that the benchmark asks for (the release's ``valid``), or None for
@@ -63,35 +55,37 @@ class YouTubeVOSDataset(VideoDataset):
 
     METAINFO = dict(dataset_type='youtube_vos')
 
+    FOLDERS = dict(
+        img_path='valid_all_frames/JPEGImages',
+        ann_path='valid/Annotations',
+        scored_path='valid/JPEGImages',
+    )
+
     def __init__(
         self,
         ann_file: str = 'valid/meta.json',
-        data_root: str = '',
         data_prefix: Optional[dict] = None,
         all_frames: bool = True,
         max_objects: Optional[int] = None,
         **kwargs: Any,
     ) -> None:
-        prefix = dict(data_prefix or _OFFICIAL)
-        self._is_official = prefix == _OFFICIAL
+        prefix = dict(data_prefix or self.FOLDERS)
+        self._is_official = prefix == self.FOLDERS
         # mmengine joins strings only.
         prefix = {k: v for k, v in prefix.items() if v is not None}
         self.all_frames = all_frames
         self.max_objects = max_objects
         self._objects: Dict[str, Objects] = {}
-        super().__init__(
-            ann_file=ann_file,
-            data_root=data_root,
-            data_prefix=prefix,
-            **kwargs,
-        )
+        super().__init__(ann_file=ann_file, data_prefix=prefix, **kwargs)
+
+    def load_data_list(self) -> List[dict]:
+        """Find all videos, also where ``valid_all_frames`` has everything."""
+        if self._is_official:
+            self._search_all_frames()
+        return super().load_data_list()
 
     def list_videos(self) -> List[str]:
         """List the videos of ``meta.json``."""
-        if self._is_official:
-            self._search_all_frames()
-        for key, path in self.data_prefix.items():
-            check_folder(path, f'the {key} of YouTube-VOS')
         self._objects = _read_meta(self.ann_file)
         return list(self._objects)
 

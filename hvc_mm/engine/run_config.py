@@ -1,13 +1,9 @@
-"""Find and read configs, and settle what a run is told around them.
-
-Training, testing, the scoreboard and the demos share these rules: where the
-data are, which weights are taken, where results go, and how several processes
-start without a GPU.
+"""Find configs, read them, and settle data, weights and results of a run.
 
 The configs spell every path of data as ``{{$HVC_DATA_ROOT:data}}/...``, which
 mmengine fills in from the environment while it reads a file. A root given
 later, by ``--cfg-options data_root=...`` or by a config that inherits ours,
-then has to reach those paths; :func:`set_data_root` does that.
+then has to reach those paths; :func:`read_config` does that.
 """
 
 from __future__ import annotations
@@ -26,17 +22,12 @@ from mmengine.registry import Registry
 from mmengine.runner import find_latest_checkpoint
 
 import hvc_mm
-from hvc_mm.evaluation import VideoMetric
-from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import METRICS, MODELS
 
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
 DEFAULT_DATA_ROOT = 'data'
 # Where weights are looked for when none are given.
 PRETRAINING = 'work_dirs/hvc_coco'
-
-# Where a run writes; it may well be in a folder that is named as the data.
-_NOT_DATA = ('work_dir', 'data_root')
 # Arguments of metrics that say where results go.
 _RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
 
@@ -44,17 +35,13 @@ _RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
 def config_root() -> Path:
     """Find the folder of configs that belongs to this ``hvc_mm``.
 
-    Returns:
-        ``.mim/configs`` in an installed package, else ``configs`` next to
-        the package, as a checkout has it.
-
-    Raises:
-        FileNotFoundError: Neither is there.
+    It is ``.mim/configs`` in an installed package, else ``configs`` next to
+    the package, as a checkout has it.
     """
     package = Path(hvc_mm.__file__).resolve().parent
     # A folder `configs` next to an installed package may be anyone's, so the
     # package's own comes first.
-    for root in (package / '.mim' / 'configs', package.parent / 'configs'):
+    for root in (package / '.mim/configs', package.parent / 'configs'):
         if root.is_dir():
             return root
     raise FileNotFoundError(
@@ -64,11 +51,9 @@ def config_root() -> Path:
 
 
 def list_configs() -> Dict[str, Path]:
-    """List every config that can be run.
+    """List every config that can be run, by its stem (``hvc_davis``).
 
-    Returns:
-        Paths by the file's stem, e.g. ``hvc_davis``; parts that configs are
-        put together from (``_base_``) are left out.
+    Parts that configs are put together from (``_base_``) are left out.
     """
     root = config_root()
     return {
@@ -85,12 +70,8 @@ def find_config(name: Union[str, Path]) -> Path:
         name: A path, or the name of one of the project's configs: its stem
             (``hvc_davis``), with or without ``.py``.
 
-    Returns:
-        The file's path.
-
     Raises:
-        FileNotFoundError: There is neither such a file nor such a name; the
-            nearest names are told.
+        FileNotFoundError: Neither is there; the nearest names are told.
     """
     path = Path(name)
     if path.is_file():
@@ -113,48 +94,25 @@ def read_config(
     """Read a config, apply options to it, and settle where the data are.
 
     Args:
-        name: A config file or the name of one of the project's
-            (:func:`find_config`); a file that a run dumped works as well.
+        name: As for :func:`find_config`; one that a run dumped works, too.
         cfg_options: What ``--cfg-options`` gave, dotted keys to values.
             ``data_root`` moves every path of data; other options come after
             that and may name a path of their own.
-
-    Returns:
-        Config: Complete; ``data_root`` says which root is in use.
-
-    Raises:
-        FileNotFoundError: There is no such config.
     """
     cfg = Config.fromfile(find_config(name))
     options = dict(cfg_options or {})
-    root = options.pop('data_root', None)
-    set_data_root(cfg, root or cfg.get('data_root', _root_in_use(cfg)))
-    if options:
-        cfg.merge_from_dict(options)
-    return cfg
-
-
-def set_data_root(cfg: Config, root: str) -> None:
-    """Move every path of data in a config to another root, in place.
-
-    Paths below the root that the config was read with are moved, be it from
-    the environment, the default, or the config's own ``data_root``; paths
-    elsewhere stay as they are.
-
-    Args:
-        cfg: The config.
-        root: The new root.
-    """
-    old = {_root_in_use(cfg), str(cfg.get('data_root', root)), root}
+    used = cfg.env_variables.get(DATA_ROOT_VARIABLE, DEFAULT_DATA_ROOT)
+    root = options.pop('data_root', None) or cfg.get('data_root', used)
+    # Paths begin with one of these; a derived config may have its own.
+    old = {used, str(cfg.get('data_root', root)), root}
     old = sorted((r.rstrip('/') for r in old), key=len, reverse=True)
     for key in cfg:
-        if key not in _NOT_DATA:
+        # A run may well write into a folder that is named as the data.
+        if key not in ('work_dir', 'data_root'):
             cfg[key] = _moved(key, cfg[key], old, root.rstrip('/'))
     cfg.data_root = root
-
-
-def _root_in_use(cfg: Config) -> str:
-    return cfg.env_variables.get(DATA_ROOT_VARIABLE, DEFAULT_DATA_ROOT)
+    cfg.merge_from_dict(options)
+    return cfg
 
 
 def _moved(key: str, value: Any, old: Sequence[str], new: str) -> Any:
@@ -185,11 +143,7 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options that training and testing have in common.
-
-    Args:
-        parser: Gets ``--work-dir``, ``--cfg-options`` and ``--launcher``.
-    """
+    """Add the options that training and testing have in common."""
     parser.add_argument(
         '--work-dir', help='where logs and results go (work_dirs/CONFIG)'
     )
@@ -219,12 +173,6 @@ def read_run(
         cfg_options: Likewise.
         work_dir: Instead of the config's own, else ``work_dirs/NAME``.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
-
-    Returns:
-        The config.
-
-    Raises:
-        FileNotFoundError: There is no such config.
     """
     cfg = read_config(name, cfg_options)
     cfg.launcher = launcher
@@ -237,41 +185,32 @@ def read_run(
             for default in defaults:
                 if path.startswith(default):
                     evaluator[key] = f'{cfg.work_dir}/{path[len(default) :]}'
-        if is_a(evaluator, METRICS, VideoMetric):
+        if is_a(evaluator, METRICS, 'VideoMetric'):
             # A crash then loses no video that was finished.
             evaluator.setdefault('results_dir', f'{cfg.work_dir}/scores')
     return cfg
 
 
 def evaluators_of(cfg: Config) -> List[dict]:
-    """List the configs of a test's metrics; changes to them count.
-
-    Args:
-        cfg: A run's config.
-
-    Returns:
-        One per metric; empty where nothing is tested.
-    """
+    """List the configs of a test's metrics; changes to them count."""
     evaluator = cfg.get('test_evaluator') or []
     return evaluator if isinstance(evaluator, list) else [evaluator]
 
 
-def is_a(part: dict, registry: Registry, cls: type) -> bool:
+def is_a(part: dict, registry: Registry, base: str) -> bool:
     """Tell whether a part's config builds an instance of a class.
 
     Args:
         part: With ``type``, a name (of any scope) or a class.
         registry: One of ``hvc_mm``'s registries.
-        cls: A class registered there, already imported.
-
-    Returns:
-        True for the class and those derived from it.
+        base: The class's name; those derived from it count, too.
     """
     kind = part.get('type')
     if isinstance(kind, str):
         # Not `registry.get`: that raises for another project's name.
+        registry.import_from_location()
         kind = registry.module_dict.get(kind.split('.')[-1])
-    return inspect.isclass(kind) and issubclass(kind, cls)
+    return inspect.isclass(kind) and base in [c.__name__ for c in kind.mro()]
 
 
 def choose_checkpoint(
@@ -285,15 +224,13 @@ def choose_checkpoint(
 
     Args:
         cfg: The config.
-        given: What the user said: a file, a URL, ``'none'`` for random
-            weights, or nothing.
+        given: A file, a URL, ``'none'`` for random weights, or None.
 
     Returns:
         A path or URL; None where nothing is to be loaded.
 
     Raises:
-        FileNotFoundError: There is no such file, or nothing was said and
-            there is nothing to take.
+        FileNotFoundError: There is no such file, or none to choose.
     """
     if given == 'none':
         return None
@@ -305,45 +242,38 @@ def choose_checkpoint(
     model = cfg.get('model') or {}
     if _names_its_weights(model):
         return None
-    if not is_a(model, MODELS, LabelPropagationVOS):
+    if not is_a(model, MODELS, 'LabelPropagationVOS'):
         raise FileNotFoundError(
             f'no weights for {model.get("type")}: give a checkpoint of its '
             "training or set load_from ('none' takes random weights)"
         )
-    latest = None
-    if osp.isdir(PRETRAINING):
-        latest = find_latest_checkpoint(PRETRAINING)
-    if latest is None:
+    found = osp.isdir(PRETRAINING) and find_latest_checkpoint(PRETRAINING)
+    if not found:
         raise FileNotFoundError(
             f'no weights: {PRETRAINING} has no checkpoint; give one, set '
             'load_from, or train one first with `python tools/train.py '
             "configs/hvc_coco.py` ('none' takes random weights)"
         )
-    return latest
+    return found
 
 
 def _names_its_weights(model: dict) -> bool:
-    """Tell whether a model will load what its config's init_cfg names.
-
-    These two do so before a test, too; mmengine's test loop, which other
-    models rely on, doesn't.
-    """
-    part = 'backbone' if is_a(model, MODELS, LabelPropagationVOS) else ''
-    if str(model.get('type')).split('.')[-1] == 'HVCInstanceTracker':
-        part = 'detector'
-    return bool(part and (model.get(part) or {}).get('init_cfg'))
+    """Tell whether a model loads its init_cfg for a test, as these two do."""
+    if is_a(model, MODELS, 'LabelPropagationVOS'):
+        part = model.get('backbone')
+    elif str(model.get('type')).split('.')[-1] == 'HVCInstanceTracker':
+        part = model.get('detector')
+    else:
+        return False
+    return bool((part or {}).get('init_cfg'))
 
 
 def prepare_cpu_processes(cfg: Config) -> None:
     """Let ``--launcher pytorch`` work where there is no CUDA device.
 
     mmengine's own start selects a CUDA device in every process, and wraps
-    the model for one. Without CUDA this starts the gloo group first
-    (mmengine then leaves it alone) and asks for a wrapper without devices.
-    Does nothing with CUDA, or without a launcher.
-
-    Args:
-        cfg: The run's config; ``model_wrapper_cfg`` is set in it.
+    the model for one. This starts the gloo group first, which mmengine then
+    leaves alone, and asks for a wrapper without devices.
 
     Raises:
         ValueError: For slurm or mpi without CUDA, which mmengine can't do.
@@ -356,14 +286,9 @@ def prepare_cpu_processes(cfg: Config) -> None:
             'the processes with torch.distributed.run, --launcher pytorch'
         )
     cfg.env_cfg.dist_cfg = dict(backend='gloo')
-    cfg.setdefault(
-        'model_wrapper_cfg',
-        dict(
-            type='MMDistributedDataParallel',
-            device_ids=None,
-            broadcast_buffers=False,
-        ),
-    )
+    wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
+    wrapper['broadcast_buffers'] = False
+    cfg.setdefault('model_wrapper_cfg', wrapper)
     if not dist.is_initialized():
         dist.init_process_group('gloo')
 

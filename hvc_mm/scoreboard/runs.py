@@ -15,7 +15,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -32,9 +32,9 @@ from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 from hvc_mm.utils.files import write_json
 from hvc_mm.version import __version__
 
-from .backbones import Backbone
+from .entries import Backbone, Benchmark
 
-__all__ = ['BENCHMARKS', 'Benchmark', 'Run', 'prepare_run']
+__all__ = ['Run', 'prepare_run']
 
 # What a score doesn't depend on.
 _NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
@@ -42,42 +42,6 @@ _NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
 _OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
 # Digits of a folder's name: few enough to read, enough to differ.
 _KEY_LENGTH = 12
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """How one benchmark's results are read.
-
-    Attributes:
-        name: How the command line calls it.
-        config: Name of its config.
-        title: How the report calls it.
-        scores: The metric's figures by the heads of their columns; the first
-            one is what backbones are ranked by. All are in percent.
-    """
-
-    name: str
-    config: str
-    title: str
-    scores: Mapping[str, str]
-
-    @property
-    def headline(self) -> str:
-        """Head of the column that backbones are ranked by."""
-        return next(iter(self.scores))
-
-
-_DAVIS = {'J&F': 'J&F', 'J': 'J_mean', 'F': 'F_mean'}
-_PCK = {f'PCK@0.{i}': f'PCK@0.{i}' for i in range(1, 6)}
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (
-        Benchmark('davis', 'hvc_davis', 'DAVIS-2017 val', _DAVIS),
-        Benchmark('davis16', 'hvc_davis16', 'DAVIS-2016 val', _DAVIS),
-        Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}),
-        Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK),
-    )
-}
 
 
 @dataclass
@@ -110,8 +74,8 @@ class Run:
         Returns:
             dict: ``scores`` (percent, by head), ``sequences`` (the first
             score by video), ``curves`` (J by frame, where there is one),
-            ``seconds_per_frame``, counts and setting (``protocol`` is text);
-            also written to ``result.json`` in the folder.
+            ``seconds_per_frame``, counts and setting; also written to
+            ``result.json`` in the folder.
         """
         path = self.folder / 'result.json'
         if path.is_file():
@@ -204,9 +168,6 @@ def prepare_run(
         input_size: ``(H, W)`` of the frames that the network sees, where the
             protocol takes frames at their own size.
 
-    Returns:
-        Run: Nothing has been scored yet.
-
     Raises:
         FileNotFoundError, ValueError: The data set's complaints.
     """
@@ -227,11 +188,10 @@ def prepare_run(
 def _resize_frames(
     cfg: Config, size: Optional[Tuple[int, int]]
 ) -> Optional[Tuple[int, int]]:
-    """Let the network see frames at another size than their own.
+    """Let the network see frames at another size; scores keep their own.
 
-    Labels and scores stay at the frames' own size. A pipeline that has a
-    size already, as the protocols of VIP and JHMDB, is left alone: then None
-    is returned.
+    A pipeline that has a size already, as the protocols of VIP and JHMDB, is
+    left alone: then None is returned.
     """
     resized = None
     for step in cfg.test_dataloader.dataset.pipeline:
@@ -243,11 +203,9 @@ def _resize_frames(
 
 
 def _survey(dataset: Any) -> Tuple[List[str], str]:
-    """List the videos, and digest which files there are, and their sizes.
-
-    Contents aren't read: it is to notice another sample in the same folder,
-    not a forger.
-    """
+    """List the videos, and digest which files there are, and their sizes."""
+    # Contents aren't read: it is to notice another sample in the same folder,
+    # not a forger.
     videos: Dict[str, None] = {}
     digest = hashlib.sha256()
     for index in range(len(dataset)):

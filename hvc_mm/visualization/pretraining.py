@@ -7,6 +7,7 @@ units of the image's last column and row. Pictures are RGB.
 
 from __future__ import annotations
 
+from colorsys import hsv_to_rgb
 from typing import List, Sequence, Tuple
 
 import cv2
@@ -31,15 +32,7 @@ _GAP = 16
 
 
 def draw_crops(image: np.ndarray, boxes: Sequence[np.ndarray]) -> np.ndarray:
-    """Draw the views' boxes on their image, the first orange, then blue.
-
-    Args:
-        image: uint8 ``(H, W, 3)``.
-        boxes: Two boxes ``(4,)``.
-
-    Returns:
-        A new image, uint8 ``(H, W, 3)``.
-    """
+    """Draw the views' boxes on a copy of their image, orange and blue."""
     height, width = image.shape[:2]
     size = torch.tensor([width - 1, height - 1] * 2)
     drawn = draw_bounding_boxes(
@@ -225,5 +218,4 @@ def _evenly(count: int, most: int) -> List[int]:
 
 
 def _hue(share: float) -> Tuple[int, int, int]:
-    pixel = np.uint8([[[int(share * 179), 255, 255]]])
-    return tuple(int(c) for c in cv2.cvtColor(pixel, cv2.COLOR_HSV2RGB)[0, 0])
+    return tuple(round(255 * c) for c in hsv_to_rgb(share, 1, 1))

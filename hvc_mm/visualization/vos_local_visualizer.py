@@ -153,10 +153,7 @@ class VOSLocalVisualizer(Visualizer):
 
         Args:
             name: Identifier for the backends, or the window's title.
-            image: RGB, uint8 ``(H, W, 3)``.
-            data_sample: With ``pred_ids`` or ``pred_joints``.
-            gt_ids: uint8 ``(H, W)``, drawn left of the prediction.
-            gt_joints: ``(2, J)`` in pixels, likewise.
+            image: As all up to ``gt_joints``: see :meth:`draw`.
             show: Open a window.
             wait_time: Seconds that the window stays; 0 waits for a key.
             out_file: Write here instead of to the backends.
@@ -173,11 +170,7 @@ class VOSLocalVisualizer(Visualizer):
 
     @master_only
     def set_image(self, image: np.ndarray) -> None:
-        """Begin a picture with mmengine's own drawing methods.
-
-        Args:
-            image: RGB, uint8 ``(H, W, 3)``.
-        """
+        """Begin a picture, RGB ``(H, W, 3)``, with mmengine's own methods."""
         self._drawn = None
         super().set_image(image)
 

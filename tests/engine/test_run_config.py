@@ -15,7 +15,6 @@ from hvc_mm.engine.run_config import (
     prepare_cpu_processes,
     read_config,
     read_run,
-    set_data_root,
 )
 
 BASE = """
@@ -123,13 +122,6 @@ def test_data_roots_of_derived_and_dumped_configs(config, tmp_path):
     options['train_dataloader.dataset.datasets.0.data_root'] = 'data/mine'
     roots = _roots(read_config(config, options))
     assert roots == ['data/mine', '/opt/e', '/elsewhere/voc']
-
-
-def test_a_config_in_memory(monkeypatch):
-    monkeypatch.delenv(DATA_ROOT_VARIABLE, raising=False)
-    cfg = Config(dict(test_dataloader=dict(dataset=dict(data_root='data/D'))))
-    set_data_root(cfg, '/opt/e/')
-    assert cfg.test_dataloader.dataset.data_root == '/opt/e/D'
 
 
 def test_results_follow_the_work_dir(root_dir, tmp_path):

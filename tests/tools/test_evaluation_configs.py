@@ -26,7 +26,7 @@ from hvc_mm.datasets.image_io import davis_palette, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models import HVCResNet
-from hvc_mm.models.vos.codecs import MaskCodec, PartCodec
+from hvc_mm.models.vos import MaskCodec, PartCodec
 from hvc_mm.registry import MODELS
 from hvc_mm.structures import VOSDataSample
 

@@ -55,11 +55,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def build_dataset(cfg: Config, phase: Optional[str]) -> BaseDataset:
-    """Build the data set of a phase.
-
-    Raises:
-        ValueError: The config has no such phase.
-    """
+    """Build the data set of a phase that the config has."""
     phases = [p for p in ('train', 'val', 'test') if f'{p}_dataloader' in cfg]
     phase = phase or next(iter(phases), None)
     if phase not in phases:
@@ -108,19 +104,13 @@ def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
 def pictures(
     dataset: BaseDataset, number: int, video: Optional[str], grid: int = 32
 ) -> Iterator[Tuple[str, np.ndarray]]:
-    """Draw items.
-
-    Args:
-        dataset: Of paired views or of frames.
-        number: At most as many.
-        video: Only of this one.
-        grid: Cells along a side of a view.
+    """Draw at most ``number`` items, all of ``video`` if one is given.
 
     Yields:
         A name for the file, and the picture, RGB.
 
     Raises:
-        TypeError: Items of another kind.
+        TypeError: Items of another kind than paired views or frames.
     """
     visualizer = VOSLocalVisualizer()
     visualizer.dataset_meta = dataset.metainfo

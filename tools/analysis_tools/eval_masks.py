@@ -56,18 +56,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
-    """Turn a config's metrics into those that score what is there already.
-
-    Args:
-        cfg: A test config.
-        args: The command line.
-
-    Returns:
-        List[dict]: Configs of metrics.
-
-    Raises:
-        SystemExit: The config has no ``test_evaluator``.
-    """
+    """Turn a config's metrics into those that score what is there already."""
     metrics = evaluators_of(cfg)
     if not metrics or 'test_dataloader' not in cfg:
         raise SystemExit(
@@ -87,13 +76,7 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
 def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
     """Yield what a model would have returned for each frame of a data set.
 
-    Args:
-        dataset: One item per frame, videos whole and in order.
-        pred: The folder of masks (or of joints).
-        grid: Cells along a frame's sides, the unit of joints in files.
-
-    Yields:
-        dict: The item with ``ori_shape`` and its prediction.
+    ``grid``: cells along a frame's sides, the unit of joints in files.
     """
     joints: Dict[str, np.ndarray] = {}
     for i in range(len(dataset)):
@@ -118,14 +101,7 @@ def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
 
 
 def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
-    """Score the masks; the tables are logged.
-
-    Args:
-        argv: The command line; by default that of the process.
-
-    Returns:
-        Dict[str, float]: The figures by name.
-    """
+    """Score the masks; log the tables and return the figures by name."""
     args = parse_args(argv)
     cfg = read_config(args.config, args.cfg_options)
     register_all_modules()

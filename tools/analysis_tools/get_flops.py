@@ -38,11 +38,7 @@ def parse_args() -> argparse.Namespace:
 
 
 class OneView(nn.Module):
-    """HVC's online network on one view, and the flow head on a pair.
-
-    Args:
-        model: The model whose parts are run.
-    """
+    """HVC's online network on one view, and the flow head on a pair."""
 
     def __init__(self, model: HVC) -> None:
         super().__init__()
@@ -59,17 +55,11 @@ class OneView(nn.Module):
 
 
 def countable(model: nn.Module) -> Tuple[nn.Module, Tuple[int, int], str]:
-    """What of a model is counted.
-
-    Args:
-        model: HVC or a propagation model.
+    """Find what of HVC or a propagation model is counted.
 
     Returns:
         A module that takes one image, its usual ``(H, W)``, and what is left
         out, in words.
-
-    Raises:
-        TypeError: Another model.
     """
     if isinstance(model, HVC):
         text = (

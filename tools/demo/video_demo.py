@@ -19,7 +19,7 @@ from hvc_mm.apis import (
     open_frames,
     track_frames,
 )
-from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
+from hvc_mm.apis.inference import stream_video
 from hvc_mm.datasets import write_id_mask
 from hvc_mm.engine.run_config import (
     add_cfg_options,
@@ -113,9 +113,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
-    pipeline = frame_pipeline(model.cfg)
-    batches = video_batches(source, prompts, pipeline, args.batch_size)
-    stream = stream_video(model, batches)
+    stream = stream_video(model, source, prompts, args.batch_size)
     with writer:
         for frame, sample in track_frames(stream, source.length, source.name):
             picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)

@@ -99,10 +99,7 @@ def read_state(folder: Path) -> dict:
 def is_ready(folder: Path, column: Column, wanted: str = '') -> bool:
     """Tell whether the environment is finished, current and still runs.
 
-    Args:
-        folder: The environment.
-        column: What it should hold.
-        wanted: The Python asked for, as its version; empty: any that fits.
+    ``wanted`` is the version of the Python asked for; empty: any that fits.
     """
     state = read_state(folder)
     python = state.get('python', '')
@@ -141,14 +138,7 @@ def start_afresh(folder: Path, steps: Steps) -> None:
 
 
 def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
-    """Make the environment, step by step.
-
-    Args:
-        folder: Where to.
-        column: What to put there.
-        python: Path and version of the interpreter.
-        log: File that takes everything that the steps print.
-    """
+    """Make an environment with a Python (path and version), step by step."""
     path, version = python
     steps = Steps(log)
     steps.say(f'{folder.name}: Python {version} ({path}); log: {log}')
@@ -159,28 +149,20 @@ def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
         raise SetupError(
             f'{parent}: {free:.1f} GB free, about {GIGABYTES} GB are needed'
         )
-    state = dict(state='unfinished', key=key_of(column, version))
-    state['python'] = version
     folder.mkdir(parents=True)
-    (folder / STATE).write_text(json.dumps(state))
+    state = dict(key=key_of(column, version), python=version)
+    (folder / STATE).write_text(json.dumps(dict(state, state='unfinished')))
     steps.run('making the environment', [path, '-m', 'venv', folder])
     install(steps, folder / 'bin/python', column)
-    state['state'] = 'ready'
-    (folder / STATE).write_text(json.dumps(state))
+    (folder / STATE).write_text(json.dumps(dict(state, state='ready')))
     steps.say(f'{folder.name} is ready')
 
 
 def install(steps: Steps, python: Path, column: Column) -> None:
-    """Install a column's packages, and see what the doctor says.
-
-    Args:
-        steps: Runs and shows the steps.
-        python: The environment's interpreter.
-        column: What to install.
-    """
+    """Install a column's packages, and see what the doctor says."""
     pins = ROOT / 'requirements' / column.pins
-    command = [python, '-m', 'pip', 'install', '--progress-bar', 'off']
-    command += ['--no-compile', '--constraint', pins]
+    options = ['--progress-bar', 'off', '--no-compile', '--constraint', pins]
+    command = [python, '-m', 'pip', 'install', *options]
     env = environment(python)
     steps.say(f'installing {pins.name}, in one set (some gigabytes)')
     project = ['--editable', f'{ROOT}[{column.extras}]']
@@ -210,14 +192,7 @@ def install_mmcv(steps: Steps, python: Path, version: str, kept: Path) -> None:
     Only its sources are published, and pip keeps wheels that were built
     without torch in sight, so without operators, or for another torch. So
     operators are called before a wheel is believed; the second try builds
-    whatever pip kept.
-
-    Args:
-        steps: Runs and shows the steps.
-        python: The environment's interpreter; torch and the build tools are
-            there already.
-        version: mmcv's version.
-        kept: Folder for built wheels, one subfolder per torch and Python.
+    whatever pip kept. ``kept`` gets a folder per torch, Python and device.
 
     Raises:
         SetupError: The build failed, or its operators do not work.
@@ -228,23 +203,18 @@ def install_mmcv(steps: Steps, python: Path, version: str, kept: Path) -> None:
     torch, cuda, sees_gpu, abi = asked.stdout.split()
     env, target = build_environment(python, cuda, sees_gpu == 'True')
     folder = kept / f'mmcv-{version}-torch-{torch}-{abi}-{target}'
-    for again in (False, True):
-        wheels = sorted(folder.glob('mmcv-*.whl'))
-        if again or not wheels:
-            steps.say(
-                f'mmcv {version} with operators for {target}: compiled now '
-                'unless pip kept it, about ten minutes on two cores '
-                f'(MAX_JOBS={env["MAX_JOBS"]})'
-            )
-            wheels = [_build(steps, python, version, folder, env, again)]
-        command = [python, '-m', 'pip', 'install', '--no-deps']
-        command += ['--force-reinstall', wheels[0]]
-        steps.run('installing mmcv', command, environment(python))
+    pip = [python, '-m', 'pip', 'install', '--no-deps', '--force-reinstall']
+    for cache in ([], ['--no-cache-dir']):
+        wheel = next(folder.glob('mmcv-*.whl'), None)
+        if wheel is None:
+            steps.say(f'mmcv {version} is built with operators for {target}')
+            wheel = _build(steps, f'mmcv=={version}', folder, env, cache)
+        steps.run('installing mmcv', [*pip, wheel], environment(python))
         tried = ask(python, _OPERATORS)
         if not tried.returncode:
             steps.say(f'mmcv {version}: operators work')
             return
-        wheels[0].unlink()
+        wheel.unlink()
         steps.say('this wheel of mmcv has no working operators')
     raise SetupError(
         f'mmcv {version} was built, but its operators do not work:\n'
@@ -289,21 +259,20 @@ def toolkit_version() -> str:
 
 
 def _build(
-    steps: Steps,
-    python: Path,
-    version: str,
-    folder: Path,
-    env: dict[str, str],
-    fresh: bool,
+    steps: Steps, what: str, folder: Path, env: dict[str, str], cache: list
 ) -> Path:
-    """Have pip make the wheel, or give the one it kept."""
+    """Have pip make a wheel for a folder, or give the one that it kept."""
     scratch = folder.with_name(folder.name + '.tmp')
     shutil.rmtree(scratch, ignore_errors=True)
-    command = [python, '-m', 'pip', 'wheel', '--verbose', '--no-deps']
-    command += ['--no-build-isolation', '--wheel-dir', scratch]
-    command += ['--no-cache-dir'] if fresh else []
+    python = Path(env['VIRTUAL_ENV'], 'bin/python')
+    command = [python, '-m', 'pip', 'wheel', '--verbose', '--no-deps', *cache]
+    command += ['--no-build-isolation', '--wheel-dir', scratch, what]
+    steps.say(
+        'compiling, unless pip kept it: about ten minutes on two cores '
+        f'(MAX_JOBS={env["MAX_JOBS"]})'
+    )
     try:
-        steps.run('building mmcv', [*command, f'mmcv=={version}'], env)
+        steps.run('building mmcv', command, env)
     except SetupError as error:
         raise SetupError(f'{error}{_missing_for_a_build(python)}') from None
     folder.mkdir(parents=True, exist_ok=True)
@@ -325,8 +294,24 @@ def _missing_for_a_build(python: Path) -> str:
     return hints
 
 
+def prepare(column: Column, folder: Path, wanted: str) -> None:
+    """Make the environment, unless it is ready.
+
+    A second set-up of the same folder waits for the first.
+    """
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / f'{folder.name}.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Looking for a Python takes a moment: only when one is needed.
+        python = wanted and find_python(column.pythons, wanted)
+        if not is_ready(folder, column, python[1] if python else ''):
+            python = python or find_python(column.pythons)
+            log = CACHE / 'logs' / f'{folder.name.lstrip(".")}.log'
+            make(folder, column, python, log)
+
+
 def main() -> None:
-    """Make the environment, unless it is ready."""
+    """Read the command line, and say in one message what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--column', choices=sorted(COLUMNS), default='a')
     parser.add_argument(
@@ -340,17 +325,8 @@ def main() -> None:
     folder = (ROOT / (args.venv or column.folder)).absolute()
     # So that a terminated set-up ends its compilers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    CACHE.mkdir(exist_ok=True)
     try:
-        # A second set-up of the same folder waits for the first.
-        with open(CACHE / f'{folder.name}.lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Looking for a Python takes a moment: only when one is needed.
-            python = args.python and find_python(column.pythons, args.python)
-            if not is_ready(folder, column, python[1] if python else ''):
-                python = python or find_python(column.pythons)
-                log = CACHE / 'logs' / f'{folder.name.lstrip(".")}.log'
-                make(folder, column, python, log)
+        prepare(column, folder, args.python)
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; `make env` again starts afresh')
     except (SetupError, OSError) as error:

@@ -88,10 +88,7 @@ def pca_pictures(
 ) -> Iterator[Tuple[str, np.ndarray]]:
     """Draw each frame next to its features' main directions.
 
-    Args:
-        model: From ``init_model``.
-        source: The video; it is read twice.
-        fit_frames: Frames to make the basis from.
+    The video is read twice; the basis is made from ``fit_frames`` frames.
 
     Yields:
         The frame's name and the picture, RGB.
@@ -129,7 +126,7 @@ def affinity_pictures(
         model: From ``init_model``.
         source: The video; it is read twice.
         point: x and y in pixels.
-        frame_index: The frame that the point is in.
+        frame_index: Of the frame that the point is in.
         temperature: > 0.
 
     Yields:

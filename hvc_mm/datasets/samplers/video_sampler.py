@@ -80,11 +80,7 @@ def find_videos(dataset: BaseDataset) -> List[range]:
 
 
 def split_videos(lengths: Sequence[int], parts: int) -> List[List[int]]:
-    """Split videos over processes such that each has about as many frames.
-
-    Args:
-        lengths: Frames of each video.
-        parts: How many processes.
+    """Split videos such that each part has about as many frames.
 
     Returns:
         list[list[int]]: The videos of each part, ascending.

@@ -86,14 +86,7 @@ class PackPairedViews(BaseTransform):
 
 
 def to_chw_tensor(image: np.ndarray) -> torch.Tensor:
-    """Copy an image into a tensor with the channels first.
-
-    Args:
-        image: ``(H, W, C)`` uint8 with 1 to 4 channels.
-
-    Returns:
-        torch.Tensor: ``(C, H, W)`` uint8, contiguous, memory of its own.
-    """
+    """Copy ``(H, W, C)`` uint8, C at most 4, into a ``(C, H, W)`` tensor."""
     height, width, channels = image.shape
     copy = np.empty((channels, height, width), dtype=image.dtype)
     # Five to twenty times as fast as transposing with numpy or torch.

@@ -90,12 +90,6 @@ def draw_crop(
 ) -> Crop:
     """Draw a crop as torchvision's ``RandomResizedCrop`` does.
 
-    Args:
-        height: Rows of the image.
-        width: Columns of the image.
-        scale: Range of the crop's share of the area.
-        ratio: Range of width over height.
-
     Returns:
         tuple: First row, first column, rows and columns; the latter two are
         never 0: such a draw counts as a failed attempt.
@@ -112,11 +106,6 @@ def normalised_box(crop: Crop, height: int, width: int) -> np.ndarray:
     ``(i, j, rows, columns)`` becomes
     ``(j/(W-1), i/(H-1), (j+columns-1)/(W-1), (i+rows-1)/(H-1))``, computed in
     double precision and then rounded.
-
-    Args:
-        crop: First row, first column, rows, columns.
-        height: H, at least 2.
-        width: W, at least 2.
 
     Returns:
         np.ndarray: ``(4,)`` float32 in [0, 1], ``(x1, y1, x2, y2)``.

@@ -28,11 +28,7 @@ class EpochSeedHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Seed random, numpy and torch.
-
-        Args:
-            runner: The run; its seed, epoch and rank decide.
-        """
+        """Seed random, numpy and torch by the run's seed, epoch and rank."""
         step = runner.epoch * get_world_size() + get_rank()
         # A spread-out sequence, so that seed 1 at epoch 0 has nothing in
         # common with seed 0 at epoch 1.

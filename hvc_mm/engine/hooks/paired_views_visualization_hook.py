@@ -15,8 +15,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from hvc_mm.models import HVC
-from hvc_mm.registry import HOOKS
+from hvc_mm.registry import HOOKS, MODELS
 from hvc_mm.visualization.pretraining import draw_pretraining_sample
 
 
@@ -68,23 +67,17 @@ class PairedViewsVisualizationHook(Hook):
         data_batch: Optional[dict] = None,
         outputs: Optional[dict] = None,
     ) -> None:
-        """Draw, when it is time.
-
-        Args:
-            runner: The run; its model must be :class:`HVC`.
-            batch_idx: Index of the batch in its epoch.
-            data_batch: Two 8-bit views and the samples.
-            outputs: Unused.
+        """Draw a batch of two 8-bit views, when it is time.
 
         Raises:
-            TypeError: For another model.
+            TypeError: For another model than HVC.
         """
         if runner.iter % self.interval:
             return
         model = runner.model
         if is_model_wrapper(model):
             model = model.module
-        if not isinstance(model, HVC):
+        if not isinstance(model, MODELS.get('hvc_mm.HVC')):
             raise TypeError(
                 f'{type(self).__name__} draws what HVC sees, not '
                 f'{type(model).__name__}'
@@ -99,7 +92,7 @@ class PairedViewsVisualizationHook(Hook):
                 name = f'pretraining_{index}'
                 runner.visualizer.add_image(name, picture, step)
 
-    def _pictures(self, model: HVC, batch: dict) -> List[np.ndarray]:
+    def _pictures(self, model: nn.Module, batch: dict) -> List[np.ndarray]:
         count = min(self.num_samples, len(batch['data_samples']))
         batch = dict(
             inputs=[view[:count] for view in batch['inputs']],
@@ -110,18 +103,11 @@ class PairedViewsVisualizationHook(Hook):
         pictures = []
         for index, sample in enumerate(batch['data_samples']):
             query, key, *flows = (part[index] for part in maps)
+            views = [_as_rgb(view[index]) for view in batch['inputs']]
+            boxes = [torch.from_numpy(b) for b in (sample.box1, sample.box2)]
             pictures.append(
                 draw_pretraining_sample(
-                    [_as_rgb(view[index]) for view in batch['inputs']],
-                    [
-                        torch.from_numpy(sample.box1),
-                        torch.from_numpy(sample.box2),
-                    ],
-                    query,
-                    key,
-                    flows,
-                    radius,
-                    self.max_pairs,
+                    views, boxes, query, key, flows, radius, self.max_pairs
                 )
             )
         return pictures
@@ -129,12 +115,12 @@ class PairedViewsVisualizationHook(Hook):
 
 @torch.no_grad()
 def what_model_sees(
-    model: HVC, batch: dict
+    model: nn.Module, batch: dict
 ) -> Tuple[Tensor, Tensor, Tensor, Tensor]:
     """Compute a batch's maps from view 1 to view 2; leave the model alone.
 
     Args:
-        model: In any mode.
+        model: :class:`~hvc_mm.models.HVC`, in any mode.
         batch: Two views ``(N, 3, H, W)``, 8 bit, and N samples.
 
     Returns:

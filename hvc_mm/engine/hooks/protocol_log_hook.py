@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os.path as osp
 import platform
-from collections import OrderedDict
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import cv2
@@ -60,9 +59,6 @@ class ProtocolLogHook(Hook):
 
         A data set that can check its annotations does so now: a wrong one
         should end the run before its first frame.
-
-        Args:
-            runner: The run.
         """
         dataset = runner.test_dataloader.dataset
         for part in getattr(dataset, 'datasets', [dataset]):
@@ -85,13 +81,13 @@ def describe_test(runner: Runner) -> Dict[str, str]:
         dict[str, str]: Text by subject: ``benchmark`` (what was found of what
         the whole of it has), ``data``, ``pipeline``, the model's parts
         and ``metric`` with all their numbers, defaults included, ``weights``
-        (with sha256), ``seed`` and ``versions``.
+        (with sha256), ``seed`` and ``versions``, in this order.
     """
     loader = runner.test_dataloader
-    model = runner.model.module if is_model_wrapper(runner.model) else None
-    model = model or runner.model
+    model = runner.model
+    model = model.module if is_model_wrapper(model) else model
     cfg = runner.cfg.get('model', {})
-    found = OrderedDict()
+    found = {}
     found['benchmark'] = describe_counts(loader.dataset)
     dataset = dict(runner.cfg.test_dataloader.dataset)
     steps = dataset.pop('pipeline', ())
@@ -117,15 +113,10 @@ def describe_test(runner: Runner) -> Dict[str, str]:
 
 
 def describe_counts(dataset: Any) -> str:
-    """Tell how much of a benchmark was found.
+    """Tell how much of a benchmark was found: ``'DAVIS-2017 val: 4 of ...'``.
 
-    Args:
-        dataset: With ``counts`` and ``benchmark`` in its meta information,
-            as :class:`~hvc_mm.datasets.video_dataset.VideoDataset` has them;
-            of any other one the items are counted.
-
-    Returns:
-        E.g. ``'DAVIS-2017 val: 4 of 30 videos, ...'``.
+    Where a data set has no ``counts`` in its meta information, as a
+    ``VideoDataset`` has, its items are counted.
     """
     meta = getattr(dataset, 'metainfo', None) or {}
     whole = meta.get('benchmark', {})
@@ -135,14 +126,9 @@ def describe_counts(dataset: Any) -> str:
 
 
 def counts_of_total(counts: Mapping, whole: Mapping) -> str:
-    """Write counts with those that there should be.
+    """Write counts, with the known ones of the whole benchmark.
 
-    Args:
-        counts: Numbers by what is counted.
-        whole: Those of the whole benchmark; what isn't known is left out.
-
-    Returns:
-        E.g. ``'4 of 30 videos, 236 of 1999 frames, 12 objects'``.
+    E.g. ``'4 of 30 videos, 236 of 1999 frames, 12 objects'``.
     """
     return ', '.join(
         f'{count} of {whole[what]} {what}'
@@ -158,7 +144,7 @@ def describe(
     defaults: bool = True,
     leave_out: Sequence[str] = (),
 ) -> str:
-    """Write a part's config like a call.
+    """Write a part's config like a call, ``'LabelPropagator(topk=15, ...)'``.
 
     Args:
         cfg: With ``type``.
@@ -166,9 +152,6 @@ def describe(
         defaults: Also show arguments that the config leaves at their
             defaults.
         leave_out: Arguments that aren't shown.
-
-    Returns:
-        E.g. ``'LabelPropagator(radius=12, topk=15, ...)'``.
     """
     given = {k: v for k, v in cfg.items() if k not in ('type', '_scope_')}
     kind = cfg['type']
@@ -185,15 +168,10 @@ def describe(
 
 
 def defaults_of(cls: Optional[type]) -> Dict[str, Any]:
-    """Collect the defaults of a class's constructor.
+    """Collect the defaults of a class's constructor, by argument.
 
-    Those of its bases count too where it passes keywords to them.
-
-    Args:
-        cls: A class, or None for one that isn't known.
-
-    Returns:
-        Values by argument.
+    Those of its bases count too where it passes keywords to them. There are
+    none of a class that isn't known, None.
     """
     found: Dict[str, Any] = {}
     for base in getattr(cls, '__mro__', ()):
@@ -209,14 +187,9 @@ def defaults_of(cls: Optional[type]) -> Dict[str, Any]:
 
 
 def describe_weights(runner: Runner) -> List[str]:
-    """Name every file of weights that a run was told to load.
+    """Name every file of weights that a run was told to load, with its sha256.
 
-    Args:
-        runner: A run; its ``load_from`` and each ``init_cfg`` of its model
-            count.
-
-    Returns:
-        One text a file, with its sha256; one that says so if there is none.
+    Its ``load_from`` and each ``init_cfg`` of its model count.
     """
     paths = [runner.cfg.get('load_from')]
     paths += weight_files(runner.cfg.get('model', {}))
@@ -231,11 +204,7 @@ def describe_weights(runner: Runner) -> List[str]:
 def describe_versions(device: torch.device) -> str:
     """List what a run's code depends on, and where the model runs.
 
-    Args:
-        device: Of the model.
-
-    Returns:
-        E.g. ``'hvc_mm 0.2.0, torch 2.6.0, ..., on cpu (x86_64)'``.
+    E.g. ``'hvc_mm 0.2.0, torch 2.6.0, ..., on cpu (x86_64)'``.
     """
     name = platform.machine()
     if device.type == 'cuda':
@@ -254,14 +223,7 @@ def describe_versions(device: torch.device) -> str:
 
 
 def weight_files(cfg: Any) -> Iterator[str]:
-    """Find the checkpoints that a nested config names.
-
-    Args:
-        cfg: Any config; each ``init_cfg`` in it counts.
-
-    Yields:
-        The ``checkpoint`` of each, as it is written.
-    """
+    """Find the checkpoints that each ``init_cfg`` of a nested config names."""
     if isinstance(cfg, Mapping):
         for key, value in cfg.items():
             if key == 'init_cfg':

@@ -86,7 +86,7 @@ class VOSVisualizationHook(Hook):
 
         Args:
             runner: The run, with its visualizer.
-            batch_idx: Index of the batch.
+            batch_idx: Not used.
             data_batch: The frames as they were loaded, ``inputs``.
             outputs: Samples with predictions.
         """

@@ -48,7 +48,7 @@ class FrameScores(NamedTuple):
     """J and F of all objects in a frame.
 
     Attributes:
-        name: The frame, as a message should name it.
+        name: ``<video>/<frame_name>``.
         gt_ids: Ids in the annotation, void and background left out.
         pred_ids: Ids in the prediction, background left out.
         scores: J and F of every id that is in one of them. An object that is
@@ -210,9 +210,6 @@ def _object_result(region: np.ndarray, boundary: np.ndarray) -> dict:
     Args:
         region: J of the frames, ``(T,)`` in [0, 1].
         boundary: F, likewise.
-
-    Returns:
-        dict: What JSON can hold.
     """
     statistics = (
         [sequence_statistics(region)],
@@ -243,16 +240,10 @@ def score_objects(
         frames: The frames.
         binary: The video's annotations are 0/255 masks of one object.
         merge: Score all objects as one.
-        bound_th: How far apart boundaries match, as a share of the image
-            diagonal.
-
-    Returns:
-        List[FrameScores]: One entry per frame.
+        bound_th: See `boundary_accuracy`.
 
     Raises:
-        ValueError: An annotation can't be read or has another size than the
-            prediction.
-        FileNotFoundError: An annotation isn't there.
+        ValueError, FileNotFoundError: See `FrameJob.read_gt`.
     """
     results = []
     for frame in frames:

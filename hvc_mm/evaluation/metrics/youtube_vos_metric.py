@@ -159,11 +159,11 @@ class YouTubeVOSMetric(VideoMetric):
             f'none of {videos} videos has an annotation beyond the frames '
             'where objects begin: nothing was scored'
         )
-        if self.out_dir is None:
+        if self.files.out_dir is None:
             raise ValueError(
                 f'{message}, and there is no out_dir to write masks to'
             )
-        print_log(f'{message}; masks are in {self.out_dir}', 'current')
+        print_log(f'{message}; masks are in {self.files.out_dir}', 'current')
         return {}
 
 
