@@ -74,6 +74,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
         return prepare(backbone, data, tmp_path, size, **options).key
 
     first = key()
+    video, _ = prepare(backbone, sample_dir, tmp_path).videos
     assert key() == first
     assert key(**{'test_evaluator.chunk_frames': 3}) == first
     keys = {
@@ -91,7 +92,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
     # Files of one name.
     shutil.copytree(sample_dir / 'DAVIS', tmp_path / 'data/DAVIS')
     keys.add(key(data=tmp_path / 'data'))
-    frame = next((tmp_path / 'data/DAVIS/JPEGImages').rglob('00003.jpg'))
+    frame = tmp_path / f'data/DAVIS/JPEGImages/480p/{video}/00003.jpg'
     frame.write_bytes(frame.read_bytes() + b'\0')
     keys.add(key(data=tmp_path / 'data'))
     assert len(keys | {first}) == 11
