@@ -27,7 +27,7 @@ from readers import (
 
 
 class Tree(Reader):
-    """A file of nested fields; ``tree`` is a whole one's, ``dump`` its text."""
+    """A file of nested fields; ``tree`` is those of a whole one."""
 
     tree: Any = None
 
@@ -193,7 +193,7 @@ class Meta(Tree):
         prompt = items[0]['prompt']
         return dict(
             categories=items[0]['object_categories'],
-            begins={i: 0 for i in prompt['objects']},
+            begins=dict.fromkeys(prompt['objects'], 0),
             later=[i['frame_index'] for i in items if 'prompt' in i],
         )
 
@@ -513,7 +513,7 @@ OPTIONS: Dict[str, Callable[[Any], bool]] = {
     'test_dataloader.dataset.max_frames': _is(int, NOTHING, least=1),
     'test_dataloader.dataset.max_objects': _is(int, NOTHING, least=2),
     'test_dataloader.dataset.binary_masks': _is(bool, NOTHING),
-    'test_evaluator.bound_th': _is(int, float, least=1e-9, most=1e9),
+    'test_evaluator.bound_th': lambda v: type(v) is float and 0 < v < 1,
     'test_evaluator.num_workers': _WHOLE,
     'test_evaluator.chunk_frames': _is(int, least=1),
     'test_evaluator.per_sequence': _FLAG,
@@ -564,15 +564,19 @@ class Option(Reader):
         return self.key.split('.')[-1] in message
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> None:
+        """Raise what argparse would print before it ends the tool."""
+        raise ValueError(message)
+
+
 def _build_test(root: Path, option: str, key: str) -> Any:
     """Come to the point where tools/test.py would begin to run."""
-    from mmengine.config import DictAction
-
-    from hvc_mm.engine.run_config import read_run
+    from hvc_mm.engine.run_config import add_cfg_options, read_run
     from hvc_mm.registry import DATASETS, METRICS, MODELS
 
-    parser = argparse.ArgumentParser(exit_on_error=False)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    parser = _Parser()
+    add_cfg_options(parser)
     given = parser.parse_args(['--cfg-options', option]).cfg_options
     small = {
         'data_root': str(root),
