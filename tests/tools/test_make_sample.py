@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from hvc_mm.datasets.image_io import davis_palette, read_id_mask
+from hvc_mm.datasets.id_masks import davis_palette, read_id_mask
 from hvc_mm.datasets.jhmdb import JOINTS, read_joints
 from hvc_mm.registry import DATASETS
 

@@ -124,7 +124,7 @@ class SampleFolder:
     def write_ids(self, name: str, ids: np.ndarray) -> None:
         """Write ``(H, W)`` uint8 ids as a palette PNG."""
         # Here, so that --help answers at once.
-        from hvc_mm.datasets.image_io import davis_palette
+        from hvc_mm.datasets.id_masks import davis_palette
 
         image, content = Image.fromarray(ids), io.BytesIO()
         image.putpalette(davis_palette().tobytes())

@@ -27,7 +27,7 @@ from typing import (
 import cv2
 import numpy as np
 
-from hvc_mm.datasets.image_io import read_id_mask
+from hvc_mm.datasets.id_masks import read_id_mask
 
 # Imported once by the fork server and shared by all workers; torch comes
 # along with it, so each worker would otherwise pay seconds for its import.

@@ -19,7 +19,7 @@ from typing import (
 
 import numpy as np
 
-from hvc_mm.datasets.image_io import (
+from hvc_mm.datasets.id_masks import (
     VOID,
     objects_in,
     read_id_mask,
