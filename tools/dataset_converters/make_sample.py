@@ -225,10 +225,10 @@ def davis_scene(args: argparse.Namespace, split: str, index: int) -> Scene:
     new = split == 'new-object'
     passed = split == 'val' and index % 4 == 3
     objects = {'val': (1, 2, 3, 2), 'test-dev': (2, 3)}.get(split, (2,))
-    prefix = '' if split == 'val' else f'{split}-'
+    suffix = split if new else f'{split}-{index:02d}'
     return draw_scene(
         stream(args.seed, f'davis-{split}', index),
-        f'{{objects}}-{prefix}{index:02d}',
+        f'{{objects}}-{suffix.replace("val-", "")}',
         args.frames,
         args.size,
         objects[index % len(objects)],

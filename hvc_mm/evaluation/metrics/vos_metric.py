@@ -40,6 +40,16 @@ from ..functional.j_and_f import BOUND_TH
 from .background import FrameJob
 from .video_metric import OpenVideo, VideoMetric
 
+
+def check_bound(bound_th: float) -> None:
+    """Make sure that a distance is a share of the diagonal, not pixels."""
+    if not 0 < bound_th < 1:
+        raise ValueError(
+            f'bound_th is {bound_th}; expected a share of the image '
+            f'diagonal, above 0 and below 1 (DAVIS has {BOUND_TH})'
+        )
+
+
 _COLUMNS = (
     'J&F',
     *(f'{m}_{f}' for m in 'JF' for f in SequenceStatistics._fields),
@@ -110,6 +120,7 @@ class VOSMetric(VideoMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_bound(bound_th)
         self.merge_ids = merge_ids
         self.binary_masks = binary_masks
         self.first_last_excluded = first_last_excluded
