@@ -99,8 +99,11 @@ def main() -> None:
     args = parse_args()
     try:
         cfg = load_config(args)
-        register_all_modules(init_default_scope=False)
-        prepare_cpu_processes(cfg)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    register_all_modules(init_default_scope=False)
+    prepare_cpu_processes(cfg)
+    try:
         Runner.from_cfg(cfg).train()
     except (CheckpointError, WorkDirError, OSError) as error:
         raise SystemExit(str(error)) from None
