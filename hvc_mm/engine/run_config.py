@@ -24,6 +24,8 @@ from mmengine.runner import find_latest_checkpoint
 import hvc_mm
 from hvc_mm.registry import METRICS, MODELS
 
+from .config_file import load_config
+
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
 DEFAULT_DATA_ROOT = 'data'
 # Where weights are looked for when none are given.
@@ -99,7 +101,7 @@ def read_config(
             ``data_root`` moves every path of data; other options come after
             that and may name a path of their own.
     """
-    cfg = Config.fromfile(find_config(name))
+    cfg = load_config(find_config(name))
     options = dict(cfg_options or {})
     used = cfg.env_variables.get(DATA_ROOT_VARIABLE, DEFAULT_DATA_ROOT)
     root = options.pop('data_root', None) or cfg.get('data_root', used)
