@@ -86,6 +86,7 @@ class VOSInferencer(BaseInferencer):
         return_datasamples: bool = False,
         batch_size: int = 1,
         out_dir: Optional[Union[str, Path]] = None,
+        binarize: bool = False,
         **kwargs,
     ) -> dict:
         """Segment a video.
@@ -99,6 +100,7 @@ class VOSInferencer(BaseInferencer):
             return_datasamples: Predictions as :class:`VOSDataSample`, which
                 hold whole masks, instead of small dicts.
             batch_size: Frames whose features are computed together.
+            binarize: Each mask shows one object, its edges may be smooth.
             out_dir: Write ``vis/`` (a video, or pictures of frames) and
                 ``preds/`` (palette PNGs) here.
             **kwargs: ``show`` (open a window), ``wait_time`` (seconds that
@@ -118,7 +120,10 @@ class VOSInferencer(BaseInferencer):
             ValueError: One that can't be used; says which and why.
         """
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
-        source, prompts = open_frames(inputs), PromptMasks(first_mask)
+        source, prompts = (
+            open_frames(inputs),
+            PromptMasks(first_mask, binarize),
+        )
         save_vis = not visualize.pop('no_save_vis', False)
         pictures = preds_dir = None
         if out_dir and save_vis:

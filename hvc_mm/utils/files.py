@@ -1,7 +1,8 @@
-"""Files that appear under their name only when they are complete."""
+"""Text files of any origin; files that appear only when complete."""
 
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import re
@@ -62,6 +63,29 @@ def write_json(path: Union[str, Path], content: Any) -> None:
     text = json.dumps(content, indent=1) + '\n'
     with whole_file(path) as partial:
         partial.write_text(text, encoding='utf-8')
+
+
+def read_text(path: Union[str, Path]) -> str:
+    """Read a text file in UTF-8 or, with a byte order mark, in UTF-16.
+
+    Windows' editors and PowerShell write such marks; they are left out.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: It can't be read.
+        ValueError: It is no such text; with its name.
+    """
+    data = Path(path).read_bytes()
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding = 'utf-16' if data.startswith(marks) else 'utf-8-sig'
+    try:
+        return data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path} is no text: {error}; expected UTF-8'
+        ) from error
 
 
 def is_abandoned(path: Union[str, Path]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from hvc_mm.datasets.image_io import VOID
+from hvc_mm.datasets.id_masks import VOID
 from hvc_mm.registry import METRICS
 
 from ..functional import confusion_matrix, iou_from_confusion

@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
-from hvc_mm.datasets.image_io import davis_palette, write_id_mask
+from hvc_mm.datasets.id_masks import davis_palette, write_id_mask
 from hvc_mm.utils.files import whole_file
 
 from .background import BackgroundJobs
