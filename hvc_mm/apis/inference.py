@@ -129,6 +129,7 @@ def propagate_in_video(
     masks: Masks,
     batch_size: int = 1,
     pipeline: Optional[Pipeline] = None,
+    binarize: bool = False,
 ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
     """Propagate masks through a video, frame by frame.
 
@@ -147,6 +148,7 @@ def propagate_in_video(
         batch_size: Frames whose features are computed together.
         pipeline: From a frame to the model's input; by default the one of
             the model's config.
+        binarize: Each mask shows one object, its edges may be smooth.
 
     Yields:
         The frame's index, the ids of all objects so far in ascending order,
@@ -163,7 +165,7 @@ def propagate_in_video(
         ...         model, 'bear.mp4', {0: 'bear.png', 30: 'cub.png'}):
         ...     print(index, ids, masks.sum((1, 2)))
     """
-    source, prompts = open_frames(frames), PromptMasks(masks)
+    source, prompts = open_frames(frames), PromptMasks(masks, binarize)
     stream = stream_video(model, source, prompts, batch_size, pipeline)
     return _object_masks(stream)
 

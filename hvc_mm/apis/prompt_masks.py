@@ -16,7 +16,15 @@ import torch
 from mmengine.logging import print_log
 from torch import Tensor
 
-from hvc_mm.datasets import VOID, objects_in, read_id_mask, without_void
+from hvc_mm.datasets import (
+    VOID,
+    binarized,
+    check_edges,
+    check_size,
+    objects_in,
+    read_id_mask,
+    without_void,
+)
 
 from .video_io import FrameSource
 
@@ -34,6 +42,8 @@ class PromptMasks:
             ``(H, W)`` bools. A mask with nothing but 0 and 255 is object 1,
             as DAVIS-2016 draws it. The mapping itself is kept: what is put
             into it later counts when that frame comes.
+        binarize: Each mask shows one object, and its edges may be smooth:
+            every value above half of the largest is the object.
 
     Attributes:
         known: Ids of all objects so far.
@@ -44,7 +54,7 @@ class PromptMasks:
         TypeError: A frame index that is no integer.
     """
 
-    def __init__(self, masks: Masks) -> None:
+    def __init__(self, masks: Masks, binarize: bool = False) -> None:
         if masks is None or (isinstance(masks, Mapping) and not masks):
             raise ValueError(
                 'no mask was given; expected one of the first frame, or '
@@ -65,6 +75,7 @@ class PromptMasks:
                 )
             if isinstance(mask, (str, Path)) and not Path(mask).is_file():
                 raise FileNotFoundError(f'no mask file {mask}')
+        self.binarize = binarize
         self.known: Set[int] = set()
         self._used: Set[int] = set()
 
@@ -121,9 +132,10 @@ class PromptMasks:
         if isinstance(mask, (str, Path)):
             where = f'the mask {mask}'
         if isinstance(mask, Mapping):
-            ids = _merge_objects(mask, where, shape)
+            ids = _merge_objects(mask, where, shape, self.binarize)
         else:
-            ids = without_void(_read(mask, where, shape), None)
+            ids = _read(mask, where, shape, self.binarize)
+            ids = without_void(ids, None)
         present = set(objects_in(ids))
         if not present:
             raise ValueError(f'{where} is empty; expected at least one object')
@@ -152,10 +164,12 @@ def _late(indices: Iterable[int], video: str, frames: int) -> str:
     )
 
 
-def _read(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:
+def _read(
+    mask: Mask, where: str, shape: Tuple[int, int], binarize: bool
+) -> np.ndarray:
     """Bring one mask to a checked ``(H, W)`` uint8 array."""
     if isinstance(mask, (str, Path)):
-        mask = read_id_mask(mask)
+        mask = read_id_mask(mask, binarize)
     elif isinstance(mask, Tensor):
         mask = mask.cpu().numpy()
     array = np.asarray(mask)
@@ -168,21 +182,25 @@ def _read(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:
         raise ValueError(
             f'{where} has ids {array.min()}..{array.max()}; expected 0..255'
         )
-    if array.shape != tuple(shape):
-        raise ValueError(
-            f'{where} has {array.shape[1]}x{array.shape[0]} pixels; expected '
-            f'{shape[1]}x{shape[0]} as its frame has'
-        )
-    return array.astype(np.uint8)
+    check_size(where, array.shape, shape, 'its frame')
+    array = array.astype(np.uint8)
+    if binarize:
+        return binarized(array)
+    check_edges(array, where)
+    return array
 
 
 def _merge_objects(
-    objects: Mapping[int, Any], where: str, shape: Tuple[int, int]
+    objects: Mapping[int, Any],
+    where: str,
+    shape: Tuple[int, int],
+    binarize: bool,
 ) -> np.ndarray:
     """Make one id mask ``(H, W)`` of a mask per object."""
     ids = np.zeros(shape, np.uint8)
     for object_id, mask in objects.items():
-        inside = _read(mask, f'{where}, object {object_id}', shape) != 0
+        name = f'{where}, object {object_id}'
+        inside = _read(mask, name, shape, binarize) != 0
         if not 1 <= int(object_id) < VOID:
             raise ValueError(
                 f'{where} has object id {object_id}; expected 1..{VOID - 1}'

@@ -6,12 +6,12 @@ a second. H, W: height and width of a frame in pixels.
 
 from __future__ import annotations
 
-import re
 import warnings
 from pathlib import Path
 from typing import (
     Any,
     Callable,
+    Dict,
     Iterable,
     Iterator,
     NamedTuple,
@@ -148,7 +148,7 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
         return source
     if isinstance(source, (str, Path)):
         if Path(source).is_dir():
-            files = sorted(list_frames(str(source)), key=_numbers_in)
+            files = list_frames(str(source))
             return FrameSource(
                 lambda: _read_items(files),
                 name=Path(source).resolve().name,
@@ -181,21 +181,23 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
     )
 
 
-def _numbers_in(path: str) -> list:
-    # Text and numbers alternate in the split, so they never meet.
-    return [
-        int(part) if part.isdecimal() else part
-        for part in re.split(r'(\d+)', Path(path).name)
-    ]
-
-
 def _read_items(items: Iterable) -> Reading:
     """Read image files, and pass on arrays."""
+    seen: Dict[str, str] = {}
     for index, item in enumerate(items):
-        if isinstance(item, (str, Path)):
-            yield Path(item).stem, read_image(item), str(item)
+        is_file = isinstance(item, (str, Path))
+        name = Path(item).stem if is_file else f'{index:05d}'
+        where = str(item) if is_file else f'frame {index}'
+        if name in seen:
+            raise ValueError(
+                f'{where} and {seen[name]} are both named {name}, as their '
+                'results would be; expected frames of different names'
+            )
+        seen[name] = where
+        if is_file:
+            yield name, read_image(item), where
         else:
-            yield f'{index:05d}', item, None
+            yield name, item, None
 
 
 class _VideoFile(FrameSource):

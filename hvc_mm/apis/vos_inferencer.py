@@ -15,6 +15,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets import write_id_mask
+from hvc_mm.engine.config_file import load_config
 from hvc_mm.engine.run_config import find_config, list_configs
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
@@ -69,8 +70,10 @@ class VOSInferencer(BaseInferencer):
         scope: str = 'hvc_mm',
         show_progress: bool = True,
     ) -> None:
+        if isinstance(model, (str, Path)):
+            model = load_config(find_config(model))
         super().__init__(
-            model=str(model) if isinstance(model, Path) else model,
+            model=model,
             weights=None if weights is None else str(weights),
             device=device,
             scope=scope,
@@ -84,6 +87,7 @@ class VOSInferencer(BaseInferencer):
         return_datasamples: bool = False,
         batch_size: int = 1,
         out_dir: Optional[Union[str, Path]] = None,
+        binarize: bool = False,
         force: bool = False,
         **kwargs,
     ) -> dict:
@@ -98,6 +102,7 @@ class VOSInferencer(BaseInferencer):
             return_datasamples: Predictions as :class:`VOSDataSample`, which
                 hold whole masks, instead of small dicts.
             batch_size: Frames whose features are computed together.
+            binarize: Each mask shows one object, its edges may be smooth.
             out_dir: Write ``vis/`` (a video, or pictures of frames) and
                 ``preds/`` (palette PNGs) here. What an earlier call wrote of
                 a video of this name is replaced.
@@ -121,7 +126,10 @@ class VOSInferencer(BaseInferencer):
             FileExistsError: A file that no earlier call wrote is there.
         """
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
-        source, prompts = open_frames(inputs), PromptMasks(first_mask)
+        source, prompts = (
+            open_frames(inputs),
+            PromptMasks(first_mask, binarize),
+        )
         save_vis = not visualize.pop('no_save_vis', False)
         pictures = preds_dir = None
         if out_dir and save_vis:
@@ -209,9 +217,6 @@ class VOSInferencer(BaseInferencer):
     ) -> dict:
         """Pack the results as ``predictions`` and ``visualization``."""
         return dict(predictions=preds, visualization=visualization)
-
-    def _load_model_from_metafile(self, model: str) -> Tuple[Config, None]:
-        return Config.fromfile(find_config(model)), None
 
     def _init_model(
         self, cfg: Config, weights: Optional[str], device: str = 'cpu'

@@ -3,6 +3,7 @@
 from .davis import VOSDataset
 from .id_masks import (
     VOID,
+    binarized,
     check_edges,
     check_size,
     davis_palette,
@@ -73,6 +74,7 @@ __all__ = [
     'VideoRecord',
     'VideoSampler',
     'YouTubeVOSDataset',
+    'binarized',
     'check_edges',
     'check_folder',
     'check_name',

@@ -19,10 +19,13 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
-from mmengine.runner import find_latest_checkpoint
 
 import hvc_mm
+from hvc_mm.engine.check_config import check_config
 from hvc_mm.registry import METRICS, MODELS
+
+from .config_file import load_config
+from .work_dir import latest_checkpoint
 
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
 DEFAULT_DATA_ROOT = 'data'
@@ -99,8 +102,12 @@ def read_config(
             ``data_root`` moves every path of data; other options come after
             that and may name a path of their own.
     """
-    cfg = Config.fromfile(find_config(name))
+    cfg = load_config(find_config(name))
     options = dict(cfg_options or {})
+    if not isinstance(options.get('data_root', ''), str):
+        raise ValueError(
+            f'data_root is {options["data_root"]!r}; expected a folder'
+        )
     used = cfg.env_variables.get(DATA_ROOT_VARIABLE, DEFAULT_DATA_ROOT)
     root = options.pop('data_root', None) or cfg.get('data_root', used)
     # Paths begin with one of these; a derived config may have its own.
@@ -111,7 +118,13 @@ def read_config(
         if key not in ('work_dir', 'data_root'):
             cfg[key] = _moved(key, cfg[key], old, root.rstrip('/'))
     cfg.data_root = root
-    cfg.merge_from_dict(options)
+    try:
+        cfg.merge_from_dict(options)
+    except (TypeError, KeyError, AttributeError, AssertionError) as error:
+        raise ValueError(
+            f'--cfg-options {options} do not fit {name}: {error}'
+        ) from error
+    check_config(cfg)
     return cfg
 
 
@@ -131,12 +144,33 @@ def _moved(key: str, value: Any, old: Sequence[str], new: str) -> Any:
     return value
 
 
+class _Options(DictAction):
+    """Parse ``KEY=VALUE`` words; an unreadable one ends the tool."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: Optional[str] = None,
+    ) -> None:
+        for word in values:
+            try:
+                super().__call__(parser, namespace, [word], option_string)
+            except (AssertionError, ValueError, RecursionError) as error:
+                shown = word if len(word) < 60 else f'{word[:57]}...'
+                parser.error(
+                    f'argument {option_string}: cannot read {shown!r} '
+                    f'({error}); expected KEY=VALUE'
+                )
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options KEY=VALUE ...``, for :func:`read_config`."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         metavar='KEY=VALUE',
         help='override entries of the config',
     )
@@ -247,14 +281,14 @@ def choose_checkpoint(
             f'no weights for {model.get("type")}: give a checkpoint of its '
             "training or set load_from ('none' takes random weights)"
         )
-    found = osp.isdir(PRETRAINING) and find_latest_checkpoint(PRETRAINING)
+    found = latest_checkpoint(PRETRAINING)
     if not found:
         raise FileNotFoundError(
             f'no weights: {PRETRAINING} has no checkpoint; give one, set '
             'load_from, or train one first with `python tools/train.py '
             "configs/hvc_coco.py` ('none' takes random weights)"
         )
-    return found
+    return str(found)
 
 
 def _names_its_weights(model: dict) -> bool:

@@ -132,3 +132,19 @@ def test_an_error_below_the_progress_comes_out():
 
     with pytest.raises(OSError, match='frame 1'):
         list(track_frames(broken(), 2, console=Console(file=io.StringIO())))
+
+
+def test_two_frames_of_one_name_are_refused(frame_folder, moving_square):
+    """Their results would be files of one name."""
+    other = frame_folder / 'other'
+    for folder in (frame_folder, other):
+        mmcv.imwrite(moving_square[0][0], str(folder / '00000.png'))
+    both = [folder / '00000.png' for folder in (frame_folder, other)]
+    with pytest.raises(ValueError, match='other/00000.png and .* both named'):
+        list(open_frames(both))
+    with pytest.raises(ValueError, match='frame 0'):
+        list(open_frames([moving_square[0][0], both[0]]))
+    mmcv.imwrite(moving_square[0][0], str(frame_folder / '3.jpg'))
+    message = r'two frames named 3, 3\.jpg and 3\.png; .*masks in a folder'
+    with pytest.raises(ValueError, match=message):
+        open_frames(frame_folder)

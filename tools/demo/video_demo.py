@@ -45,6 +45,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'the first one (0); may be given for several frames',
     )
     parser.add_argument(
+        '--binarize',
+        action='store_true',
+        help='each mask shows one object, and its edges may be smooth',
+    )
+    parser.add_argument(
         '--out',
         required=True,
         help='video to write (.mp4, .mov, .mkv, .avi, .webm), or a folder '
@@ -113,7 +118,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
     """Do what the command line says; return what has written the frames."""
     # What is wrong with the input shows before a model is built.
     source = open_frames(args.video)
-    prompts = PromptMasks(parse_masks(args.mask))
+    prompts = PromptMasks(parse_masks(args.mask), args.binarize)
     prompts.check_frames(source)
     writer = PictureWriter(args.out, args.fps or source.fps or 25, args.force)
     cfg = read_config(args.config, args.cfg_options)

@@ -27,7 +27,7 @@ from typing import (
 import cv2
 import numpy as np
 
-from hvc_mm.datasets.id_masks import read_id_mask
+from hvc_mm.datasets.id_masks import check_size, read_id_mask
 
 # Imported once by the fork server and shared by all workers; torch comes
 # along with it, so each worker would otherwise pay seconds for its import.
@@ -147,26 +147,23 @@ class FrameJob(NamedTuple):
                 f'{pred.dtype}'
             )
         size = tuple(sample.get('ori_shape', pred.shape))[:2]
-        if pred.shape != size:
-            raise ValueError(
-                f'{name}: pred_ids has {pred.shape} pixels, the frame {size}'
-            )
+        check_size(f'{name}: the prediction', pred.shape, size, 'the frame')
         return cls(name, sample.get('gt_path'), pred)
 
-    def read_gt(self) -> np.ndarray:
+    def read_gt(self, binarize: bool = False) -> np.ndarray:
         """Read the annotation, ``(H, W)`` uint8.
+
+        Args:
+            binarize: It shows one object, its edges may be smooth.
 
         Raises:
             ValueError: It can't be read or has another size than the
                 prediction.
             FileNotFoundError: It isn't there.
         """
-        gt = read_id_mask(self.gt_path)
-        if gt.shape != self.pred.shape:
-            raise ValueError(
-                f'{self.name}: the prediction has {self.pred.shape} pixels, '
-                f'its annotation {self.gt_path} {gt.shape}'
-            )
+        gt = read_id_mask(self.gt_path, binarize)
+        where = f'{self.name}: the annotation {self.gt_path}'
+        check_size(where, gt.shape, self.pred.shape, 'the prediction')
         return gt
 
 

@@ -12,7 +12,7 @@ from hvc_mm.registry import METRICS
 
 from ..functional.j_and_f import BOUND_TH
 from .video_metric import OpenVideo, VideoMetric
-from .vos_metric import FrameScores, score_objects
+from .vos_metric import FrameScores, check_bound, score_objects
 
 _COLUMNS = ('category', 'seen', 'J_mean', 'F_mean')
 
@@ -61,6 +61,7 @@ class YouTubeVOSMetric(VideoMetric):
         self.seen_categories = (
             None if seen_categories is None else frozenset(seen_categories)
         )
+        check_bound(bound_th)
         self.bound_th = bound_th
         self.per_sequence = per_sequence
 

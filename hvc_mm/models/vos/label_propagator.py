@@ -6,17 +6,17 @@ within a window. The most similar ones are weighted by their similarity, and
 their labels, summed with these weights, are the frame's. With several
 references each predicts the channels that came with it.
 
-This file has the rules: which frames count, how often, and what new objects
-do. `feature_bank` keeps the features, `windowed_search` searches them within
-the `window`, `candidates` weighs what is found, `reference` keeps and sums
-the labels; `propagation` has the same formula for one dense step.
+This file has the rules: which frames count, how often, how matches are
+weighted, and what new objects do. `window` has the window, `windowed_search`
+the search, `propagation` the same formula for one dense step.
 
-h w: grid, C: feature channels, M: label channels (0 is background).
+h w: grid, C: feature channels, M: label channels (0 is background), S: slots
+of the ring of latest frames, n: queries, K: candidates.
 """
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Set, Tuple, Union
+from typing import Any, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
 
 import torch
 import torch.nn.functional as F
@@ -24,17 +24,41 @@ from torch import Tensor
 
 from hvc_mm.registry import MODELS
 
-from .checks import (
-    check_features,
-    check_labels,
-    check_settings,
-    floating_type,
-    refuse_removed,
-)
 from .feature_bank import FeatureBank
-from .reference import Reference
+from .propagation import check_settings, floating_type
+from .windowed_search import (
+    Candidates,
+    WindowedSearch,
+    topk_candidates,
+)
 
-__all__ = ['LabelPropagator']
+__all__ = ['LabelPropagator', 'merge_candidates', 'weighted_labels']
+
+# More candidates than needed where products are of a half type: they are
+# scored again in full precision. With 32 in all (15 and these) the k-th best
+# beat all that were left out for every query of real features in bfloat16.
+SPARE = 17
+
+# Options of 0.1 that are refused, and what to use instead.
+_REMOVED = ('bank_dtype', 'bank_device')
+_INSTEAD = 'a shorter `context` takes less memory'
+
+
+class Reference(NamedTuple):
+    """A frame that brought labels; it is kept as long as the video runs.
+
+    Attributes:
+        time: Index of the frame since the video's first.
+        channels: Label channels that it brought, ``(M,)`` indices.
+        keys: Its features ``(h, w, C)`` in the type of the products.
+        labels: Of those channels, ``((S + 1) * h * w, M)``: of the ring's
+            frames, then its own. Rows of slots without a frame are zero.
+    """
+
+    time: int
+    channels: Tensor
+    keys: Tensor
+    labels: Tensor
 
 
 @MODELS.register_module()
@@ -82,8 +106,10 @@ class LabelPropagator:
         repeat_reference: bool = True,
         **removed: Any,
     ) -> None:
-        refuse_removed(removed)
-        check_settings(radius, topk, temperature, context)
+        _refuse(removed)
+        check_settings(radius, topk, temperature)
+        if int(context) != context or context < 0:
+            raise ValueError(f'context must be an integer >= 0, got {context}')
         self.radius = radius
         self.topk = int(topk)
         self.temperature = float(temperature)
@@ -98,6 +124,7 @@ class LabelPropagator:
         self.references: List[Reference] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
+        self._search: Optional[WindowedSearch] = None
         self._bank: Optional[FeatureBank] = None
 
     def known_channels(self) -> Set[int]:
@@ -150,19 +177,15 @@ class LabelPropagator:
         Raises:
             ValueError: Before the first frame; as :meth:`step` does.
         """
-        if self._bank is None:
+        if self._search is None:
             raise ValueError('no frame has brought labels since reset()')
-        check_features(features, self.time, self._shape)
-        frame = _to_cells(features)
-        labels = frame.new_zeros(
-            frame[..., 0].numel(), self._channels, dtype=self._label_dtype
+        self._check_features(features)
+        exact = _to_cells(features)
+        labels = exact.new_zeros(
+            exact[..., 0].numel(), self._channels, dtype=self._label_dtype
         )
-        starts, copies = zip(*map(self._context_of, self.references))
-        found = self._bank.find(self.time, frame, starts)
-        for reference, parts, count in zip(self.references, found, copies):
-            labels[:, reference.channels] = reference.sum_labels(
-                parts, self.time, count, self.topk, self.temperature
-            )
+        for reference, parts in zip(self.references, self._find(exact)):
+            labels[:, reference.channels] = self._sum_labels(reference, parts)
         return labels.t().reshape(1, -1, *features.shape[2:])
 
     def _context_of(self, reference: Reference) -> Tuple[int, int]:
@@ -181,6 +204,57 @@ class LabelPropagator:
             return reference.time + 1, 0
         since = self.time - reference.time
         return reference.time, self.context - since + 1
+
+    def _find(self, exact: Tensor) -> List[List[Candidates]]:
+        """Find the matches of features ``(h, w, C)``.
+
+        Returns:
+            Per reference candidates ``(h * w, K)``: of the reference frame,
+            anywhere, then of the latest frames in its context.
+        """
+        search = self._search
+        queries = exact.to(search.keys.dtype)
+        starts = [self._context_of(one)[0] for one in self.references]
+        segments = search.segments(self.time, starts)
+        latest = search.in_window(queries, segments)
+        own = [search.anywhere(one.keys, queries) for one in self.references]
+        if self._bank is not None:
+            latest = self._bank.rescore(latest, exact, self.topk)
+            own = self._bank.rescore_references(own, exact, self.topk)
+        counted = [
+            [
+                candidates
+                for segment, candidates in zip(segments, latest)
+                if segment.first >= start
+            ]
+            for start in starts
+        ]
+        return [[one, *others] for one, others in zip(own, counted)]
+
+    def _sum_labels(
+        self, reference: Reference, parts: List[Candidates]
+    ) -> Tensor:
+        """Sum the labels of a reference's channels, ``(h * w, M)``.
+
+        Args:
+            reference: One of the references.
+            parts: Its candidates, see :meth:`_find`.
+        """
+        scores, cells = (torch.cat(one, dim=1) for one in zip(*parts))
+        area, own = len(cells), parts[0].cells.shape[1]
+        # The reference's own labels come after those of the ring.
+        cells[:, :own] += self.context * area
+        copies = torch.ones(self.context + 1, device=cells.device)
+        if self.time - reference.time <= self.context:
+            _, count = self._context_of(reference)
+            copies[reference.time % self.context] = count
+        weights, cells = merge_candidates(
+            Candidates(scores, cells),
+            copies[cells // area],
+            self.topk,
+            self.temperature,
+        )
+        return weighted_labels(reference.labels, weights, cells)
 
     @torch.no_grad()
     def observe(
@@ -202,10 +276,10 @@ class LabelPropagator:
         Raises:
             ValueError: As :meth:`step` does.
         """
-        check_features(features, self.time, self._shape)
+        self._check_features(features)
         brought: List[int] = []
         if new_labels is not None:
-            check_labels(new_labels, self.time, tuple(features.shape[2:]))
+            self._check_labels(new_labels, features)
             new_labels = _full(new_labels).to(features.device)
             present = new_labels[0].flatten(1).any(dim=1)
             brought = present.nonzero()[:, 0].tolist()
@@ -251,21 +325,123 @@ class LabelPropagator:
     ) -> None:
         """Keep a frame, as a reference if it brought labels."""
         frame, rows = _to_cells(features), labels[0].flatten(1).t()
-        if self._bank is None:
-            self._bank = FeatureBank(
-                frame, self.radius, self.topk, self.context, self.compute_dtype
-            )
-        self._bank.write(self.time, frame)
+        if self._search is None:
+            self._start(frame)
+        self._search.write(self.time, frame)
+        if self._bank is not None:
+            self._bank.write(self.time, frame)
         if brought:
-            self._bank.add_reference(frame)
-            self.references.append(
-                Reference(self.time, rows, brought, self.context)
-            )
-        for reference in self.references:
-            reference.write(self.time, rows)
+            self._add_reference(frame, rows, brought)
+        if self.context:
+            first = self.time % self.context * len(rows)
+            for reference in self.references:
+                table = reference.labels[first : first + len(rows)]
+                table[:] = rows[:, reference.channels]
         self._shape, self._channels = tuple(features.shape), labels.shape[1]
         self._label_dtype = labels.dtype
         self.time += 1
+
+    def _add_reference(
+        self, frame: Tensor, rows: Tensor, brought: List[int]
+    ) -> None:
+        """Make a frame ``(h, w, C)`` of labels ``(h * w, M)`` a reference."""
+        channels = torch.tensor(brought, device=frame.device)
+        # Copied: the frame may be part of a batch, which would stay with it.
+        keys = frame.to(self._search.keys.dtype, copy=True)
+        table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
+        table[-len(rows) :] = rows[:, channels]
+        self.references.append(Reference(self.time, channels, keys, table))
+        if self._bank is not None:
+            self._bank.add_reference(frame)
+
+    def _start(self, frame: Tensor) -> None:
+        """Make room for a video of frames ``(h, w, C)``."""
+        dtype = self.compute_dtype or frame.dtype
+        is_rounded = torch.finfo(dtype).bits < torch.finfo(frame.dtype).bits
+        topk = self.topk + SPARE * is_rounded
+        self._search = WindowedSearch(
+            frame, self.radius, topk, self.context, dtype
+        )
+        if is_rounded:
+            self._bank = FeatureBank(frame, self.context)
+
+    def _check_features(self, features: Tensor) -> None:
+        shape = tuple(features.shape)
+        if len(shape) != 4 or shape[0] != 1 or 0 in shape:
+            raise ValueError(f'features must be (1, C, h, w), got {shape}')
+        if self.time and shape != self._shape:
+            raise ValueError(
+                f'features of frame {self.time} have shape {shape}, those '
+                f'before had {self._shape}: call reset() between videos'
+            )
+
+    def _check_labels(self, labels: Tensor, features: Tensor) -> None:
+        shape = tuple(labels.shape)
+        grid = tuple(features.shape[2:])
+        if len(shape) != 4 or shape[0] != 1 or shape[2:] != grid:
+            raise ValueError(
+                f'new_labels of frame {self.time} have shape {shape}, '
+                f'expected (1, M, h, w) = (1, M, {grid[0]}, {grid[1]}) to '
+                'fit the features'
+            )
+        if shape[1] < 1 or not labels.is_floating_point():
+            raise ValueError(
+                f'new_labels must be floating point with M >= 1 channels, '
+                f'got {labels.dtype} of shape {shape}'
+            )
+
+
+@MODELS.register_module(name='DenseLabelPropagator')
+def _refuse_dense(**_: Any) -> NoReturn:
+    raise ValueError(
+        'DenseLabelPropagator is gone: LabelPropagator gives the same '
+        'result; hvc_mm.models.vos.propagate is the dense formula'
+    )
+
+
+def _refuse(removed: dict) -> None:
+    for name in removed:
+        if name in _REMOVED:
+            raise ValueError(f'LabelPropagator: {name} is gone: {_INSTEAD}')
+        raise TypeError(f'LabelPropagator has no argument {name!r}')
+
+
+def merge_candidates(
+    found: Candidates, copies: Tensor, topk: int, temperature: float
+) -> Tuple[Tensor, Tensor]:
+    """Weigh the ``topk`` best matches among candidates of several frames.
+
+    A frame that is ``m`` times in the context offers each of its cells
+    ``m`` times. Such a cell is kept once, with the number of its copies that
+    are among the ``topk`` best: of the copies ahead of it, ``c``, there is
+    room for ``topk - c`` more. The weights are the softmax over the copies.
+
+    Args:
+        found: ``(n, K)``: of every set of frames at least the ``topk`` best.
+        copies: How often each is in the context, ``(n, K)``.
+        topk: Matches kept, copies included.
+        temperature: Divides the scores before the softmax.
+
+    Returns:
+        ``weights (n, k)`` that sum to one and ``cells (n, k)``,
+        ``k = min(topk, K)``.
+    """
+    scores, order = topk_candidates(found.scores, topk, ordered=True)
+    copies = copies.gather(1, order).to(scores)
+    ahead = copies.cumsum(dim=1) - copies
+    copies = (topk - ahead).clamp_(min=0).minimum(copies)
+    weights = copies * ((scores - scores[:, :1]) / temperature).exp_()
+    weights /= weights.sum(dim=1, keepdim=True)
+    return weights, found.cells.gather(1, order)
+
+
+def weighted_labels(table: Tensor, weights: Tensor, cells: Tensor) -> Tensor:
+    """Sum the rows ``cells`` ``(n, K)`` of a table ``(rows, M)`` by weight
+    to ``(n, M)``."""
+    weights = weights.to(table.dtype)
+    return F.embedding_bag(
+        cells, table, mode='sum', per_sample_weights=weights
+    )
 
 
 def _full(values: Tensor) -> Tensor:

@@ -7,15 +7,19 @@ n: query cells of one chunk, K: kept cells.
 from __future__ import annotations
 
 import math
-from typing import Optional
+from typing import Optional, Union
 
 import torch
 from torch import Tensor
 
-from .checks import check_settings
 from .window import in_window
 
-__all__ = ['propagate', 'propagate_cells']
+__all__ = [
+    'check_settings',
+    'floating_type',
+    'propagate',
+    'propagate_cells',
+]
 
 
 def propagate(
@@ -64,8 +68,7 @@ def propagate(
         >>> propagate(features, labels, features[:1], 2, 4, 0.1).shape
         torch.Size([1, 2, 5, 6])
     """
-    _check_shapes(context_features, context_labels, query)
-    check_settings(radius, topk, temperature)
+    _check(context_features, context_labels, query, radius, topk, temperature)
     height, width = query.shape[2:]
     cells = torch.arange(height * width, device=query.device)
     results = [
@@ -118,10 +121,7 @@ def propagate_cells(
     return (labels[:, index] * weight).sum(dim=2)
 
 
-def _check_shapes(
-    context_features: Tensor, context_labels: Tensor, query: Tensor
-) -> None:
-    """Refuse tensors whose shapes do not fit each other."""
+def _check(context_features, context_labels, query, radius, topk, temperature):
     frames, channels, *grid = context_features.shape
     if tuple(query.shape) != (1, channels, *grid):
         raise ValueError(
@@ -135,3 +135,42 @@ def _check_shapes(
             f'context_labels has shape {labels}, expected (T, M, h, w) = '
             f'({frames}, M, {grid[0]}, {grid[1]})'
         )
+    check_settings(radius, topk, temperature)
+
+
+def check_settings(
+    radius: Optional[float], topk: int, temperature: float
+) -> None:
+    """Raise ValueError when a propagation setting is out of its range."""
+    if radius is not None and not radius > 0:
+        raise ValueError(f'radius must be > 0 or None, got {radius}')
+    if int(topk) != topk or topk < 1:
+        raise ValueError(f'topk must be an integer >= 1, got {topk}')
+    if not temperature > 0:
+        raise ValueError(f'temperature must be > 0, got {temperature}')
+
+
+def floating_type(
+    name: str, value: Union[str, torch.dtype, None]
+) -> Optional[torch.dtype]:
+    """Find the type that a setting names.
+
+    Args:
+        name: Of the setting.
+        value: A type or its name, or None.
+
+    Returns:
+        A floating-point type of torch, or None.
+
+    Raises:
+        ValueError: For anything else.
+    """
+    found = getattr(torch, value, None) if isinstance(value, str) else value
+    if value is None:
+        return None
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        raise ValueError(
+            f'{name} must be a floating-point type of torch or None, got '
+            f'{value!r}'
+        )
+    return found

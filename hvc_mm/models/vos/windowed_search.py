@@ -1,9 +1,11 @@
 """Find the most similar cells of earlier frames, exactly.
 
-Queries are worked on in tiles: a few columns of the grid, as tall as the
-memory for their scores allows. Of a tile's scores first the maximum over all
-frames is taken per key cell, and only the frames of the key cells with the
-largest maxima are searched: each of the k best matches is in one of those.
+A frame's cells are compared with the cells of earlier frames within a
+window, and with those of a reference frame anywhere. Queries are worked on
+in tiles: a few columns of the grid, as tall as the memory for their scores
+allows. Of a tile's scores first the maximum over all frames is taken per
+key cell, and only the frames of the key cells with the largest maxima are
+searched: each of the k best matches is in one of those k cells.
 
 h w: grid, C: feature channels, S: slots, L: frames searched, n: queries,
 K: kept candidates; of a tile, H X: query rows and columns, V U: key rows and
@@ -20,10 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .candidates import Candidates, topk_candidates
 from .window import Tile, cut_tiles
 
-__all__ = ['Segment', 'WindowedSearch']
+__all__ = ['Candidates', 'Segment', 'WindowedSearch', 'topk_candidates']
 
 # Scores of a tile, in bytes: they limit its rows. At 60x107 cells and 50
 # frames a tile as tall as the grid takes 30 MiB; with half of that the step
@@ -36,13 +37,26 @@ CPU_COLUMNS, GPU_COLUMNS = 4, 8
 # Cells of a group of the reference frame. A multiple of 16 keeps the rows of
 # the scores aligned (matrix kernels are a quarter slower else). Fewer cells
 # make more groups to choose from but fewer members to search; 32 is the
-# fastest on usual grids. From 64 on torch's top-k on a CPU turns to a method
-# that is slow if scores rise steadily, as they do in real frames.
+# fastest on usual grids. From 64 on the members of k groups are 64 k values,
+# where torch's top-k on a CPU turns to a method that is slow if scores rise
+# steadily, as they do in real frames.
 GROUP = 32
 # Queries compared with a reference frame at a time: bounds the memory, and
 # keeps the scores in cache (at 60x107, 96 or all of them take 1.15 times as
 # long).
 CHUNK = 384
+
+
+class Candidates(NamedTuple):
+    """The most similar cells of some frames, for every query.
+
+    Attributes:
+        scores: Dot products ``(n, K)``; ``-inf`` where there are fewer.
+        cells: ``slot * h * w + cell``, ``(n, K)``; 0 where there are fewer.
+    """
+
+    scores: Tensor
+    cells: Tensor
 
 
 class Segment(NamedTuple):
@@ -59,15 +73,32 @@ class Segment(NamedTuple):
     stop: int
 
 
+def topk_candidates(
+    scores: Tensor, k: int, ordered: bool = False
+) -> Tuple[Tensor, Tensor]:
+    """Take the ``k`` largest over the last dimension, or all if fewer.
+
+    Args:
+        scores: ``(..., n)``.
+        k: At least 1.
+        ordered: Largest first.
+
+    Returns:
+        Values and indices, each ``(..., min(k, n))``.
+    """
+    return scores.topk(min(k, scores.shape[-1]), dim=-1, sorted=ordered)
+
+
 class WindowedSearch:
-    """Search a ring of the latest frames for similar cells.
+    """A ring of the latest frames that is searched for similar cells.
 
     Keys are ``(h, w, S, C)``: those of a run of cells of one grid row, over
     all frames, are one matrix, so a window's products read them in place. A
     frame is written once and never moved.
 
     Args:
-        frame: A frame's ``(h, w, C)``: shape and device of those to come.
+        frame: Features of a frame, ``(h, w, C)``: shape and device of those
+            to come.
         radius: Of the window, see :func:`~hvc_mm.models.vos.window.in_window`.
         topk: Candidates kept per query and set of frames.
         slots: S, latest frames kept.
@@ -121,6 +152,7 @@ class WindowedSearch:
             frames does not matter.
         """
         oldest = max(0, time - self.slots)
+        # Where all live frames count, the start may be the oldest.
         cuts = {start for start in starts if oldest < start < time}
         if not cuts and oldest < time:
             return [Segment(oldest, 0, min(time, self.slots))]
@@ -132,7 +164,7 @@ class WindowedSearch:
             for low, high in zip(edges, edges[1:])
         ]
 
-    def find_anywhere(self, keys: Tensor, queries: Tensor) -> Candidates:
+    def anywhere(self, keys: Tensor, queries: Tensor) -> Candidates:
         """Search one frame without a window.
 
         Each of the k best cells is in one of the k groups of cells whose
@@ -168,7 +200,7 @@ class WindowedSearch:
             found.append((score, cell))
         return Candidates(*(torch.cat(parts) for parts in zip(*found)))
 
-    def find_in_window(
+    def in_window(
         self, queries: Tensor, segments: Sequence[Segment]
     ) -> List[Candidates]:
         """Search the ring's frames within the window, segment by segment.
@@ -183,10 +215,10 @@ class WindowedSearch:
         live = max((segment.stop for segment in segments), default=0)
         keys = self.keys[:, :, :live]
         shape = (*self.grid, self.topk)
-        kinds = self.score_dtype, torch.int64
         results = [
             Candidates(
-                *(queries.new_empty(shape, dtype=kind) for kind in kinds)
+                queries.new_empty(shape, dtype=self.score_dtype),
+                queries.new_empty(shape, dtype=torch.int64),
             )
             for _ in segments
         ]

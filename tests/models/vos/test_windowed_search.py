@@ -71,7 +71,7 @@ def test_in_window_is_top_k_within_the_window(
     segments = [Segment(0, 0, 2), Segment(2, 2, 3), Segment(3, 3, 5)]
     for seed in (1, 2):  # the second round reuses memory
         queries = _noise(*grid, 6, seed=seed)
-        results = search.find_in_window(queries, segments)
+        results = search.in_window(queries, segments)
         for segment, found in zip(segments, results):
             scores, cells = _expected(keys, queries, radius, segment, topk)
             k = scores.shape[1]
@@ -91,7 +91,7 @@ def test_in_window_is_top_k_within_the_window(
 def test_anywhere_is_top_k_over_all_cells(grid, topk, monkeypatch):
     monkeypatch.setattr(windowed_search, 'CHUNK', 4)
     keys, queries = _noise(*grid, 6), _noise(*grid, 6, seed=1)
-    found = _search(keys, topk=topk).find_anywhere(keys, queries)
+    found = _search(keys, topk=topk).anywhere(keys, queries)
     scores = queries.flatten(0, 1) @ keys.flatten(0, 1).t()
     k = min(topk, scores.shape[1])
     assert found.scores.shape == found.cells.shape == (len(scores), k)
@@ -103,5 +103,5 @@ def test_anywhere_is_top_k_over_all_cells(grid, topk, monkeypatch):
 
 def test_scores_below_zero_beat_the_padding_of_a_group():
     keys = -torch.ones(1, GROUP + 1, 1).double()
-    found = _search(keys, topk=GROUP + 1).find_anywhere(keys, -keys)
+    found = _search(keys, topk=GROUP + 1).anywhere(keys, -keys)
     assert (found.scores == -1).all() and found.cells.max() == GROUP
