@@ -55,6 +55,8 @@ class VOSInferencer(BaseInferencer):
         device: As torch names it; None takes the best that is there.
         scope: Where types without a scope are looked up.
         show_progress: Show a bar with frames per second and the time left.
+        prefix: Which network of the weights, where a file has several that
+            fit: what the names of its tensors begin with.
 
     Example:
         >>> inferencer = VOSInferencer(  # doctest: +SKIP
@@ -73,7 +75,9 @@ class VOSInferencer(BaseInferencer):
         device: Optional[str] = None,
         scope: str = 'hvc_mm',
         show_progress: bool = True,
+        prefix: Optional[str] = None,
     ) -> None:
+        self._prefix = prefix
         super().__init__(
             model=str(model) if isinstance(model, Path) else model,
             weights=None if weights is None else str(weights),
@@ -228,7 +232,7 @@ class VOSInferencer(BaseInferencer):
     def _init_model(
         self, cfg: Config, weights: Optional[str], device: str = 'cpu'
     ) -> LabelPropagationVOS:
-        return init_model(cfg, weights, device)
+        return init_model(cfg, weights, device, prefix=self._prefix)
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
         return frame_pipeline(cfg)
