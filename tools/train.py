@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from hvc_mm.checkpoint import CheckpointError
 from hvc_mm.engine.run_config import (
     add_run_arguments,
     leave_processes,
@@ -87,7 +88,10 @@ def main() -> None:
     cfg = load_config(args)
     register_all_modules(init_default_scope=False)
     prepare_cpu_processes(cfg)
-    Runner.from_cfg(cfg).train()
+    try:
+        Runner.from_cfg(cfg).train()
+    except CheckpointError as error:
+        raise SystemExit(f'checkpoint {error}') from None
     leave_processes()
 
 

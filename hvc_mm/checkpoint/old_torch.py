@@ -100,6 +100,8 @@ class _Record:
     def __new__(cls, *args: Any, **_: Any) -> _Record:
         record = super().__new__(cls)
         record.args, record.state = args, None
+        if cls.name.endswith('.getattr'):
+            _method(record)  # others are refused before they are called
         return record
 
     def __setstate__(self, state: Any) -> None:

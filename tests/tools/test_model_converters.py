@@ -92,7 +92,7 @@ def _vfs(state):
 
 
 # How the file is made, its depth, what --from says, tensors left over. Each
-# other layout is in tests/test_checkpoint.py.
+# other layout is in tests/checkpoint/test_layouts.py.
 CASES = {
     'hvc_release': (dict, 18, 'hvc', 0),
     'hvc_training': (_hvc_training, 18, 'hvc', 1),
