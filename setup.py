@@ -29,6 +29,8 @@ INSTALL_REQUIRES = [
     'pillow',
     'rich',
     'scipy',
+    # Reports damage in JPEGs; 1.7.3 is the last one for Python 3.8.
+    'simplejpeg>=1.7.3',
 ]
 EXTRAS_REQUIRE = {
     # mmcv with operators has to be there first.

@@ -6,6 +6,7 @@ import logging
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -204,3 +205,20 @@ def pretrained(tmp_path_factory) -> str:
     content = {f'backbone.{name}': value for name, value in state.items()}
     torch.save({'state_dict': content, 'meta': {'epoch': 20}}, path)
     return str(path)
+
+
+@pytest.fixture
+def file_limit():
+    """Let no file grow beyond some bytes, as on a full disk: OSError."""
+    resource = pytest.importorskip('resource')
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    @contextmanager
+    def limit(size):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limit

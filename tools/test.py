@@ -121,7 +121,7 @@ def load_config(args: argparse.Namespace) -> Config:
             args.config, args.cfg_options, args.work_dir, args.launcher
         )
         cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     if args.prefix is not None:
         if not is_a(cfg.model, MODELS, 'LabelPropagationVOS'):

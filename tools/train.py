@@ -66,7 +66,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg = read_run(
             args.config, args.cfg_options, args.work_dir, args.launcher
         )
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     if args.amp:
         use_amp(cfg)

@@ -7,8 +7,9 @@ from hvc_mm.engine.run_config import (
 )
 
 from .inference import init_model, propagate_in_video, video_features
+from .picture_writer import PictureWriter
 from .prompt_masks import PromptMasks
-from .video_io import FrameSource, PictureWriter, open_frames, track_frames
+from .video_io import FrameSource, open_frames, track_frames
 from .vos_inferencer import VOSInferencer
 
 __all__ = [

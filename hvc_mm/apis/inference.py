@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os.path as osp
 import warnings
+from itertools import islice
 from pathlib import Path
 from typing import (
     Any,
@@ -27,7 +28,7 @@ import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.device import get_device
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
@@ -42,7 +43,9 @@ from .video_io import Frame, FrameSource, open_frames
 
 ConfigLike = Union[str, Path, Config, ConfigDict, dict]
 Pipeline = Callable[[dict], dict]
-Batches = Iterator[Tuple[List[Frame], dict]]
+Stream = Iterator[Tuple[Frame, VOSDataSample]]
+
+_PACK = dict(type='PackVOSInputs')
 
 # A model is a stream with one state: which video it is on at the moment.
 _streams: WeakKeyDictionary = WeakKeyDictionary()
@@ -119,6 +122,7 @@ def propagate_in_video(
     masks: Masks,
     batch_size: int = 1,
     pipeline: Optional[Pipeline] = None,
+    binarize: bool = False,
 ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
     """Propagate masks through a video, frame by frame.
 
@@ -137,6 +141,7 @@ def propagate_in_video(
         batch_size: Frames whose features are computed together.
         pipeline: From a frame to the model's input; by default the one of
             the model's config.
+        binarize: Each mask shows one object, its edges may be smooth.
 
     Yields:
         The frame's index, the ids of all objects so far in ascending order,
@@ -153,15 +158,13 @@ def propagate_in_video(
         ...         model, 'bear.mp4', {0: 'bear.png', 30: 'cub.png'}):
         ...     print(index, ids, masks.sum((1, 2)))
     """
-    source, prompts = open_frames(frames), PromptMasks(masks)
-    if pipeline is None:
-        pipeline = frame_pipeline(getattr(model, 'cfg', None))
-    batches = video_batches(source, prompts, pipeline, batch_size)
-    return _object_masks(stream_video(model, batches))
+    source, prompts = open_frames(frames), PromptMasks(masks, binarize)
+    stream = stream_video(model, source, prompts, batch_size, pipeline)
+    return _object_masks(stream)
 
 
 def _object_masks(
-    stream: Iterator[Tuple[Frame, VOSDataSample]],
+    stream: Stream,
 ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
     object_ids: List[int] = []
     for frame, sample in stream:
@@ -189,11 +192,8 @@ def frame_pipeline(cfg: Optional[dict] = None) -> Pipeline:
         A function from ``img`` and meta keys to ``inputs`` and
         ``data_samples``.
     """
-    steps = [dict(type='PackVOSInputs')]
-    try:
-        steps = list(cfg['test_dataloader']['dataset']['pipeline'])
-    except (KeyError, TypeError):
-        pass  # a config of a model alone
+    loader = (cfg or {}).get('test_dataloader') or {}
+    steps = loader.get('dataset', {}).get('pipeline', [_PACK])
     steps = [
         step
         for step in steps
@@ -203,61 +203,77 @@ def frame_pipeline(cfg: Optional[dict] = None) -> Pipeline:
         return Compose([TRANSFORMS.build(dict(step)) for step in steps])
 
 
-def video_batches(
+def stream_video(
+    model: LabelPropagationVOS,
     source: FrameSource,
     prompts: PromptMasks,
-    pipeline: Pipeline,
     batch_size: int = 1,
-) -> Batches:
-    """Read a video in batches that a model's ``test_step`` takes.
+    pipeline: Optional[Pipeline] = None,
+) -> Stream:
+    """Run a model over a video.
 
     Args:
+        model: In eval mode.
         source: The frames.
         prompts: The masks.
-        pipeline: See :func:`frame_pipeline`.
         batch_size: Frames whose features are computed together.
+        pipeline: See :func:`frame_pipeline`; by default of the model's
+            config.
 
     Returns:
-        An iterator of frames, and ``inputs`` with ``data_samples``.
+        An iterator of each frame and its sample with ``pred_ids``.
 
     Raises:
         ValueError: ``batch_size`` is below 1, a mask is given for a frame
             beyond the end, or at the end no mask was used.
+        RuntimeError: Another video was begun on the same model meanwhile.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size must be at least 1, not {batch_size}')
     prompts.check_frames(source)
-    return _read_batches(source, prompts, pipeline, batch_size)
+    if pipeline is None:
+        pipeline = frame_pipeline(getattr(model, 'cfg', None))
+    return _predict(model, source, prompts, batch_size, pipeline)
 
 
-def _read_batches(
+def _predict(
+    model: LabelPropagationVOS,
     source: FrameSource,
     prompts: PromptMasks,
-    pipeline: Pipeline,
     batch_size: int,
-) -> Batches:
-    frames: List[Frame] = []
-    items: List[dict] = []
-    count = 0
-    for frame in source:
-        count += 1
-        frames.append(frame)
-        prompt = prompts.prompt_at(frame.index, frame.image.shape[:2])
-        items.append(pipeline(_frame_item(frame, source, prompt)))
-        if len(items) == batch_size:
-            yield frames, pseudo_collate(items)
-            frames, items = [], []
-    if items:
-        yield frames, pseudo_collate(items)
-    unused = prompts.unused()
-    if unused:
-        message = (
-            f'masks are given for frames {unused}, but {source.name} has '
-            f'{count} frames, 0 to {count - 1}'
+    pipeline: Pipeline,
+) -> Stream:
+    token = _streams[model] = object()
+    frames, count = iter(source), 0
+    while batch := list(islice(frames, batch_size)):
+        count += len(batch)
+        items = []
+        for frame in batch:
+            prompt = prompts.prompt_at(frame.index, frame.image.shape[:2])
+            items.append(pipeline(_frame_item(frame, source, prompt)))
+        if _streams.get(model) is not token:
+            raise RuntimeError(
+                'another video was begun with this model while one was '
+                'under way; finish one first, or use a model for each'
+            )
+        for frame, sample in zip(
+            batch, model.test_step(pseudo_collate(items))
+        ):
+            _warn_of_lost_objects(sample)
+            yield frame, sample
+    prompts.check_used(source.name, count)
+
+
+def _warn_of_lost_objects(sample: VOSDataSample) -> None:
+    given = set(new_objects(sample))
+    lost = sorted(given - set(sample.pred_ids.unique().tolist()))
+    if lost:
+        warnings.warn(
+            f'{sample.video}, frame {sample.frame_name}: objects {lost} are '
+            'too small for the feature grid and are lost at once; let the '
+            'network see larger frames (ResizeFrame)',
+            stacklevel=3,
         )
-        if not prompts.known:
-            raise ValueError(message)
-        print_log(message, logger='current', level=logging.WARNING)
 
 
 def _frame_item(
@@ -279,41 +295,6 @@ def _frame_item(
         gt_path=None,
     )
     return item if prompt is None else dict(item, prompt_ids=prompt)
-
-
-def stream_video(
-    model: LabelPropagationVOS, batches: Batches
-) -> Iterator[Tuple[Frame, VOSDataSample]]:
-    """Run a model over a video.
-
-    Args:
-        model: In eval mode.
-        batches: From :func:`video_batches`.
-
-    Yields:
-        Each frame and its sample with ``pred_ids``.
-
-    Raises:
-        RuntimeError: Another video was begun on the same model meanwhile.
-    """
-    token = _streams[model] = object()
-    for frames, data in batches:
-        if _streams.get(model) is not token:
-            raise RuntimeError(
-                'another video was begun with this model while one was '
-                'under way; finish one first, or use a model for each'
-            )
-        for frame, sample in zip(frames, model.test_step(data)):
-            given = set(new_objects(sample))
-            lost = sorted(given - set(sample.pred_ids.unique().tolist()))
-            if lost:
-                warnings.warn(
-                    f'{sample.video}, frame {sample.frame_name}: objects '
-                    f'{lost} are too small for the feature grid and are lost '
-                    'at once; let the network see larger frames (ResizeFrame)',
-                    stacklevel=2,
-                )
-            yield frame, sample
 
 
 def video_features(

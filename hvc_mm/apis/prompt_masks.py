@@ -6,15 +6,25 @@ H, W: height and width of a frame in pixels; an *id mask* is ``(H, W)`` uint8,
 
 from __future__ import annotations
 
+import logging
 import warnings
 from pathlib import Path
-from typing import Any, List, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Iterable, Mapping, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
+from mmengine.logging import print_log
 from torch import Tensor
 
-from hvc_mm.datasets import VOID, objects_in, read_id_mask, without_void
+from hvc_mm.datasets import (
+    VOID,
+    binarized,
+    check_edges,
+    check_size,
+    objects_in,
+    read_id_mask,
+    without_void,
+)
 
 from .video_io import FrameSource
 
@@ -32,6 +42,8 @@ class PromptMasks:
             ``(H, W)`` bools. A mask with nothing but 0 and 255 is object 1,
             as DAVIS-2016 draws it. The mapping itself is kept: what is put
             into it later counts when that frame comes.
+        binarize: Each mask shows one object, and its edges may be smooth:
+            every value above half of the largest is the object.
 
     Attributes:
         known: Ids of all objects so far.
@@ -42,7 +54,7 @@ class PromptMasks:
         TypeError: A frame index that is no integer.
     """
 
-    def __init__(self, masks: Masks) -> None:
+    def __init__(self, masks: Masks, binarize: bool = False) -> None:
         if masks is None or (isinstance(masks, Mapping) and not masks):
             raise ValueError(
                 'no mask was given; expected one of the first frame, or '
@@ -63,37 +75,39 @@ class PromptMasks:
                 )
             if isinstance(mask, (str, Path)) and not Path(mask).is_file():
                 raise FileNotFoundError(f'no mask file {mask}')
+        self.binarize = binarize
         self.known: Set[int] = set()
         self._used: Set[int] = set()
 
     def check_frames(self, source: FrameSource) -> None:
-        """Complain about masks of frames that will never come.
-
-        Args:
-            source: The video.
-
-        Raises:
-            ValueError: A frame index is not below the video's length.
-        """
+        """Raise ValueError for masks of frames that will never come."""
         late = [i for i in self.masks if source.has_frame(i) is False]
         if late:
-            raise ValueError(
-                f'masks are given for frames {sorted(late)}, but '
-                f'{source.name} has {source.length} frames, 0 to '
-                f'{source.length - 1}'
-            )
+            raise ValueError(_late(late, source.name, source.length))
+
+    def check_used(self, video: str, frames: int) -> None:
+        """Complain about masks that never came up, at a video's end.
+
+        Args:
+            video: Its name.
+            frames: How many it had.
+
+        Raises:
+            ValueError: No mask was used at all.
+        """
+        late = set(self.masks) - self._used
+        if late and not self.known:
+            raise ValueError(_late(late, video, frames))
+        if late:
+            print_log(_late(late, video, frames), 'current', logging.WARNING)
 
     def prompt_at(
         self, index: int, shape: Tuple[int, int]
     ) -> Optional[Tensor]:
-        """Look up the objects that begin at a frame.
+        """Look up the objects that begin at a frame of ``(H, W)`` pixels.
 
         Objects that an earlier mask brought are left out, with a warning:
         their propagation goes on undisturbed.
-
-        Args:
-            index: Of the frame.
-            shape: Its ``(H, W)``.
 
         Returns:
             ``(H, W)`` uint8, ids where new objects are and 0 elsewhere; None
@@ -112,9 +126,10 @@ class PromptMasks:
         if isinstance(mask, (str, Path)):
             where = f'the mask {mask}'
         if isinstance(mask, Mapping):
-            ids = _merge_objects(mask, where, shape)
+            ids = _merge_objects(mask, where, shape, self.binarize)
         else:
-            ids = without_void(_read(mask, where, shape), None)
+            ids = _read(mask, where, shape, self.binarize)
+            ids = without_void(ids, None)
         present = set(objects_in(ids))
         if not present:
             raise ValueError(f'{where} is empty; expected at least one object')
@@ -135,15 +150,20 @@ class PromptMasks:
         self.known |= present
         return torch.from_numpy(ids)
 
-    def unused(self) -> List[int]:
-        """List the frames whose masks never came up."""
-        return sorted(set(self.masks) - self._used)
+
+def _late(indices: Iterable[int], video: str, frames: int) -> str:
+    return (
+        f'masks are given for frames {sorted(indices)}, but {video} has '
+        f'{frames} frames, 0 to {frames - 1}'
+    )
 
 
-def _read(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:
+def _read(
+    mask: Mask, where: str, shape: Tuple[int, int], binarize: bool
+) -> np.ndarray:
     """Bring one mask to a checked ``(H, W)`` uint8 array."""
     if isinstance(mask, (str, Path)):
-        mask = read_id_mask(mask)
+        mask = read_id_mask(mask, binarize)
     elif isinstance(mask, Tensor):
         mask = mask.cpu().numpy()
     array = np.asarray(mask)
@@ -156,21 +176,25 @@ def _read(mask: Mask, where: str, shape: Tuple[int, int]) -> np.ndarray:
         raise ValueError(
             f'{where} has ids {array.min()}..{array.max()}; expected 0..255'
         )
-    if array.shape != tuple(shape):
-        raise ValueError(
-            f'{where} has {array.shape[1]}x{array.shape[0]} pixels; expected '
-            f'{shape[1]}x{shape[0]} as its frame has'
-        )
-    return array.astype(np.uint8)
+    check_size(where, array.shape, shape, 'its frame')
+    array = array.astype(np.uint8)
+    if binarize:
+        return binarized(array)
+    check_edges(array, where)
+    return array
 
 
 def _merge_objects(
-    objects: Mapping[int, Any], where: str, shape: Tuple[int, int]
+    objects: Mapping[int, Any],
+    where: str,
+    shape: Tuple[int, int],
+    binarize: bool,
 ) -> np.ndarray:
     """Make one id mask ``(H, W)`` of a mask per object."""
     ids = np.zeros(shape, np.uint8)
     for object_id, mask in objects.items():
-        inside = _read(mask, f'{where}, object {object_id}', shape) != 0
+        name = f'{where}, object {object_id}'
+        inside = _read(mask, name, shape, binarize) != 0
         if not 1 <= int(object_id) < VOID:
             raise ValueError(
                 f'{where} has object id {object_id}; expected 1..{VOID - 1}'

@@ -1,19 +1,17 @@
-"""Videos in and out, one frame at a time, and the progress between.
+"""Frames of videos, folders and arrays, one at a time, and their progress.
 
-Frames come from files, folders or memory; pictures go into videos or folders.
 Only the current frame is kept, so an hour of video needs no more memory than
 a second. H, W: height and width of a frame in pixels.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
-from fractions import Fraction
 from pathlib import Path
 from typing import (
     Any,
     Callable,
+    Dict,
     Iterable,
     Iterator,
     NamedTuple,
@@ -23,7 +21,6 @@ from typing import (
     Union,
 )
 
-import cv2
 import mmcv
 import numpy as np
 from rich.console import Console
@@ -37,25 +34,10 @@ from rich.text import Text
 
 from hvc_mm.datasets import IMAGE_SUFFIXES, list_frames, read_image
 
-try:
-    import av
-except ImportError:
-    av = None
-
 T = TypeVar('T')
 PathLike = Union[str, Path]
 # Name, image, and path of each frame.
 Reading = Iterator[Tuple[str, Any, Optional[str]]]
-
-# What OpenCV's own FFmpeg can encode, by the file's suffix.
-_OPENCV_CODES = {
-    '.mp4': 'mp4v',
-    '.mov': 'mp4v',
-    '.mkv': 'mp4v',
-    '.avi': 'MJPG',
-    '.webm': 'VP90',
-}
-_H264_SUFFIXES = ('.mp4', '.mov', '.mkv')
 
 
 class Frame(NamedTuple):
@@ -105,9 +87,6 @@ class FrameSource:
 
         A container's estimate is believed when it confirms the frame, and
         checked by decoding the whole video when it denies it.
-
-        Args:
-            index: Of the frame.
         """
         if self.length is None:
             return None
@@ -147,16 +126,13 @@ def _check_image(image: Any, where: str) -> None:
 
 
 def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
-    """Open whatever holds a video's frames.
+    """Open whatever holds a video's frames; nothing is read yet.
 
     Args:
         source: A video file or URL that OpenCV's FFmpeg reads, a folder of
             images (numbers in names count as numbers), or an iterable of
             ``(H, W, 3)`` uint8 BGR arrays or image files; a generator is
             read once.
-
-    Returns:
-        The frames, not read yet.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -167,7 +143,7 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
         return source
     if isinstance(source, (str, Path)):
         if Path(source).is_dir():
-            files = sorted(list_frames(str(source)), key=_numbers_in)
+            files = list_frames(str(source))
             return FrameSource(
                 lambda: _read_items(files),
                 name=Path(source).resolve().name,
@@ -194,21 +170,23 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
     return FrameSource(lambda: _read_items(source), length=length)
 
 
-def _numbers_in(path: str) -> list:
-    # Text and numbers alternate in the split, so they never meet.
-    return [
-        int(part) if part.isdecimal() else part
-        for part in re.split(r'(\d+)', Path(path).name)
-    ]
-
-
 def _read_items(items: Iterable) -> Reading:
     """Read image files, and pass on arrays."""
+    seen: Dict[str, str] = {}
     for index, item in enumerate(items):
-        if isinstance(item, (str, Path)):
-            yield Path(item).stem, read_image(item), str(item)
+        is_file = isinstance(item, (str, Path))
+        name = Path(item).stem if is_file else f'{index:05d}'
+        where = str(item) if is_file else f'frame {index}'
+        if name in seen:
+            raise ValueError(
+                f'{where} and {seen[name]} are both named {name}, as their '
+                'results would be; expected frames of different names'
+            )
+        seen[name] = where
+        if is_file:
+            yield name, read_image(item), where
         else:
-            yield f'{index:05d}', item, None
+            yield name, item, None
 
 
 class _VideoFile(FrameSource):
@@ -267,140 +245,10 @@ def _video_reader(path: str) -> mmcv.VideoReader:
     return reader
 
 
-class PictureWriter:
-    """Write pictures as they come, into a video or a folder of JPEGs.
-
-    Videos are H.264 in yuv420p where PyAV is installed (``pip install av``):
-    every player and browser shows it. Without PyAV OpenCV writes MPEG-4 part
-    2, which players show and browsers don't. The first picture sets the size.
-
-    Use it in a ``with`` statement: a video that isn't closed can't be
-    played. What was written before an error can be.
-
-    Args:
-        out: A video file (its suffix says so), or a folder.
-        fps: Frames per second of a video.
-
-    Attributes:
-        codec: Of a video; None for a folder.
-
-    Raises:
-        ValueError: A rate that is not > 0, or a file that is not named as a
-            video.
-    """
-
-    def __init__(self, out: PathLike, fps: float = 25.0) -> None:
-        self.out = Path(out)
-        suffix = self.out.suffix.lower()
-        self.codec = _OPENCV_CODES.get(suffix)
-        if av is not None and suffix in _H264_SUFFIXES:
-            self.codec = 'h264'
-        if not fps > 0:
-            raise ValueError(f'fps must be > 0, not {fps}')
-        if self.codec is None and self.out.is_file():
-            raise ValueError(
-                f'{out} is a file, and not named as a video; expected a '
-                f'folder, or a file that ends in {", ".join(_OPENCV_CODES)}'
-            )
-        self.fps = float(fps)
-        self.count = 0
-        self._shape: Optional[tuple] = None
-        self._video: Any = None
-
-    def write(self, picture: np.ndarray, name: str = '') -> None:
-        """Append a picture.
-
-        Args:
-            picture: RGB, uint8 ``(H, W, 3)``. In a video an odd width or
-                height is padded by one pixel, as codecs want it.
-            name: Its file's stem in a folder.
-
-        Raises:
-            ValueError: Another size than the video's first picture.
-            OSError: The file can't be written.
-        """
-        if self.codec is None:
-            path = self.out / f'{name}.jpg'
-            mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
-        else:
-            self._shape = self._shape or picture.shape
-            if picture.shape != self._shape:
-                raise ValueError(
-                    f'frame {self.count} of {self.out} has shape '
-                    f'{picture.shape}; expected {self._shape} as the first one'
-                )
-            odd = [(0, side % 2) for side in picture.shape[:2]]
-            picture = np.pad(picture, (*odd, (0, 0)), mode='edge')
-            if self._video is None:
-                self.out.parent.mkdir(parents=True, exist_ok=True)
-                kind = _H264 if self.codec == 'h264' else _OpenCV
-                size = picture.shape[1::-1]
-                self._video = kind(self.out, self.codec, self.fps, size)
-            self._video.write(picture)
-        self.count += 1
-
-    def close(self) -> None:
-        """Finish a video."""
-        if self._video is not None:
-            self._video.close()
-            self._video = None
-
-    def __enter__(self) -> PictureWriter:
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
-
-
-class _OpenCV:
-    def __init__(
-        self, path: Path, codec: str, fps: float, size: Tuple[int, int]
-    ) -> None:
-        # OpenCV reports a folder without write permission on stderr only.
-        with open(path, 'wb'):
-            pass
-        code = cv2.VideoWriter_fourcc(*codec)
-        self.writer = cv2.VideoWriter(str(path), code, fps, size)
-        if not self.writer.isOpened():
-            raise OSError(
-                f'OpenCV cannot write {path} with codec {codec} at '
-                f'{size[0]}x{size[1]}; pip install av for H.264'
-            )
-
-    def write(self, picture: np.ndarray) -> None:
-        self.writer.write(mmcv.rgb2bgr(picture))
-
-    def close(self) -> None:
-        self.writer.release()
-
-
-class _H264:
-    def __init__(
-        self, path: Path, codec: str, fps: float, size: Tuple[int, int]
-    ) -> None:
-        # Players on the web start before they have the whole file.
-        options = {'movflags': 'faststart'}
-        self.container = av.open(str(path), 'w', options=options)
-        rate = Fraction(fps).limit_denominator(1001)
-        self.stream = self.container.add_stream(codec, rate=rate)
-        self.stream.width, self.stream.height = size
-        self.stream.pix_fmt = 'yuv420p'
-        self.stream.options = {'crf': '20', 'preset': 'veryfast'}
-
-    def write(self, picture: np.ndarray) -> None:
-        frame = av.VideoFrame.from_ndarray(picture, format='rgb24')
-        self.container.mux(self.stream.encode(frame))
-
-    def close(self) -> None:
-        self.container.mux(self.stream.encode(None))
-        self.container.close()
-
-
 class _FrameRateColumn(ProgressColumn):
-    """Show frames per second over the last half minute."""
+    """Show frames per second; before the first two frames there are none."""
 
     def render(self, task: Task) -> Text:
-        """Write a task's rate; before the first two frames there is none."""
         rate = task.finished_speed or task.speed
         return Text('- frames/s' if rate is None else f'{rate:.1f} frames/s')
 
@@ -412,18 +260,14 @@ def track_frames(
     show: bool = True,
     console: Optional[Console] = None,
 ) -> Iterator[T]:
-    """Show a bar with frames per second and the time left.
+    """Yield frames, and show a bar with their rate and the time left.
 
     Args:
         frames: Whatever is counted.
         total: How many there will be; None where nobody knows.
         description: Written before the bar.
         show: False shows nothing.
-        console: Where to; standard error by default, so that output can be
-            piped.
-
-    Yields:
-        The frames.
+        console: By default standard error, so that output can be piped.
     """
     progress = Progress(
         *Progress.get_default_columns(),

@@ -28,16 +28,10 @@ from .inference import (
     new_objects,
     propagate_in_video,
     stream_video,
-    video_batches,
 )
+from .picture_writer import PictureWriter
 from .prompt_masks import Masks, PromptMasks
-from .video_io import (
-    Frame,
-    FrameSource,
-    PictureWriter,
-    open_frames,
-    track_frames,
-)
+from .video_io import Frame, FrameSource, open_frames, track_frames
 
 
 @INFERENCERS.register_module()
@@ -93,6 +87,7 @@ class VOSInferencer(BaseInferencer):
         return_datasamples: bool = False,
         batch_size: int = 1,
         out_dir: Optional[Union[str, Path]] = None,
+        binarize: bool = False,
         **kwargs,
     ) -> dict:
         """Segment a video.
@@ -106,6 +101,7 @@ class VOSInferencer(BaseInferencer):
             return_datasamples: Predictions as :class:`VOSDataSample`, which
                 hold whole masks, instead of small dicts.
             batch_size: Frames whose features are computed together.
+            binarize: Each mask shows one object, its edges may be smooth.
             out_dir: Write ``vis/`` (a video, or pictures of frames) and
                 ``preds/`` (palette PNGs) here.
             **kwargs: ``show`` (open a window), ``wait_time`` (seconds that
@@ -125,7 +121,10 @@ class VOSInferencer(BaseInferencer):
             ValueError: One that can't be used; says which and why.
         """
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
-        source, prompts = open_frames(inputs), PromptMasks(first_mask)
+        source, prompts = (
+            open_frames(inputs),
+            PromptMasks(first_mask, binarize),
+        )
         save_vis = not visualize.pop('no_save_vis', False)
         pictures = preds_dir = None
         if out_dir and save_vis:
@@ -135,8 +134,9 @@ class VOSInferencer(BaseInferencer):
         predictions: List[Any] = []
         shown: List[np.ndarray] = []
         object_ids: List[int] = []
-        batches = video_batches(source, prompts, self.pipeline, batch_size)
-        stream = stream_video(self.model, batches)
+        stream = stream_video(
+            self.model, source, prompts, batch_size, self.pipeline
+        )
         with pictures or nullcontext():
             for frame, sample in track_frames(
                 stream, source.length, source.name, self.show_progress
@@ -159,17 +159,8 @@ class VOSInferencer(BaseInferencer):
     ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
         """Propagate masks through a video and yield them as they come.
 
-        See :func:`hvc_mm.apis.propagate_in_video`.
-
-        Args:
-            frames: As ``inputs`` of a call.
-            masks: As ``first_mask`` of a call; the mapping may grow while
-                the generator runs.
-            batch_size: Frames whose features are computed together.
-
-        Returns:
-            A generator of the frame's index, the ids of all objects so far,
-            and their ``(O, H, W)`` bool masks.
+        See :func:`hvc_mm.apis.propagate_in_video`; ``frames`` and ``masks``
+        are ``inputs`` and ``first_mask`` of a call.
         """
         return propagate_in_video(
             self.model, frames, masks, batch_size, self.pipeline
@@ -190,9 +181,9 @@ class VOSInferencer(BaseInferencer):
             inputs: The frame.
             preds: Its sample.
             writer: Takes the picture; None where none is written.
-            show: Open a window.
-            wait_time: Seconds that the window shows the frame.
-            return_vis: Return the picture.
+            show: Open a window, for ``wait_time`` seconds.
+            wait_time: See ``show``.
+            return_vis: Whether the caller needs the picture.
 
         Returns:
             RGB, uint8 ``(H, W, 3)``; None where it isn't needed.
@@ -214,16 +205,7 @@ class VOSInferencer(BaseInferencer):
         visualization: Optional[List[np.ndarray]],
         return_datasample: bool = False,
     ) -> dict:
-        """Pack the results.
-
-        Args:
-            preds: One per frame.
-            visualization: Pictures, or None.
-            return_datasample: Makes no difference here.
-
-        Returns:
-            ``predictions`` and ``visualization``.
-        """
+        """Pack the results as ``predictions`` and ``visualization``."""
         return dict(predictions=preds, visualization=visualization)
 
     def _load_model_from_metafile(self, model: str) -> Tuple[Config, None]:
@@ -253,15 +235,7 @@ class VOSInferencer(BaseInferencer):
     def list_models(
         scope: Optional[str] = None, patterns: str = r'.*'
     ) -> List[str]:
-        """List the names of configs.
-
-        Args:
-            scope: Makes no difference: they are hvc_mm's.
-            patterns: A regular expression that names must match.
-
-        Returns:
-            The names, sorted.
-        """
+        """List the sorted names of hvc_mm's configs that match a pattern."""
         return [name for name in list_configs() if re.match(patterns, name)]
 
 

@@ -1,19 +1,25 @@
 """Data sets, their transforms and samplers, and the files they read."""
 
 from .davis import VOSDataset
-from .image_io import (
-    IMAGE_SUFFIXES,
+from .id_masks import (
     VOID,
-    BrokenImageError,
+    binarized,
+    check_edges,
+    check_size,
     davis_palette,
     is_binary_mask,
-    list_images,
     objects_in,
     read_id_mask,
-    read_image,
-    read_image_size,
     without_void,
     write_id_mask,
+)
+from .image_io import (
+    IMAGE_SUFFIXES,
+    BrokenImageError,
+    list_images,
+    natural_key,
+    read_image,
+    read_image_size,
 )
 from .jhmdb import JOINTS, JHMDBDataset
 from .pretrain_images import (
@@ -32,10 +38,10 @@ from .transforms import (
     Prompt,
     ResizeFrame,
 )
-from .video_dataset import (
-    VideoDataset,
-    VideoRecord,
+from .video_dataset import VideoDataset, VideoRecord
+from .video_files import (
     check_folder,
+    check_name,
     find_masks,
     list_frames,
     read_video_names,
@@ -67,12 +73,17 @@ __all__ = [
     'VideoRecord',
     'VideoSampler',
     'YouTubeVOSDataset',
+    'binarized',
+    'check_edges',
     'check_folder',
+    'check_name',
+    'check_size',
     'davis_palette',
     'find_masks',
     'is_binary_mask',
     'list_frames',
     'list_images',
+    'natural_key',
     'objects_in',
     'read_id_mask',
     'read_image',

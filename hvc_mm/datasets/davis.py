@@ -8,15 +8,11 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
 
-from .image_io import objects_in, read_id_mask, without_void
+from .id_masks import objects_in, read_id_mask, without_void
+from .image_io import natural_key
 from .transforms import Prompt
-from .video_dataset import (
-    VideoDataset,
-    VideoRecord,
-    find_masks,
-    read_video_names,
-    stem_of,
-)
+from .video_dataset import VideoDataset, VideoRecord
+from .video_files import find_masks, read_video_names, stem_of
 
 _PROMPT_AT = ('first_frame', 'first_annotation', 'new_objects')
 
@@ -39,9 +35,10 @@ class VOSDataset(VideoDataset):
             earliest frame whose mask holds it (all masks are read to find
             out).
         max_objects: The largest id that the run can hold; None for any.
-        binary_masks: Every value of a mask but 0 is object 1. None: that
-            holds for masks of nothing but 0 and 255, as DAVIS-2016 draws
-            them; elsewhere 255 is void.
+        binary_masks: Every value of a mask but 0 is object 1, or every one
+            above half of the largest where edges are smooth. None: that holds
+            for masks of nothing but 0 and 255, as DAVIS-2016 draws them;
+            elsewhere 255 is void.
         **kwargs: See :class:`VideoDataset` and mmengine's ``BaseDataset``.
 
     Raises:
@@ -78,7 +75,7 @@ class VOSDataset(VideoDataset):
         if self.ann_file:
             return read_video_names(self.ann_file)
         folders = os.scandir(self.data_prefix['img_path'])
-        return sorted(e.name for e in folders if e.is_dir())
+        return sorted((e.name for e in folders if e.is_dir()), key=natural_key)
 
     def load_video(self, name: str) -> VideoRecord:
         """Find one video's frames and masks, and read what is given."""
@@ -121,7 +118,8 @@ class VOSDataset(VideoDataset):
         known: Set[int] = set()
         found = {}
         for stem, path in masks.items():
-            ids = without_void(read_id_mask(path), self.binary_masks)
+            ids = read_id_mask(path, binarize=bool(self.binary_masks))
+            ids = without_void(ids, self.binary_masks)
             new = sorted(set(objects_in(ids)) - known)
             if new:
                 found[stem] = tuple(new)

@@ -1,7 +1,6 @@
-"""Images and id masks, read such that a damaged file is always noticed.
+"""Images, read such that damage is noticed wherever the format can show it.
 
-H, W: height and width in pixels. An *id mask* is ``(H, W)`` uint8: 0
-background, 1.. objects, 255 void.
+H, W: height and width in pixels, after a turn that an EXIF tag asks for.
 """
 
 from __future__ import annotations
@@ -10,45 +9,62 @@ import io
 import os
 import os.path as osp
 import re
+import struct
+import zlib
 from pathlib import Path
 from typing import List, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
+import simplejpeg
 from PIL import Image
-
-from hvc_mm.utils.files import whole_file
 
 PathLike = Union[str, Path]
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 
-# Pixels of no known object, in DAVIS, PASCAL VOC and VIP alike.
-VOID = 255
-
-# The modes whose stored sample *is* the id. 'P' holds palette indices, 'L'
-# grey values, '1' a single object; nothing else keeps ids unambiguous.
-_ID_MODES = ('P', 'L', '1')
-
-# JPEG (ITU-T T.81, table B.1): what a file begins and ends with, what opens
-# a scan, and any marker but the restarts that belong inside a scan.
-_JPEG_START = b'\xff\xd8\xff'
-_JPEG_END = b'\xff\xd9'
-_JPEG_SCAN = b'\xff\xda'
-_JPEG_MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7]', re.DOTALL)
-
-# What Pillow raises for files that are no images, cut off, or absurdly big.
-_PILLOW_ERRORS = (
+# What Pillow and libjpeg raise for files that are no images, damaged, or
+# absurdly big.
+IMAGE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
     EOFError,
+    OverflowError,
+    MemoryError,
+    IndexError,
+    KeyError,
+    TypeError,
+    NotImplementedError,
+    struct.error,
+    zlib.error,
+    cv2.error,
     Image.DecompressionBombError,
 )
+
+_ORIENTATION = 0x0112
+# libjpeg goes on after these, with grey or scrambled pixels. Its other
+# warnings are about headers that change no pixel.
+_JPEG_DAMAGE = re.compile('Corrupt JPEG data(?!: bad ICC)|[Pp]remature end')
+# Formats whose mode 'I' holds 16 bits a pixel, in older releases of Pillow.
+_SIXTEEN_BITS = ('PNG', 'PPM')
 
 
 class BrokenImageError(OSError):
     """An image file that is missing, damaged, or no image."""
+
+
+def natural_key(path: PathLike) -> list:
+    """Make a sorting key by which numbers in names count as numbers.
+
+    Example:
+        >>> sorted(['10.jpg', '9.jpg'], key=natural_key)
+        ['9.jpg', '10.jpg']
+    """
+    # Text and numbers alternate in the split, so they are never compared.
+    parts = re.split(r'(\d+)', str(path))
+    numbers = [int(p) if p.isdecimal() else p for p in parts]
+    return [numbers, parts]
 
 
 def list_images(
@@ -67,7 +83,7 @@ def list_images(
         recursive: List the images of all subfolders too.
 
     Returns:
-        list[str]: Sorted paths.
+        list[str]: Paths, in the order of :func:`natural_key`.
 
     Raises:
         OSError: A folder may not be read.
@@ -81,39 +97,36 @@ def list_images(
         ]
         if not recursive:
             break
-    return sorted(found)
+    return sorted(found, key=natural_key)
 
 
 def read_image(path: PathLike) -> np.ndarray:
-    """Read an image as 8-bit colour; no rotation by EXIF tags.
-
-    OpenCV decodes JPEGs in three quarters of Pillow's time, to the same
-    pixels, but fills up a damaged one with grey and says nothing; Pillow
-    refuses it. So a JPEG goes to OpenCV where its markers are those of a
-    whole file of one scan. All other images go to Pillow.
+    """Read an image as 8-bit colour, turned as its EXIF orientation says.
 
     Args:
         path: A file of any format that Pillow knows. Grey values and
-            palettes are turned to colours, transparency is dropped.
+            palettes are turned to colours, transparency is dropped, of 16
+            bits the upper 8 are taken.
 
     Returns:
         np.ndarray: ``(H, W, 3)`` uint8, BGR, contiguous.
 
     Raises:
-        BrokenImageError: With the file's name and what is wrong with it.
+        BrokenImageError: The file is missing, damaged, no image, or holds
+            integers of 32 bits or floats, whose range nobody knows; with
+            the file's name.
     """
     try:
         data = Path(path).read_bytes()
-        if _is_plain_jpeg(data):
-            image = cv2.imdecode(
-                np.frombuffer(data, np.uint8),
-                cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION,
-            )
-            if image is not None:
-                return image
-        rgb = np.asarray(_decode(data).convert('RGB'))
-        return cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    except (*_PILLOW_ERRORS, cv2.error) as error:
+        # This refuses absurdly big images, too, before memory is taken.
+        with Image.open(io.BytesIO(data)) as header:
+            orientation = orientation_of(header)
+        pixels = decode_jpeg(data)
+        if pixels is None:
+            image, _ = decode(data)
+            pixels, orientation = _to_bgr(image), orientation_of(image)
+        return turned(pixels, orientation)
+    except IMAGE_ERRORS as error:
         raise BrokenImageError(_complaint(path, error)) from error
 
 
@@ -125,149 +138,96 @@ def read_image_size(path: PathLike) -> Tuple[int, int]:
     """
     try:
         with Image.open(path) as image:
+            if image.format == 'TIFF':
+                image.load()  # Pillow turns it here, or earlier
             width, height = image.size
-    except _PILLOW_ERRORS as error:
+            if orientation_of(image) >= 5:
+                width, height = height, width
+    except IMAGE_ERRORS as error:
         raise BrokenImageError(_complaint(path, error)) from error
     return height, width
 
 
-def davis_palette() -> np.ndarray:
-    """Compute the palette of DAVIS (and PASCAL VOC) annotation files.
-
-    Bit ``3 k + c`` of an id becomes bit ``7 - k`` of its colour channel
-    ``c``, so that neighbouring ids get colours far apart.
+def decode(data: bytes) -> Tuple[Image.Image, str]:
+    """Decode a file's content with Pillow, unturned.
 
     Returns:
-        np.ndarray: ``(256, 3)`` uint8, the RGB colour of every id.
-    """
-    ids = np.arange(256)[:, None]
-    channel = np.arange(3)
-    colours = np.zeros((256, 3), dtype=np.uint8)
-    for k in range(3):
-        bit = (ids >> (3 * k + channel)) & 1
-        colours |= (bit << (7 - k)).astype(np.uint8)
-    return colours
-
-
-def read_id_mask(path: PathLike) -> np.ndarray:
-    """Read an id mask; colours of a palette are ignored.
-
-    Args:
-        path: A palette, 8-bit greyscale or 1-bit image. A 1-bit image gives
-            the ids 0 and 1; a greyscale one its values as they are.
-
-    Returns:
-        np.ndarray: ``(H, W)`` uint8, writable.
+        tuple: The image, and Pillow's name of how its pixels were stored.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no image, is damaged, or stores colours or more
-            than 8 bits a pixel, from which ids can't be told.
+        Exception: One of `IMAGE_ERRORS`, where the content is damaged.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'no mask file {path}')
-    try:
-        image = _decode(Path(path).read_bytes())
-    except _PILLOW_ERRORS as error:
-        raise ValueError(
-            f'cannot read the mask {path}: {error}; expected a whole '
-            'palette or greyscale PNG'
-        ) from error
-    if image.mode not in _ID_MODES:
-        raise ValueError(
-            f'the mask {path} has mode {image.mode!r}; expected a palette (P) '
-            'or 8-bit greyscale (L) PNG, whose pixels are object ids'
-        )
-    return np.array(image, dtype=np.uint8)
-
-
-def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
-    """Write an id mask as a palette PNG with DAVIS's palette.
-
-    The file appears under its name only when it is complete, so that a run
-    that is killed leaves no half mask behind.
-
-    Args:
-        path: Where to; missing folders are made.
-        ids: ``(H, W)`` bool or integer, values in 0..255.
-
-    Raises:
-        ValueError: Another shape, type or range, or an empty mask.
-    """
-    ids = np.asarray(ids)
-    if ids.ndim != 2 or ids.size == 0:
-        raise ValueError(
-            f'mask for {path} has shape {ids.shape}; expected (H, W)'
-        )
-    if ids.dtype.kind not in 'bui':
-        raise ValueError(
-            f'mask for {path} has type {ids.dtype}; expected integer ids'
-        )
-    if ids.min() < 0 or ids.max() > 255:
-        raise ValueError(
-            f'mask for {path} has ids {ids.min()}..{ids.max()}; '
-            'a palette PNG holds 0..255'
-        )
-    image = Image.fromarray(np.ascontiguousarray(ids, dtype=np.uint8))
-    image.putpalette(davis_palette().tobytes())
-    with whole_file(path) as partial:
-        image.save(partial, format='PNG')
-
-
-def objects_in(ids: np.ndarray) -> List[int]:
-    """List the values above 0 that an ``(H, W)`` uint8 mask holds, sorted."""
-    # Far faster than np.unique, which sorts all pixels.
-    return (np.flatnonzero(np.bincount(ids.ravel())[1:]) + 1).tolist()
-
-
-def is_binary_mask(ids: np.ndarray) -> bool:
-    """Tell whether a mask ``(H, W)`` holds 255 and no id but 0 besides.
-
-    So DAVIS-2016 draws its one object.
-    """
-    return objects_in(ids) == [VOID]
-
-
-def without_void(ids: np.ndarray, binary: Optional[bool]) -> np.ndarray:
-    """Turn a mask as it is stored into plain ids.
-
-    Args:
-        ids: ``(H, W)`` uint8.
-        binary: Every value but 0 is object 1. None: that holds where
-            :func:`is_binary_mask` does; elsewhere 255 is void.
-
-    Returns:
-        np.ndarray: ``(H, W)`` uint8, void as 0, a binary mask's object as 1.
-    """
-    if binary is None:
-        binary = is_binary_mask(ids)
-    if binary:
-        return (ids > 0).astype(np.uint8)
-    return np.where(ids == VOID, 0, ids).astype(np.uint8)
-
-
-def _is_plain_jpeg(data: bytes) -> bool:
-    """Tell a JPEG of one scan that runs to the end of the file."""
-    if data[:3] != _JPEG_START:
-        return False
-    at = 2
-    while data[at : at + 1] == b'\xff' and data[at : at + 2] != _JPEG_SCAN:
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
-    end = _JPEG_MARKER.search(data, at + 2)
-    return (
-        data[at : at + 2] == _JPEG_SCAN
-        and end is not None
-        and data[end.start() :] == _JPEG_END
-    )
-
-
-def _decode(data: bytes) -> Image.Image:
     with Image.open(io.BytesIO(data)) as image:
+        stored = image.tile[0][3] if image.tile else ''
+        if isinstance(stored, tuple):
+            stored = stored[0]
         # A PNG's checksums, which reading the pixels passes over.
         image.verify()
+    decode_jpeg(data)
     image = Image.open(io.BytesIO(data))
     image.load()
-    return image
+    return image, str(stored)
+
+
+def decode_jpeg(data: bytes) -> Optional[np.ndarray]:
+    """Decode a JPEG with libjpeg-turbo, and listen to its warnings.
+
+    Pillow and OpenCV use the same decoder, to the same pixels, but fill up
+    what is damaged and say nothing.
+
+    Args:
+        data: A file's content.
+
+    Returns:
+        np.ndarray: ``(H, W, 3)`` uint8, BGR, not turned; None for other
+        formats and the kinds of JPEG that are left to Pillow.
+
+    Raises:
+        ValueError: libjpeg's complaint about damaged pixels.
+    """
+    if data[:3] != b'\xff\xd8\xff':
+        return None
+    try:
+        return simplejpeg.decode_jpeg(data, colorspace='BGR')
+    except ValueError as error:
+        if _JPEG_DAMAGE.search(str(error)):
+            raise
+        return None
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Read the EXIF orientation, 1 (upright) to 8."""
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except IMAGE_ERRORS:
+        return 1  # as all viewers do where the tags can't be read
+    return value if value in range(2, 9) else 1
+
+
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn ``(H, W)`` or ``(H, W, C)`` upright, from its EXIF orientation."""
+    if orientation == 1:
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    down = -1 if orientation in (3, 4, 7, 8) else 1
+    across = -1 if orientation in (2, 3, 6, 7) else 1
+    return np.ascontiguousarray(pixels[::down, ::across])
+
+
+def _to_bgr(image: Image.Image) -> np.ndarray:
+    sixteen = image.mode.startswith('I;16') or (
+        image.mode == 'I' and image.format in _SIXTEEN_BITS
+    )
+    if sixteen:
+        grey = (np.asarray(image) >> 8).astype(np.uint8)
+        return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    if image.mode in ('I', 'F'):
+        raise ValueError(
+            f'its pixels are of mode {image.mode!r} (32 bits), whose range is '
+            'unknown; save it with 8 or 16 bits a channel'
+        )
+    return cv2.cvtColor(np.asarray(image.convert('RGB')), cv2.COLOR_RGB2BGR)
 
 
 def _fail(error: OSError) -> None:

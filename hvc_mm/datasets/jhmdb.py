@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os.path as osp
+import re
 from typing import Any, List
 
 import numpy as np
@@ -14,12 +15,8 @@ from scipy.io import loadmat
 
 from hvc_mm.registry import DATASETS
 
-from .video_dataset import (
-    VideoDataset,
-    VideoRecord,
-    read_lines,
-    stem_of,
-)
+from .video_dataset import VideoDataset, VideoRecord
+from .video_files import check_name, read_lines, stem_of
 
 JOINTS = (
     'neck',
@@ -135,14 +132,16 @@ def read_test_clips(folder: str, split: int) -> List[str]:
     for path in paths:
         category = osp.basename(path)[: -len(ending)]
         for number, line in read_lines(path, 'split', 'a clip a line'):
-            words = line.split()
+            words = line.rsplit(None, 1)  # the clip's name may have spaces
             if len(words) != 2 or words[1] not in ('0', '1', '2'):
                 raise ValueError(
                     f'{path}, line {number}: found {line!r}, expected a clip '
                     'and 1 (train) or 2 (test)'
                 )
             if words[1] == '2':
-                clips.append(f'{category}/{osp.splitext(words[0])[0]}')
+                clip = re.sub(r'\.avi$', '', words[0], flags=re.IGNORECASE)
+                check_name(clip, f'{path}, line {number}')
+                clips.append(f'{category}/{clip}')
     if not clips:
         raise ValueError(f'no test clip in the *{ending} files of {folder}')
     return list(dict.fromkeys(clips))

@@ -6,6 +6,7 @@ import glob
 import os
 import os.path as osp
 import random
+import re
 from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
@@ -14,8 +15,8 @@ from mmengine.dataset import BaseDataset
 
 from hvc_mm.registry import DATASETS, FUNCTIONS
 
-from .image_io import IMAGE_SUFFIXES, list_images
-from .video_dataset import check_folder, list_frames, read_lines
+from .image_io import IMAGE_SUFFIXES, list_images, natural_key
+from .video_files import check_folder, check_name, list_frames, read_lines
 
 
 @DATASETS.register_module()
@@ -74,6 +75,15 @@ class ImageFolderDataset(BaseDataset):
             paths.update(dict.fromkeys(self._images_of(source)))
         return [dict(img_path=path) for path in paths]
 
+    def input_paths(self) -> List[str]:
+        """List what is read; of a pattern the folder that it begins with."""
+        return [
+            source
+            if osp.exists(source)
+            else re.split(r'/?[^/]*[*?[]', source, maxsplit=1)[0] or '.'
+            for source in self._chosen_sources()
+        ]
+
     def _chosen_sources(self) -> List[str]:
         places = [
             osp.normpath(osp.join(self.data_root, osp.expanduser(source)))
@@ -101,7 +111,7 @@ class ImageFolderDataset(BaseDataset):
                 images.append(path)
         if not images:
             raise self._error(source)
-        return sorted(images)
+        return sorted(images, key=natural_key)
 
     def _error(self, source: str) -> Exception:
         if not _matches(source):
@@ -177,7 +187,9 @@ class VideoFramesDataset(BaseDataset):
         else:
             videos = {
                 entry.name: [osp.basename(p) for p in list_frames(entry.path)]
-                for entry in sorted(os.scandir(folder), key=lambda e: e.name)
+                for entry in sorted(
+                    os.scandir(folder), key=lambda e: natural_key(e.name)
+                )
                 if entry.is_dir()
             }
         if not videos:
@@ -189,6 +201,10 @@ class VideoFramesDataset(BaseDataset):
             for name, frames in videos.items()
             for part in split_evenly(frames, self.max_per_video)
         ]
+
+    def input_paths(self) -> List[str]:
+        """List the folder of frames and the list of videos."""
+        return [*filter(None, (self.data_prefix['img_path'], self.ann_file))]
 
     def get_data_info(self, idx: int) -> dict:
         """Draw a frame: ``img_path``, ``video`` and ``sample_idx``."""
@@ -234,17 +250,18 @@ def read_frame_ranges(path: str) -> Dict[str, range]:
     form = 'name, first frame, number of frames'
     videos: Dict[str, range] = {}
     for number, line in read_lines(path, 'list', f'lines of {form}'):
-        words = [word.strip() for word in line.split(',')]
+        words = [word.strip(' "') for word in line.split(',')]
         try:
             first, count = int(words[1]), int(words[2])
         except (IndexError, ValueError) as error:
-            if number == 1 and len(words) >= 3:
+            if number == 1 and len(words) >= 3 and words[1][:1].isalpha():
                 continue
             raise ValueError(
                 f'{path}, line {number}: found {line!r}, expected {form}'
             ) from error
         if count > 0:
-            videos[words[0]] = range(first, first + count)
+            name = check_name(words[0], f'{path}, line {number}')
+            videos[name] = range(first, first + count)
     return videos
 
 

@@ -6,7 +6,6 @@ A frame is named by its *stem*: its file's name without folder and suffix.
 from __future__ import annotations
 
 import logging
-import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import (
@@ -17,98 +16,16 @@ from typing import (
     Mapping,
     Optional,
     Sequence,
-    Tuple,
+    Union,
 )
 
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from .image_io import IMAGE_SUFFIXES, list_images, objects_in, read_image_size
+from .id_masks import objects_in
+from .image_io import read_image_size
 from .transforms import Prompt
-
-
-def check_folder(path: str, what: str) -> None:
-    """Raise FileNotFoundError for a missing folder; ``what`` is in it."""
-    if not osp.isdir(path):
-        raise FileNotFoundError(
-            f'no folder {path}; expected {what}. The data root is set by the '
-            'environment variable HVC_DATA_ROOT or by '
-            '--cfg-options data_root=...'
-        )
-
-
-def stem_of(path: str) -> str:
-    """Cut folder and suffix off a file's name."""
-    return osp.splitext(osp.basename(path))[0]
-
-
-def read_video_names(list_file: str) -> List[str]:
-    """Read the names of videos from a benchmark's list.
-
-    Args:
-        list_file: A text file with one video's name a line. Where a line
-            has paths instead, the first one counts: of a frame (as in
-            DAVIS-2016's lists) it is the folder's name, of a folder its own.
-
-    Returns:
-        list[str]: The names, each once, in the file's order.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: It names no video.
-    """
-    names = {}
-    for _, line in read_lines(list_file, 'list of videos', 'one name a line'):
-        first = line.split()[0]
-        if first.lower().endswith(IMAGE_SUFFIXES):
-            first = osp.dirname(first)
-        names[osp.basename(first.rstrip('/'))] = None
-    if not names:
-        raise ValueError(f'the list {list_file} names no video')
-    return list(names)
-
-
-def read_lines(path: str, what: str, form: str) -> List[Tuple[int, str]]:
-    """Read number (from 1) and text of a file's lines but the empty ones.
-
-    ``what`` the file is and its ``form`` are for the error if it is missing.
-    """
-    if not osp.isfile(path):
-        raise FileNotFoundError(
-            f'no {what} {path}; expected a text file with {form}'
-        )
-    with open(path, encoding='utf-8') as file:
-        lines = [(number, line.strip()) for number, line in enumerate(file, 1)]
-    return [(number, line) for number, line in lines if line]
-
-
-def list_frames(folder: str) -> List[str]:
-    """List the images of a video's folder, sorted by name; never empty.
-
-    Raises:
-        FileNotFoundError: No such folder.
-        ValueError: It holds no image, or two frames of one stem.
-    """
-    if not osp.isdir(folder):
-        raise FileNotFoundError(
-            f'no folder of frames {folder}; expected one image a frame in it'
-        )
-    frames = list_images(folder)
-    if not frames:
-        raise ValueError(
-            f'no frame in {folder}; expected files that end in '
-            f'{", ".join(IMAGE_SUFFIXES)}'
-        )
-    stems = [stem_of(path) for path in frames]
-    for stem, following in zip(stems, stems[1:]):
-        if stem == following:
-            raise ValueError(f'{folder} holds two frames named {stem}')
-    return frames
-
-
-def find_masks(folder: str) -> Dict[str, str]:
-    """Find the PNGs of a folder, which may be missing, by their stems."""
-    return {stem_of(path): path for path in list_images(folder, ['.png'])}
+from .video_files import check_folder, list_frames, stem_of
 
 
 @dataclass
@@ -178,7 +95,8 @@ class VideoDataset(BaseDataset, ABC):
         ann_file: The list of videos; relative to ``data_root``.
         data_prefix: Folders below ``data_root``, all of which must be there;
             by default the class's :attr:`FOLDERS`.
-        videos: Take only these videos, in the benchmark's order.
+        videos: Take only these videos (one name, or several), in the
+            benchmark's order.
         max_frames: Take at most so many frames from each video's beginning.
         benchmark: What the whole benchmark should have, for the log:
             ``name`` and any of ``videos``, ``frames``, ``objects``.
@@ -197,7 +115,7 @@ class VideoDataset(BaseDataset, ABC):
         self,
         ann_file: str = '',
         data_prefix: Optional[dict] = None,
-        videos: Optional[Sequence[str]] = None,
+        videos: Union[str, Sequence[str], None] = None,
         max_frames: Optional[int] = None,
         benchmark: Optional[dict] = None,
         **kwargs: Any,
@@ -211,7 +129,7 @@ class VideoDataset(BaseDataset, ABC):
             raise ValueError(
                 f'max_frames must be at least 1, not {max_frames}'
             )
-        self.videos = None if videos is None else list(videos)
+        self.videos = [videos] if isinstance(videos, str) else videos
         self.max_frames = max_frames
         self.benchmark = dict(benchmark or {})
         self.counts: Dict[str, int] = {}
@@ -230,6 +148,13 @@ class VideoDataset(BaseDataset, ABC):
     @abstractmethod
     def load_video(self, name: str) -> VideoRecord:
         """Find the files of one video and check what is cheap to check."""
+
+    def input_paths(self) -> List[str]:
+        """List the folders and files that the data set reads.
+
+        Nothing that a run writes may be, hold, or be in one of these.
+        """
+        return [*filter(None, (self.ann_file, *self.data_prefix.values()))]
 
     def check_annotations(self) -> None:
         """Read what only scoring would read, once, before a test begins.

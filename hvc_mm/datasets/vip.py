@@ -7,7 +7,7 @@ from typing import Any, Optional
 from hvc_mm.registry import DATASETS
 
 from .davis import VOSDataset
-from .image_io import VOID, objects_in, read_id_mask
+from .id_masks import VOID, objects_in, read_id_mask
 
 PARTS = (
     'background',

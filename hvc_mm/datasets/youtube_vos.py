@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import json
 import os.path as osp
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
 from hvc_mm.registry import DATASETS
+from hvc_mm.utils.files import read_text
 
+from .id_masks import VOID
+from .image_io import natural_key
 from .transforms import Prompt
-from .video_dataset import (
-    VideoDataset,
-    VideoRecord,
-    find_masks,
-    list_frames,
-    stem_of,
-)
+from .video_dataset import VideoDataset, VideoRecord
+from .video_files import check_name, find_masks, list_frames, stem_of
 
-# A video's objects by id: ``category`` and ``frames``, as meta.json has them.
-Objects = Dict[str, dict]
+
+class Entry(NamedTuple):
+    """What ``meta.json`` says of an object; its frames in order."""
+
+    category: str
+    frames: List[str]
+
+
+# A video's objects by id.
+Objects = Dict[int, Entry]
 
 
 @DATASETS.register_module()
 class YouTubeVOSDataset(VideoDataset):
     """Videos of YouTube-VOS, whose objects may appear late.
 
-    Every object is given to the model once, on the first frame that
+    Every object is given to the model once, on the earliest frame that
     ``meta.json`` lists for it; where a mask shows older objects again, they
     are left out. Frames that the benchmark doesn't ask for are passed through
     with ``is_scored=False``. Items also hold ``object_categories``.
@@ -105,7 +111,7 @@ class YouTubeVOSDataset(VideoDataset):
             gt_paths={s: masks[s] for s in stems if s in masks},
             extra=dict(
                 object_categories={
-                    int(i): entry.get('category', 'unknown')
+                    i: entry.category
                     for i, entry in self._objects[name].items()
                 }
             ),
@@ -143,7 +149,7 @@ class YouTubeVOSDataset(VideoDataset):
         """Find the objects that begin at each frame, in their order."""
         begins: Dict[str, List[int]] = {}
         for object_id, entry in self._objects[name].items():
-            begins.setdefault(entry['frames'][0], []).append(int(object_id))
+            begins.setdefault(entry.frames[0], []).append(object_id)
         unknown = sorted(set(begins) - set(stems))
         if unknown and self.max_frames is None:
             raise ValueError(
@@ -160,7 +166,7 @@ class YouTubeVOSDataset(VideoDataset):
             scored = {stem_of(f) for f in list_frames(osp.join(path, name))}
         else:
             entries = self._objects[name].values()
-            scored = {frame for entry in entries for frame in entry['frames']}
+            scored = {frame for entry in entries for frame in entry.frames}
         lost = sorted(scored - set(stems))
         if lost and self.max_frames is None:
             raise ValueError(
@@ -189,20 +195,45 @@ def _read_meta(path: str) -> Dict[str, Objects]:
             f'no file {path}; expected the meta.json of YouTube-VOS'
         )
     try:
-        with open(path, encoding='utf-8') as file:
-            videos = json.load(file)['videos']
-        found = {name: entry['objects'] for name, entry in videos.items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        videos = json.loads(read_text(path))['videos']
+        if not isinstance(videos, dict):
+            raise TypeError(f'videos is a {type(videos).__name__}')
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(
             f'cannot read {path}: {error!r}; expected {{"videos": {{NAME: '
             '{"objects": {ID: {"category": ..., "frames": [...]}}}}}'
         ) from error
-    for name, objects in found.items():
-        if not objects:
-            raise ValueError(f'{path}: video {name} has no objects')
-        wrong = [i for i, entry in objects.items() if not entry.get('frames')]
-        if wrong:
+    return {
+        check_name(name, path): _read_objects(entry, f'{path}: video {name}')
+        for name, entry in videos.items()
+    }
+
+
+def _read_objects(video: Any, where: str) -> Objects:
+    objects = video.get('objects') if isinstance(video, dict) else None
+    if not isinstance(objects, dict) or not objects:
+        raise ValueError(f'{where} has no objects, but {video!r:.60}')
+    found: Objects = {}
+    for key, entry in objects.items():
+        known = entry if isinstance(entry, dict) else {}
+        frames = known.get('frames')
+        category = known.get('category', 'unknown')
+        names = frames if isinstance(frames, list) else []
+        if not names or not all(isinstance(f, str) for f in names):
             raise ValueError(
-                f'{path}: video {name} has no frames for object {wrong}'
+                f'{where} has no frames for object {key}, but {frames!r:.60}; '
+                'expected their names, ["00000", ...]'
             )
+        object_id = int(key) if key.isdecimal() and len(key) < 4 else 0
+        if not 0 < object_id < VOID or object_id in found:
+            raise ValueError(
+                f'{where} has the object {key!r:.60}; expected each id once, '
+                f'from 1 to {VOID - 1}'
+            )
+        if not isinstance(category, str):
+            raise ValueError(
+                f'{where}, object {key} has the category {category!r:.60}; '
+                'expected a name'
+            )
+        found[object_id] = Entry(category, sorted(names, key=natural_key))
     return found

@@ -22,6 +22,7 @@ from mmengine.registry import Registry
 from mmengine.runner import find_latest_checkpoint
 
 import hvc_mm
+from hvc_mm.engine.check_config import check_config
 from hvc_mm.registry import METRICS, MODELS
 
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
@@ -101,6 +102,10 @@ def read_config(
     """
     cfg = Config.fromfile(find_config(name))
     options = dict(cfg_options or {})
+    if not isinstance(options.get('data_root', ''), str):
+        raise ValueError(
+            f'data_root is {options["data_root"]!r}; expected a folder'
+        )
     used = cfg.env_variables.get(DATA_ROOT_VARIABLE, DEFAULT_DATA_ROOT)
     root = options.pop('data_root', None) or cfg.get('data_root', used)
     # Paths begin with one of these; a derived config may have its own.
@@ -111,7 +116,13 @@ def read_config(
         if key not in ('work_dir', 'data_root'):
             cfg[key] = _moved(key, cfg[key], old, root.rstrip('/'))
     cfg.data_root = root
-    cfg.merge_from_dict(options)
+    try:
+        cfg.merge_from_dict(options)
+    except (TypeError, KeyError, AttributeError, AssertionError) as error:
+        raise ValueError(
+            f'--cfg-options {options} do not fit {name}: {error}'
+        ) from error
+    check_config(cfg)
     return cfg
 
 
@@ -131,12 +142,33 @@ def _moved(key: str, value: Any, old: Sequence[str], new: str) -> Any:
     return value
 
 
+class _Options(DictAction):
+    """Parse ``KEY=VALUE`` words; an unreadable one ends the tool."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Sequence[str],
+        option_string: Optional[str] = None,
+    ) -> None:
+        for word in values:
+            try:
+                super().__call__(parser, namespace, [word], option_string)
+            except (AssertionError, ValueError, RecursionError) as error:
+                shown = word if len(word) < 60 else f'{word[:57]}...'
+                parser.error(
+                    f'argument {option_string}: cannot read {shown!r} '
+                    f'({error}); expected KEY=VALUE'
+                )
+
+
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--cfg-options KEY=VALUE ...``, for :func:`read_config`."""
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=_Options,
         metavar='KEY=VALUE',
         help='override entries of the config',
     )

@@ -6,10 +6,21 @@ from .data_preprocessors import (
     VOSDataPreprocessor,
 )
 from .heads import PseudoFlowHead
-from .losses import *  # noqa: F401,F403
+from .losses import (
+    HybridCorrespondenceLoss,
+    dense_hybrid_loss,
+    hybrid_correspondence_loss,
+)
 from .necks import ConvProjector
 from .selfsup import HVC, CosineMomentumTarget, WithHVCLoss
-from .vos import LabelPropagationVOS, LabelPropagator, MaskCodec, propagate
+from .vos import (
+    JointCodec,
+    LabelPropagationVOS,
+    LabelPropagator,
+    MaskCodec,
+    PartCodec,
+    propagate,
+)
 
 __all__ = [
     'ConvProjector',
@@ -17,13 +28,18 @@ __all__ = [
     'FeatureEnsemble',
     'HVC',
     'HVCResNet',
+    'HybridCorrespondenceLoss',
+    'JointCodec',
     'LabelPropagationVOS',
     'LabelPropagator',
     'MaskCodec',
     'PairedViewsDataPreprocessor',
+    'PartCodec',
     'PseudoFlowHead',
     'TorchvisionBackbone',
     'VOSDataPreprocessor',
     'WithHVCLoss',
+    'dense_hybrid_loss',
+    'hybrid_correspondence_loss',
     'propagate',
 ]

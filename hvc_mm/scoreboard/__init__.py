@@ -1,8 +1,9 @@
 """Any backbones on all benchmarks, next to each other."""
 
-from .backbones import Backbone, BackboneError, make_backbone, parse_backbones
+from .backbones import BackboneError, make_backbone, parse_backbones
+from .entries import BENCHMARKS, Backbone, Benchmark
 from .report import Scoreboard
-from .runs import BENCHMARKS, Benchmark, Run, prepare_run
+from .runs import Run, prepare_run
 
 __all__ = [
     'BENCHMARKS',

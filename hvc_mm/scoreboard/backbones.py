@@ -16,7 +16,6 @@ import argparse
 import inspect
 import os.path as osp
 import re
-from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
@@ -36,7 +35,9 @@ from hvc_mm.models.backbones import unit_features
 from hvc_mm.models.backbones.hvc_resnet import guess_resnet
 from hvc_mm.registry import MODELS
 
-__all__ = ['Backbone', 'BackboneError', 'make_backbone', 'parse_backbones']
+from .entries import Backbone
+
+__all__ = ['BackboneError', 'make_backbone', 'parse_backbones']
 
 # Label propagation reads layer3 at stride 8.
 _STAGE = 3
@@ -57,44 +58,8 @@ class BackboneError(ValueError):
     """A backbone can't be used; the message says which one and why."""
 
 
-@dataclass
-class Backbone:
-    """A backbone that has been built and tried.
-
-    Attributes:
-        name: How the report calls it; also a folder's name.
-        overrides: What it changes in a benchmark's config, by dotted key.
-        title: What it is, for the report.
-        weights: sha256 by file.
-        channels: Of its features.
-        stride: Pixels per cell, along the height of the trial frame.
-        parameters: Number of weights that are built.
-    """
-
-    name: str
-    overrides: Dict[str, Any]
-    title: str = ''
-    weights: Dict[str, str] = field(default_factory=dict)
-    channels: int = 0
-    stride: float = 0.0
-    parameters: int = 0
-
-    @property
-    def config(self) -> Dict[str, Any]:
-        """Its ``type`` and arguments, with the files of weights it names."""
-        config = dict(self.overrides['model.backbone'])
-        config.pop('_delete_', None)
-        return config
-
-
 def parse_backbones(texts: Sequence[str]) -> Dict[str, Dict[str, Any]]:
-    """Read what the command line names.
-
-    Args:
-        texts: See the head of this file.
-
-    Returns:
-        Keys and values by the backbone's name, in order.
+    """Read texts of the forms above into keys and values by name, in order.
 
     Raises:
         BackboneError: A text that is none of the three forms, or a name that
@@ -103,8 +68,7 @@ def parse_backbones(texts: Sequence[str]) -> Dict[str, Dict[str, Any]]:
     found: Dict[str, Dict[str, Any]] = {}
     for text in texts:
         is_list = text.lower().endswith(_LISTS)
-        entries = _read_list(text) if is_list else [_parse(text)]
-        for name, entry in entries:
+        for name, entry in _read_list(text) if is_list else [_parse(text)]:
             if name in found:
                 raise BackboneError(
                     f'several backbones are called {name}; give each a name '
@@ -167,10 +131,7 @@ def _parse(
 
 
 def _parse_options(text: str) -> Dict[str, Any]:
-    """Read ``key=value,key=value`` as ``--cfg-options`` would.
-
-    Dots in a key mean nested dicts.
-    """
+    """Read ``key=value,key=value`` as ``--cfg-options`` would."""
     parser = argparse.ArgumentParser()
     parser.add_argument('--options', nargs='+', action=DictAction)
     parts = _NEXT_OPTION.split(text)
@@ -214,9 +175,6 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
     Args:
         name: How to call it.
         entry: Its keys and values, of :func:`parse_backbones`.
-
-    Returns:
-        Backbone: Ready to be scored.
 
     Raises:
         BackboneError: The class isn't there or can't be built, the stage or

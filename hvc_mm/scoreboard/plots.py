@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from itertools import cycle
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 import pandas as pd
+from cycler import cycler
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .runs import Benchmark
+from .entries import Benchmark
 
 __all__ = ['draw_plots']
 
@@ -22,40 +23,28 @@ _MOST_BARS, _MOST_PANELS, _COLUMNS = 40, 35, 4
 _SHARES = np.linspace(0, 1, 50)
 
 
-class Style(NamedTuple):
-    """How a backbone is drawn: matplotlib's colour, marker and line."""
-
-    color: Tuple[float, ...]
-    marker: str
-    linestyle: str
+# How a backbone is drawn: matplotlib's colour, marker and line.
+Style = Dict[str, Any]
 
 
 def styles_of(names: Sequence[str]) -> Dict[str, Style]:
     """Give every backbone a style of its own, the same in all plots.
 
-    Args:
-        names: The backbones; repetitions don't count.
-
-    Returns:
-        dict: By name; colours recur after ten, markers and lines go on.
+    Colours recur after ten, markers and lines go on.
     """
-    lines = [line for line in ('-', '--', ':') for _ in range(10)]
-    colors = cycle(colormaps['tab10'].colors)
-    looks = zip(colors, cycle('os^DvPX*<>hp'), cycle(lines))
+    lines = cycler(linestyle=['-', '--', ':'])
+    looks = cycle(lines * cycler(color=colormaps['tab10'].colors))
+    markers = cycle('os^DvPX*<>hp')
     return {
-        name: Style(*look) for name, look in zip(dict.fromkeys(names), looks)
+        name: dict(next(looks), marker=next(markers))
+        for name in dict.fromkeys(names)
     }
 
 
 def draw_plots(
     benchmarks: Sequence[Benchmark], results: Sequence[dict], out_dir: Path
 ) -> List[Tuple[str, str]]:
-    """Draw whatever the results allow.
-
-    Args:
-        benchmarks: In the order of the report.
-        results: What :meth:`~hvc_mm.scoreboard.runs.Run.score` returned.
-        out_dir: Where the PNG files go.
+    """Draw what the results of runs allow, as PNG files in a folder.
 
     Returns:
         list: Pairs of a file's name and what it shows.
@@ -82,7 +71,7 @@ def draw_plots(
     out_dir.mkdir(parents=True, exist_ok=True)
     for name, (_, figure) in drawn.items():
         _legend_below(figure)
-        figure.savefig(out_dir / name, dpi=110, bbox_inches='tight')
+        figure.savefig(out_dir / name, dpi=110)
     return [(name, title) for name, (title, _) in drawn.items()]
 
 
@@ -90,7 +79,9 @@ def score_against_time(
     shown: Sequence[Tuple[Benchmark, Sequence[dict]]], styles: Dict[str, Style]
 ) -> Figure:
     """Draw a panel a benchmark, a point a backbone; up and left is better."""
-    figure = Figure(figsize=(max(4.2 * len(shown), 5.5), 3.8))
+    figure = Figure(
+        layout='constrained', figsize=(max(4.2 * len(shown), 5.5), 3.8)
+    )
     panels = figure.subplots(1, len(shown), squeeze=False)[0]
     for panel, (benchmark, results) in zip(panels, shown):
         for result in results:
@@ -98,10 +89,10 @@ def score_against_time(
             if seconds is None:
                 continue
             score = result['scores'][benchmark.headline]
-            style = styles[result['backbone']]._replace(linestyle='')
+            style = dict(styles[result['backbone']], linestyle='')
             # Points may cover each other.
-            look = dict(markersize=9, alpha=0.8, **style._asdict())
-            panel.plot(seconds, score, label=result['backbone'], **look)
+            style.update(markersize=9, alpha=0.8, label=result['backbone'])
+            panel.plot(seconds, score, **style)
         panel.margins(0.15)
         panel.set_xlim(left=0)
         panel.grid(alpha=0.3)
@@ -124,12 +115,14 @@ def sequence_bars(
         }
     )
     inches = len(table) * (0.1 * len(results) + 0.2) + 1.5
-    figure = Figure(figsize=(min(max(inches, 5.5), 24), 4.2))
+    figure = Figure(
+        layout='constrained', figsize=(min(max(inches, 5.5), 24), 4.2)
+    )
     panel = figure.subplots()
-    colors = [styles[name].color for name in table.columns]
+    colors = [styles[name]['color'] for name in table.columns]
     table.plot.bar(ax=panel, color=colors, width=0.8, legend=False)
     for name, bars in zip(table.columns, panel.containers):
-        for bar in bars if styles[name].linestyle != '-' else ():
+        for bar in bars if styles[name]['linestyle'] != '-' else ():
             bar.set_hatch('//')
     # The score itself is no sequence.
     panel.axvline(0.5, color='grey', linewidth=0.8)
@@ -154,29 +147,30 @@ def j_over_time(
     kept = names[:_MOST_PANELS]
     columns = min(_COLUMNS, len(kept) + 1)
     rows = -(-(len(kept) + 1) // columns)
-    figure = Figure(figsize=(3.6 * columns, 2.5 * rows))
+    size = (3.6 * columns, 2.5 * rows)
+    figure = Figure(layout='constrained', figsize=size)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     mean, *others = grid.ravel()
     for result in results:
-        style = styles[result['backbone']]
-        line = dict(color=style.color, linestyle=style.linestyle)
+        style = dict(styles[result['backbone']])
+        marker = style.pop('marker')
         curve = mean_curve(list(result['curves'].values()))
-        mean.plot(100 * _SHARES, curve, label=result['backbone'], **line)
+        mean.plot(100 * _SHARES, curve, label=result['backbone'], **style)
         for panel, name in zip(others, kept):
             curve = result['curves'].get(name, [])
             # A single frame makes no line.
-            line['marker'] = style.marker if len(curve) == 1 else ''
-            panel.plot(range(1, len(curve) + 1), curve, **line)
+            style['marker'] = marker if len(curve) == 1 else ''
+            panel.plot(range(1, len(curve) + 1), curve, **style)
     mean.set(title=f'mean of {len(names)} sequences', ylim=(0, 100))
     mean.set_xlabel('percent of the video')
     for panel, name in zip(others, kept):
         longest = max(len(r['curves'].get(name, ())) for r in results)
         panel.set(title=name, xlabel='frame', xlim=(0, 1 + longest))
         panel.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    for panel in (mean, *others):
-        panel.grid(alpha=0.3)
     for panel in others[len(kept) :]:
         panel.set_visible(False)
+    for panel in figure.axes:
+        panel.grid(alpha=0.3)
     for panel in grid[:, 0]:
         panel.set_ylabel('J, percent')
     more = len(names) - len(kept)
@@ -186,14 +180,7 @@ def j_over_time(
 
 
 def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
-    """Average curves of differing length, over shares of their length.
-
-    Args:
-        curves: Each with one value a frame.
-
-    Returns:
-        np.ndarray: ``(50,)``.
-    """
+    """Average curves of differing length, over 50 shares of their length."""
     stretched = [
         np.interp(_SHARES, np.linspace(0, 1, len(curve)), curve)
         for curve in curves
@@ -204,13 +191,8 @@ def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
 def group_sequences(scores: Dict[str, float]) -> Dict[str, float]:
     """Keep as many bars as can be read.
 
-    Args:
-        scores: By sequence. Where there are more than 40, and their names
-            are ``<class>/<clip>``, the means of the classes are taken; else
-            the first 40.
-
-    Returns:
-        dict: By sequence or class.
+    Of more than 40 that are called ``<class>/<clip>`` the means of the
+    classes are taken, else the first 40.
     """
     column = pd.Series(scores, dtype=float)
     if len(column) > _MOST_BARS and all('/' in name for name in scores):
@@ -221,16 +203,10 @@ def group_sequences(scores: Dict[str, float]) -> Dict[str, float]:
 
 def _legend_below(figure: Figure) -> None:
     """Draw one legend for all panels, where it covers nothing."""
-    figure.tight_layout()
     handles = {}
     for panel in figure.axes:
         found, names = panel.get_legend_handles_labels()
         handles = {**dict(zip(names, found)), **handles}
-    place = dict(loc='upper center', bbox_to_anchor=(0.5, 0.0))
     columns = min(len(handles), _COLUMNS) or 1
-    figure.legend(
-        *(handles.values(), handles.keys()),
-        ncol=columns,
-        fontsize='small',
-        **place,
-    )
+    look = dict(loc='outside lower center', fontsize='small', ncol=columns)
+    figure.legend(handles.values(), handles.keys(), **look)

@@ -11,9 +11,8 @@ import pandas as pd
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
 from hvc_mm.utils.files import write_json
 
-from .backbones import Backbone
+from .entries import Backbone, Benchmark
 from .plots import draw_plots
-from .runs import Benchmark
 
 __all__ = ['Scoreboard', 'markdown_table']
 
@@ -44,11 +43,7 @@ class Scoreboard:
     input_size: Optional[Tuple[int, int]] = None
 
     def write(self, out_dir: Path) -> None:
-        """Write ``scoreboard.json``, ``scoreboard.md`` and the plots.
-
-        Args:
-            out_dir: Where to; made if missing.
-        """
+        """Write ``scoreboard.json``, ``scoreboard.md`` and the plots."""
         write_json(out_dir / 'scoreboard.json', self.as_dict())
         results = list(self.results.values())
         plots = draw_plots(self.benchmarks, results, out_dir)
@@ -79,14 +74,7 @@ class Scoreboard:
         }
 
     def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
-        """Write the report.
-
-        Args:
-            plots: Pairs of a file's name and what it shows.
-
-        Returns:
-            str: Markdown.
-        """
+        """Write the report; plots are a file's name and what it shows."""
         parts = ['# Scoreboard\n', self.overview(), '']
         for name, why in self.skipped.items():
             parts.append(f'- {name}: skipped, {why}')
@@ -168,16 +156,15 @@ class Scoreboard:
 def markdown_table(
     table: pd.DataFrame, corner: str, texts: Sequence[str] = ()
 ) -> str:
-    """Write a table in Markdown.
+    """Write a table in Markdown, a line a row.
+
+    Figures are shown with one decimal, seconds with three, and what isn't
+    known as a dash.
 
     Args:
-        table: Figures are shown with one decimal, seconds with three; what
-            isn't known as a dash.
+        table: The figures.
         corner: Head of the column of row names.
         texts: Heads of columns that aren't right-aligned.
-
-    Returns:
-        str: A line for the heads, one for the alignment, one a row.
     """
 
     def shown(head: str, value: Any) -> str:

@@ -15,14 +15,13 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
-from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
@@ -32,9 +31,10 @@ from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 from hvc_mm.utils.files import write_json
 from hvc_mm.version import __version__
 
-from .backbones import Backbone
+from .entries import Backbone, Benchmark
+from .frame_timer import FrameTimer
 
-__all__ = ['BENCHMARKS', 'Benchmark', 'Run', 'prepare_run']
+__all__ = ['Run', 'prepare_run']
 
 # What a score doesn't depend on.
 _NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
@@ -42,42 +42,6 @@ _NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
 _OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
 # Digits of a folder's name: few enough to read, enough to differ.
 _KEY_LENGTH = 12
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """How one benchmark's results are read.
-
-    Attributes:
-        name: How the command line calls it.
-        config: Name of its config.
-        title: How the report calls it.
-        scores: The metric's figures by the heads of their columns; the first
-            one is what backbones are ranked by. All are in percent.
-    """
-
-    name: str
-    config: str
-    title: str
-    scores: Mapping[str, str]
-
-    @property
-    def headline(self) -> str:
-        """Head of the column that backbones are ranked by."""
-        return next(iter(self.scores))
-
-
-_DAVIS = {'J&F': 'J&F', 'J': 'J_mean', 'F': 'F_mean'}
-_PCK = {f'PCK@0.{i}': f'PCK@0.{i}' for i in range(1, 6)}
-BENCHMARKS = {
-    benchmark.name: benchmark
-    for benchmark in (
-        Benchmark('davis', 'hvc_davis', 'DAVIS-2017 val', _DAVIS),
-        Benchmark('davis16', 'hvc_davis16', 'DAVIS-2016 val', _DAVIS),
-        Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}),
-        Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK),
-    )
-}
 
 
 @dataclass
@@ -110,8 +74,8 @@ class Run:
         Returns:
             dict: ``scores`` (percent, by head), ``sequences`` (the first
             score by video), ``curves`` (J by frame, where there is one),
-            ``seconds_per_frame``, counts and setting (``protocol`` is text);
-            also written to ``result.json`` in the folder.
+            ``seconds_per_frame``, counts and setting; also written to
+            ``result.json`` in the folder.
         """
         path = self.folder / 'result.json'
         if path.is_file():
@@ -204,9 +168,6 @@ def prepare_run(
         input_size: ``(H, W)`` of the frames that the network sees, where the
             protocol takes frames at their own size.
 
-    Returns:
-        Run: Nothing has been scored yet.
-
     Raises:
         FileNotFoundError, ValueError: The data set's complaints.
     """
@@ -227,11 +188,10 @@ def prepare_run(
 def _resize_frames(
     cfg: Config, size: Optional[Tuple[int, int]]
 ) -> Optional[Tuple[int, int]]:
-    """Let the network see frames at another size than their own.
+    """Let the network see frames at another size; scores keep their own.
 
-    Labels and scores stay at the frames' own size. A pipeline that has a
-    size already, as the protocols of VIP and JHMDB, is left alone: then None
-    is returned.
+    A pipeline that has a size already, as the protocols of VIP and JHMDB, is
+    left alone: then None is returned.
     """
     resized = None
     for step in cfg.test_dataloader.dataset.pipeline:
@@ -243,11 +203,9 @@ def _resize_frames(
 
 
 def _survey(dataset: Any) -> Tuple[List[str], str]:
-    """List the videos, and digest which files there are, and their sizes.
-
-    Contents aren't read: it is to notice another sample in the same folder,
-    not a forger.
-    """
+    """List the videos, and digest which files there are, and their sizes."""
+    # Contents aren't read: it is to notice another sample in the same folder,
+    # not a forger.
     videos: Dict[str, None] = {}
     digest = hashlib.sha256()
     for index in range(len(dataset)):
@@ -331,56 +289,3 @@ def _read_all(folder: Path, names: List[str]) -> Dict[str, dict]:
         for name, path in paths.items()
         if path.is_file()
     }
-
-
-class FrameTimer(Hook):
-    """Time features, propagation and decoding; not loading or scoring.
-
-    The clock runs from the model's input on the device to its output; a GPU
-    is waited for at both ends. A video's time is written down when its last
-    frame is done, so that a run that goes on later has it.
-
-    Args:
-        folder: ``<folder>/<video>.json`` gets ``frames`` and ``seconds``. A
-            process's first frame is left out of both: it pays for what is
-            done once.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._times = [0.0, 0.0]
-        self._warm = False
-        self._video = {'frames': 0, 'seconds': 0.0}
-
-    def before_test(self, runner: Runner) -> None:
-        """Put the clock around the model, for as long as it lives."""
-        model, times = runner.model, self._times
-        model.register_forward_pre_hook(lambda *_: _note(times))
-        model.register_forward_hook(lambda *_: _note(times))
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[list] = None,
-    ) -> None:
-        """Add a batch's time to the videos that its frames are of."""
-        share = (self._times[1] - self._times[0]) / max(len(outputs or ()), 1)
-        for sample in outputs or ():
-            if sample.get('starts_video', False):
-                self._video = {'frames': 0, 'seconds': 0.0}
-            if self._warm:
-                self._video['frames'] += 1
-                self._video['seconds'] += share
-            self._warm = True
-            if sample.frame_index == sample.video_length - 1:
-                path = self.folder / f'{sample.video}.json'
-                write_json(path, self._video)
-
-
-def _note(times: List[float]) -> None:
-    """Put the time at the end of two, when the GPU has done its work."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    times[:] = [times[1], time.perf_counter()]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from contextlib import suppress
 from importlib import metadata
 from typing import Mapping, NamedTuple, Optional
 
@@ -45,12 +46,10 @@ class Problem(NamedTuple):
 
 def installed_versions() -> Versions:
     """Look the versions of `PACKAGES` up; None for what is not installed."""
-    found = {}
+    found: dict[str, str | None] = dict.fromkeys(PACKAGES)
     for name in PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
     return found
 
 
@@ -87,24 +86,26 @@ def check_dependencies() -> None:
 def find_problems(versions: Versions) -> list[Problem]:
     """Find what keeps hvc_mm from working."""
     mmcvs = [name for name in MMCV_NAMES if versions.get(name)]
-    mmcv = mmcv_line(versions)
+    mmcv, pair = mmcv_line(versions), pair_line(versions)
     if mmcvs and mmcvs != ['mmcv-lite']:
         mmcv = f'pip uninstall -y {" ".join(mmcvs)} && {mmcv}'
     numpy = f'pip install {_numpy(versions)}'
+    vision = matching_torchvision(versions.get('torch'))
     needed = (
+        ('torch', '>=2.0', pair),
+        ('torchvision', f'=={vision}.*' if vision else '', pair),
         ('mmengine', '>=0.10.0,<1.0.0', f'{numpy} "mmengine==0.10.7"'),
         # Torch was built for numpy 1 until then.
         ('numpy', '<2' if fits(versions.get('torch'), '<2.3') else '', numpy),
         ((*mmcvs, 'mmcv-lite')[0], '>=2.0.0rc4,<2.3.0', mmcv),
     )
-    problems = _torch_problems(versions)
+    problems = []
     for name, works, fix in needed:
         found = versions.get(name)
-        if not found:
-            problems.append(Problem(f'{name} is not installed.', fix))
-        elif not fits(found, works):
+        if not fits(found, works):
             what = f'{name} {found} is installed, {works} is needed.'
-            problems.append(Problem(what, fix))
+            missing = f'{name} is not installed.'
+            problems.append(Problem(what if found else missing, fix))
     if len(mmcvs) > 1:
         names = ' and '.join(mmcvs)
         what = f'{names} share one folder and overwrite each other.'
@@ -112,30 +113,11 @@ def find_problems(versions: Versions) -> list[Problem]:
     return problems
 
 
-def _torch_problems(versions: Versions) -> list[Problem]:
-    torch, vision = versions.get('torch'), versions.get('torchvision')
-    line = pair_line(versions)
-    if not torch or not vision:
-        missing = 'torchvision' if torch else 'torch'
-        return [Problem(f'{missing} is not installed.', line)]
-    if not fits(torch, '>=2.0'):
-        what = f'torch {torch} is installed, 2.0 or later is needed.'
-        return [Problem(what, line)]
-    match = matching_torchvision(torch)
-    if match and not fits(vision, f'=={match}.*'):
-        what = f'torch {torch} goes with torchvision {match}, not {vision}.'
-        return [Problem(what, line)]
-    return []
-
-
 def matching_torchvision(torch: str | None) -> str | None:
-    """Give the ``'major.minor'`` of the torchvision made for a torch 2.
-
-    Since torch 2.0 with torchvision 0.15 both count their minor versions up
-    together.
-    """
+    """Give the ``'major.minor'`` of the torchvision made for a torch 2."""
     if not fits(torch, '>=2.0.0.dev0,<3'):
         return None
+    # From torch 2.0 with torchvision 0.15 on, both are counted up together.
     return f'0.{Version(torch).minor + 15}'
 
 
@@ -169,10 +151,8 @@ def pair_line(versions: Versions) -> str:
 
 
 def mmcv_line(versions: Versions) -> str:
-    """Give the command that installs the mmcv that fits.
-
-    mmdet and mmtrack need its operators, which have to be built.
-    """
+    """Give the command that installs the mmcv that fits."""
+    # mmdet and mmtrack need its operators, which have to be built.
     if not any(versions.get(name) for name in ('mmcv', 'mmdet', 'mmtrack')):
         return f'pip install "mmcv-lite==2.1.0" {_numpy(versions)}'
     # mmcv 2.0 is C++14, the headers of torch 2.1 are C++17.

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hvc_mm.apis import PromptMasks
 from hvc_mm.datasets import write_id_mask
@@ -83,3 +84,21 @@ def test_bad_masks_are_refused(masks, complaint):
     errors = (ValueError, TypeError, FileNotFoundError)
     with pytest.raises(errors, match=complaint):
         PromptMasks(masks).prompt_at(0, SHAPE)
+
+
+def test_smooth_edges_and_exchanged_sides(tmp_path):
+    ids = np.zeros((60, 90), np.uint8)
+    ids[10:50, 20:70] = 255
+    image = Image.fromarray(ids).resize((45, 30), Image.BILINEAR)
+    image = image.resize((90, 60), Image.BICUBIC)
+    image.save(tmp_path / 'smooth.png')
+    for mask in (tmp_path / 'smooth.png', np.asarray(image)):
+        with pytest.raises(ValueError, match='edges are smooth.*--binarize'):
+            PromptMasks(mask).prompt_at(0, ids.shape)
+        found = PromptMasks(mask, binarize=True).prompt_at(0, ids.shape)
+        assert found.unique().tolist() == [0, 1]
+        assert np.mean(found.numpy() != (ids > 0)) < 0.03
+    turned = PromptMasks(ids.T.copy())
+    message = 'has 60x90 pixels; expected 90x60.*EXIF orientation'
+    with pytest.raises(ValueError, match=message):
+        turned.prompt_at(0, ids.shape)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hvc_mm.datasets import VOSDataset, read_id_mask
+from hvc_mm.datasets import VOSDataset, read_id_mask, write_id_mask
 
 ONE, TWO = (1, 1, 9, 9), (12, 12, 20, 20)
 
@@ -147,3 +147,42 @@ def test_real_davis(shared_dir, pipeline):
     last = dataset[235]
     assert last['inputs'].shape[0] == 3
     assert last['data_samples'].gt_path.endswith('.png')
+
+
+def test_frames_without_zeros_are_in_order(davis, build):
+    davis.add('a', 12, {i: np.eye(24, 32, dtype=np.uint8) for i in range(12)})
+    for index in range(12):
+        for path in (davis.frame('a', index), davis.mask('a', index)):
+            path.rename(path.with_name(f'f_{index}{path.suffix}'))
+    infos = [build().get_data_info(i) for i in range(12)]
+    assert [i['frame_name'] for i in infos] == [f'f_{i}' for i in range(12)]
+    assert all(i['frame_name'] in i['gt_path'] for i in infos)
+
+
+def test_frames_are_turned_and_masks_have_to_fit(davis, build, boxes):
+    davis.add('a', 2, {0: boxes({1: ONE}), 1: boxes({1: ONE})})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for index in range(2):
+        path = davis.frame('a', index)
+        Image.open(path).save(path, exif=exif)
+    message = 'has 32x24 pixels; expected 24x32 .*turned as their EXIF'
+    with pytest.raises(ValueError, match=message):
+        build()
+    write_id_mask(davis.mask('a', 0), np.rot90(boxes({1: ONE}), -1))
+    sample = build()[0]['data_samples']
+    assert sample.ori_shape == (32, 24)
+
+
+def test_one_object_with_smooth_edges(davis, build, boxes, prompts):
+    davis.add('a', 1, {0: boxes({1: (4, 4, 20, 28)})})
+    path = davis.mask('a', 0)
+    sharp = read_id_mask(path)
+    image = Image.fromarray(sharp * 255).resize((16, 12), Image.BILINEAR)
+    image.resize((32, 24), Image.BICUBIC).save(path)
+    with pytest.raises(ValueError, match=r'00000\.png has .*smooth'):
+        build()
+    dataset = build(binary_masks=True)
+    assert prompts(dataset) == {('a', '00000'): [1]}
+    given = dataset[0]['data_samples'].prompt_ids.numpy()
+    assert np.mean(given != sharp) < 0.1

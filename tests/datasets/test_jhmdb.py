@@ -78,6 +78,8 @@ def test_splits_differ(jhmdb):
     for text, message in (
         ('other.avi 1\n', 'no test clip'),
         ('other.avi\n', r'split2\.txt, line 1'),
+        ('../../evil/clip.avi 2\n', r'split2\.txt, line 1: .* no name below'),
+        ('/evil/clip.avi 2\n', r'split2\.txt, line 1: .* no name below'),
     ):
         (jhmdb / 'splits/run_test_split2.txt').write_text(text)
         with pytest.raises(ValueError, match=message):
@@ -111,6 +113,25 @@ def test_bad_files_are_named(jhmdb, build):
     (jhmdb / 'Rename_Images').rename(jhmdb / 'Images')
     with pytest.raises(FileNotFoundError, match='Rename_Im.*HVC_DATA_ROOT'):
         build()
+
+
+def test_names_with_spaces_dots_and_marks(jhmdb):
+    path = jhmdb / 'splits/run_test_split2.txt'
+    for encoding in ('utf-8-sig', 'utf-16'):
+        path.write_text('my (clip).AVI 2\na.b 2\nc.d.avi 2\n', encoding)
+        found = read_test_clips(str(jhmdb / 'splits'), 2)
+        assert found == ['run/my (clip)', 'run/a.b', 'run/c.d']
+
+
+def test_joints_are_of_their_frames_without_zeros_too(jhmdb, build):
+    folder = jhmdb / f'Rename_Images/{NAME}'
+    for path in sorted(folder.iterdir()):
+        path.rename(folder / f'{int(path.stem) + 8}.png')  # 9 to 12
+    infos = [build().get_data_info(i) for i in range(4, 8)]
+    assert [info['frame_name'] for info in infos] == ['9', '10', '11', '12']
+    for index, info in enumerate(infos[:3]):
+        wanted = _positions()[:, :, index] - 1
+        np.testing.assert_allclose(info['gt_joints'], wanted)
 
 
 def test_a_clip_of_one_annotated_frame(jhmdb):

@@ -178,6 +178,20 @@ def test_lists_may_have_a_heading_and_empty_videos(tmp_path):
     path = tmp_path / 'list.csv'
     path.write_text('name, first, frames\na, 0, 3\n\nb,2,0\nc , 1, 2\n')
     assert read_frame_ranges(str(path)) == dict(a=range(3), c=range(1, 3))
+    path.write_text('"my clip","0","3"\r\n', 'utf-16')
+    assert read_frame_ranges(str(path)) == {'my clip': range(3)}
+
+
+def test_inputs_are_what_the_data_sets_read(folder, root):
+    def inputs(*sources):
+        dataset = ImageFolderDataset(sources, str(folder), lazy_init=True)
+        return [path[len(str(folder)) :] for path in dataset.input_paths()]
+
+    assert inputs('sub', 'b.jpg') == ['/sub', '/b.jpg']
+    assert inputs('**/*.jpg', 'sub/[de]*') == ['', '/sub']
+    frames = VideoFramesDataset('ytvos.csv', str(root), lazy_init=True)
+    paths = [str(root / name) for name in ('JPEGImages', 'ytvos.csv')]
+    assert frames.input_paths() == paths
 
 
 @pytest.mark.parametrize(
@@ -187,6 +201,8 @@ def test_lists_may_have_a_heading_and_empty_videos(tmp_path):
         ('a,0,12\nb;7;3\n', ValueError, r"line 2: found 'b;7;3'"),
         ('a,0,12\nd,0,3\n', FileNotFoundError, r'd/00000\.jpg \(1 of 2 video'),
         ('', ValueError, 'no video'),
+        ('a,0.0,12.0\n', ValueError, "line 1: found 'a,0.0,12.0'"),
+        ('../a,0,12\n', ValueError, r'csv, line 1: .* no name below'),
     ],
 )
 def test_bad_lists_of_frames_are_named(root, text, error, message):

@@ -7,6 +7,8 @@ from hvc_mm.datasets import (
     Prompt,
     VideoDataset,
     VideoRecord,
+    VOSDataset,
+    check_name,
     find_masks,
     list_frames,
     read_video_names,
@@ -69,6 +71,7 @@ def test_one_item_a_frame_in_order():
 
 
 def test_some_videos_and_some_frames_stay_whole():
+    assert [i['video'] for i in _infos(Numbers(videos='c'))] == list('cccc')
     infos = _infos(Numbers(videos=['c', 'a'], max_frames=3))
     assert [i['video'] for i in infos] == list('aaccc')
     assert [i['video_length'] for i in infos] == [2, 2, 3, 3, 3]
@@ -114,11 +117,37 @@ PAIRS = ''.join(
         ('bear\n\ncamel \r\nbear\n', ['bear', 'camel']),
         (PAIRS, ['bear', 'camel']),  # DAVIS-2016
         ('VIP/Im/v1 VIP/Ann/v1\nVIP/Im/v2/ x\n', ['v1', 'v2']),
+        ('my clip \r\nclip.png\n', ['my clip', 'clip.png']),
+        ('bear\rcamel\r', ['bear', 'camel']),  # old Macs
     ],
 )
-def test_names_of_videos(tmp_path, text, names):
-    (tmp_path / 'val.txt').write_text(text)
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig', 'utf-16'])
+def test_names_of_videos(tmp_path, text, names, encoding):
+    (tmp_path / 'val.txt').write_bytes(text.encode(encoding))
     assert read_video_names(str(tmp_path / 'val.txt')) == names
+
+
+@pytest.mark.parametrize('name', ['..', 'a/..', '.', 'x/../../y/.', 'b\0'])
+def test_names_that_lead_out_of_their_folder(tmp_path, name):
+    (tmp_path / 'val.txt').write_text(f'bear\n{name}\n')
+    message = r'val\.txt, line 2: .* is no name below its folder'
+    with pytest.raises(ValueError, match=message):
+        read_video_names(str(tmp_path / 'val.txt'))
+
+
+@pytest.mark.parametrize(
+    'name', ['', '/etc', '../x', 'a/../b', 'a//b', 'a/', './a', 'a\nb']
+)
+def test_names_with_folders(name):
+    assert check_name('run/clip 1', 'here') == 'run/clip 1'
+    with pytest.raises(ValueError, match='here: '):
+        check_name(name, 'here')
+
+
+def test_a_list_that_is_no_text_is_named(tmp_path):
+    (tmp_path / 'val.txt').write_bytes(b'b\xe4r\n')
+    with pytest.raises(ValueError, match=r'val\.txt is no text.*UTF-8'):
+        read_video_names(str(tmp_path / 'val.txt'))
 
 
 def test_a_list_without_names_is_refused(tmp_path):
@@ -135,8 +164,25 @@ def test_frames_and_masks_by_stem(tmp_path):
     assert find_masks(str(tmp_path)) == {'0': str(tmp_path / '0.png')}
     assert find_masks(str(tmp_path / 'absent')) == {}
     (tmp_path / '2.png').touch()
-    with pytest.raises(ValueError, match='two frames named 2'):
+    message = r'two frames named 2, 2\.jpg and 2\.png; .*masks in a folder'
+    with pytest.raises(ValueError, match=message):
         list_frames(str(tmp_path))
+    (tmp_path / '0.PNG').touch()
+    with pytest.raises(ValueError, match=r'two masks named 0, 0\.PNG and 0'):
+        find_masks(str(tmp_path))
+
+
+def test_inputs_are_what_the_data_set_reads(davis):
+    davis.add('a')
+    dataset = VOSDataset(data_root=str(davis.root), lazy_init=True)
+    assert sorted(dataset.input_paths()) == [
+        str(davis.root / path)
+        for path in (
+            'Annotations/480p',
+            'ImageSets/2017/val.txt',
+            'JPEGImages/480p',
+        )
+    ]
 
 
 TWO = {1: (2, 2, 8, 8), 3: (10, 10, 20, 20)}

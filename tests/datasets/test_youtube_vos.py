@@ -118,16 +118,40 @@ def _objects(object_id, video='a', **entry):
         ('{', r'cannot read .*meta\.json.*"videos"'),
         ('{"videos": []}', r'cannot read .*meta\.json'),
         ({'a': dict(objects={})}, r'meta\.json: video a has no objects'),
-        (_objects('1', category='x'), r"a has no frames for object \['1'\]"),
+        (
+            _objects('1', category='x'),
+            'a has no frames for object 1, but None',
+        ),
         (_objects('1', frames=['00099']), 'of a begins at frame 00099'),
+        (_objects('1', frames=[0]), r'for object 1, but \[0\]; expected'),
+        (_objects('1', frames='00000'), 'for object 1, but .00000'),
+        (_objects('1', frames=[['00000']]), 'no frames for object 1'),
+        (_objects('x', frames=['00000']), "has the object 'x'; expected each"),
+        (_objects('0', frames=['00000']), "has the object '0'"),
+        (_objects('255', frames=['00000']), "has the object '255'"),
+        (_objects('9' * 5000, frames=['00000']), 'has the object'),
+        ({'a': dict(objects=[dict(frames=['00000'])])}, 'a has no objects'),
+        ({'a': dict(objects={'1': ['00000']})}, 'no frames for object 1'),
+        ({'a': ['00000']}, r'meta\.json: video a has no objects'),
+        (_objects('1', category=[], frames=['00000']), r'the category \[\]'),
+        (
+            {'a': dict(objects={i: dict(frames=['0']) for i in ('1', '01')})},
+            "has the object '01'; expected each id once",
+        ),
+        ('[' * 100000, r'cannot read .*meta\.json: Recursion'),
+        (b'\xff', r'meta\.json is no text'),
+        (_objects('1', '../../out', frames=['00000']), r'meta\.json: .*below'),
+        (_objects('1', '/tmp/out', frames=['00000']), r'meta\.json: .*below'),
         (_objects('3', frames=['00000']), r'a/00000\.png lacks object \[3\]'),
         (_objects('1', 'b', frames=['00000']), 'no folder .*JPEGImages/b'),
     ],
 )
 def test_bad_meta_is_named(year, build, text, message):
-    if not isinstance(text, str):
+    if isinstance(text, dict):
         text = json.dumps(dict(videos=text))
-    (year / 'valid/meta.json').write_text(text)
+    if isinstance(text, str):
+        text = text.encode()
+    (year / 'valid/meta.json').write_bytes(text)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         build()
 
@@ -147,6 +171,14 @@ def test_missing_files_are_named(year, build, path, message):
     (year / path).rename(year / 'elsewhere')
     with pytest.raises(FileNotFoundError, match=message):
         build()
+
+
+@pytest.mark.parametrize('encoding', ['utf-8-sig', 'utf-16'])
+def test_unsorted_frames_and_marks(year, build, prompts, encoding):
+    objects = {'1': dict(frames=['00010', '00000', '00005'])}
+    text = json.dumps(dict(videos={'a': dict(objects=objects)}))
+    (year / 'valid/meta.json').write_text(text, encoding)
+    assert prompts(build()) == {('a', '00000'): [1]}
 
 
 def test_a_missing_frame_is_named(year, build):

@@ -169,7 +169,7 @@ def test_bars_per_sequence(results):
     labels = [text.get_text() for text in panel.get_xticklabels()]
     assert labels == ['all', 'x/1', 'y/2']
     colours = [bars[0].get_facecolor()[:3] for bars in panel.containers]
-    assert colours == [STYLES['a'].color, STYLES['b'].color]
+    assert colours == [STYLES[name]['color'] for name in 'ab']
     assert panel.get_ylim() == (0, 100)
 
 
@@ -187,16 +187,16 @@ def test_j_over_time_has_a_mean_and_a_panel_a_sequence(results):
     _, panel, *_ = j_over_time('J', [single], STYLES).axes
     (line,) = panel.lines
     assert line.get_xydata().tolist() == [[1, 80]]
-    assert line.get_marker() == STYLES['a'].marker
+    assert line.get_marker() == STYLES['a']['marker']
     assert panel.get_xlim() == (0, 2)
 
 
 def test_more_backbones_than_colours_differ():
     styles = styles_of([f'b{i}' for i in range(45)] + ['b0'])
     assert len(styles) == 45
-    first = list(styles.values())[:25]
-    assert len({(s.color, s.linestyle) for s in first}) == 25
-    assert len({(s.color, s.marker) for s in first}) == 25
+    for key in ('linestyle', 'marker'):
+        first = list(styles.values())[:25]
+        assert len({(style['color'], style[key]) for style in first}) == 25
 
 
 def test_curves_of_differing_length_and_many_clips():

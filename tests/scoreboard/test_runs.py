@@ -2,12 +2,10 @@
 
 import json
 import shutil
-import time
 from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
 
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import HVCResNet, LabelPropagationVOS
@@ -18,8 +16,6 @@ from hvc_mm.scoreboard import (
     parse_backbones,
     prepare_run,
 )
-from hvc_mm.scoreboard.runs import FrameTimer
-from hvc_mm.structures import VOSDataSample
 
 
 def make(text):
@@ -74,6 +70,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
         return prepare(backbone, data, tmp_path, size, **options).key
 
     first = key()
+    video, _ = prepare(backbone, sample_dir, tmp_path).videos
     assert key() == first
     assert key(**{'test_evaluator.chunk_frames': 3}) == first
     keys = {
@@ -91,7 +88,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
     # Files of one name.
     shutil.copytree(sample_dir / 'DAVIS', tmp_path / 'data/DAVIS')
     keys.add(key(data=tmp_path / 'data'))
-    frame = next((tmp_path / 'data/DAVIS/JPEGImages').rglob('00003.jpg'))
+    frame = tmp_path / f'data/DAVIS/JPEGImages/480p/{video}/00003.jpg'
     frame.write_bytes(frame.read_bytes() + b'\0')
     keys.add(key(data=tmp_path / 'data'))
     assert len(keys | {first}) == 11
@@ -207,36 +204,3 @@ def test_fractions_of_an_older_version_are_scored_again(
         json.dumps({'scores': {'J&F': 0.5}})
     )
     assert run.score()['scores'] == result['scores']
-
-
-class _Slow(nn.Module):
-    def forward(self):
-        time.sleep(0.02)
-
-
-def _sample(video, index, length):
-    meta = dict(video=video, frame_index=index, video_length=length)
-    return VOSDataSample(metainfo=dict(meta, starts_video=index == 0))
-
-
-def test_the_timer_times_the_model_and_nothing_else(tmp_path):
-    timer = FrameTimer(tmp_path)
-    runner = SimpleNamespace(model=_Slow())
-    timer.before_test(runner)
-    # The last batch holds two frames, which share its time.
-    batches = [[('a', 0, 2)], [('a', 1, 2)], [('c/b', 0, 3)]]
-    for batch in [*batches, [('c/b', 1, 3), ('c/b', 2, 3)]]:
-        runner.model()
-        time.sleep(0.05)  # scoring, say
-        samples = [_sample(*frame) for frame in batch]
-        # A video that isn't finished has no file.
-        assert not (tmp_path / 'c/b.json').exists()
-        timer.after_test_iter(runner, 0, None, samples)
-    a, b = (
-        json.loads((tmp_path / name).read_text())
-        for name in ('a.json', 'c/b.json')
-    )
-    # The very first frame is not counted.
-    assert (a['frames'], b['frames']) == (1, 3)
-    assert 0.02 <= a['seconds'] < 0.05
-    assert 0.04 <= b['seconds'] < 0.1

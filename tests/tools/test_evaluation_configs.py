@@ -22,11 +22,11 @@ from mmengine.model import BaseModule
 from PIL import Image
 
 from hvc_mm.checkpoint import sha256_of
-from hvc_mm.datasets.image_io import davis_palette, write_id_mask
+from hvc_mm.datasets.id_masks import davis_palette, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models import HVCResNet
-from hvc_mm.models.vos.codecs import MaskCodec, PartCodec
+from hvc_mm.models.vos import MaskCodec, PartCodec
 from hvc_mm.registry import MODELS
 from hvc_mm.structures import VOSDataSample
 

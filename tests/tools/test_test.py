@@ -13,7 +13,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from hvc_mm.datasets.image_io import read_id_mask
+from hvc_mm.datasets.id_masks import read_id_mask
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models.backbones import HVCResNet
 

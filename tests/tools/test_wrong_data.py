@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from scipy.io import loadmat, savemat
 
-from hvc_mm.datasets.image_io import read_id_mask, write_id_mask
+from hvc_mm.datasets.id_masks import read_id_mask, write_id_mask
 from hvc_mm.datasets.jhmdb import read_test_clips
 from hvc_mm.models import LabelPropagationVOS
 

@@ -10,6 +10,8 @@ that the protocol leaves out need no mask. No model is built.
 from __future__ import annotations
 
 import argparse
+import tokenize
+import zipfile
 from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence
 
@@ -19,6 +21,7 @@ from mmengine.evaluator import Evaluator
 from rich.progress import track
 
 from hvc_mm.datasets import read_image_size
+from hvc_mm.datasets.jhmdb import JOINTS
 from hvc_mm.engine.run_config import (
     add_cfg_options,
     evaluators_of,
@@ -29,6 +32,12 @@ from hvc_mm.utils import register_all_modules
 
 # What belongs to a run of a model: the masks are there, nothing is written.
 _RUN_ONLY = ('out_dir', 'zip_path', 'format_only', 'results_dir')
+
+# What numpy raises for damaged files: their heads are Python literals.
+_NUMPY_ERRORS = (
+    *(OSError, EOFError, ValueError, SyntaxError, MemoryError),
+    *(tokenize.TokenError, zipfile.BadZipFile),
+)
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -88,7 +97,9 @@ def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
         video, index = sample['video'], sample['frame_index']
         if index == 0:
             path = pred / f'{video}.npy'
-            joints = {video: np.load(path)} if path.is_file() else {}
+            joints = {}
+            if path.is_file():
+                joints[video] = read_cells(path, sample['video_length'])
         if video in joints:
             cells = joints[video][:, :, index]
             height, width = sample['ori_shape']
@@ -100,9 +111,39 @@ def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
         yield sample
 
 
+def read_cells(path: Path, length: int) -> np.ndarray:
+    """Read a clip's joints ``(2, 15, T)`` in cells, of all its frames.
+
+    Raises:
+        ValueError: The file is damaged, or holds something else.
+    """
+    wanted = f'expected finite numbers of shape (2, {len(JOINTS)}, {length})'
+    try:
+        cells = np.load(path, allow_pickle=False)
+    except _NUMPY_ERRORS as error:
+        raise ValueError(f'cannot read {path}: {error}; {wanted}') from error
+    if not isinstance(cells, np.ndarray) or cells.dtype.kind not in 'fiu':
+        kind = getattr(cells, 'dtype', 'an archive')
+        raise ValueError(f'{path} holds {kind}; {wanted}')
+    fits = cells.ndim == 3 and cells.shape[:2] == (2, len(JOINTS))
+    if not fits or cells.shape[2] < length:
+        raise ValueError(f'{path} has shape {cells.shape}; {wanted}')
+    if not np.isfinite(cells).all():
+        raise ValueError(f'{path} holds NaN or infinity; {wanted}')
+    return cells
+
+
 def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
     """Score the masks; log the tables and return the figures by name."""
     args = parse_args(argv)
+    try:
+        return score(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+
+
+def score(args: argparse.Namespace) -> Dict[str, float]:
+    """Score the masks that the command line names."""
     cfg = read_config(args.config, args.cfg_options)
     register_all_modules()
     metrics = evaluators(cfg, args)

@@ -83,7 +83,7 @@ def main() -> None:
         cfg = read_config(args.config, args.cfg_options)
         with DefaultScope.overwrite_default_scope('hvc_mm'):
             module, shape, text = countable(MODELS.build(cfg.model))
-    except (FileNotFoundError, TypeError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
     if args.shape:
         shape = (args.shape[0], args.shape[-1])

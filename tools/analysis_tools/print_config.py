@@ -19,7 +19,7 @@ def main() -> None:
     args = parse_args()
     try:
         cfg = read_config(args.config, args.cfg_options)
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
     print(f'# {cfg.filename}\n{cfg.pretty_text}')
     if args.save_path:

@@ -124,7 +124,7 @@ class SampleFolder:
     def write_ids(self, name: str, ids: np.ndarray) -> None:
         """Write ``(H, W)`` uint8 ids as a palette PNG."""
         # Here, so that --help answers at once.
-        from hvc_mm.datasets.image_io import davis_palette
+        from hvc_mm.datasets.id_masks import davis_palette
 
         image, content = Image.fromarray(ids), io.BytesIO()
         image.putpalette(davis_palette().tobytes())
@@ -225,10 +225,10 @@ def davis_scene(args: argparse.Namespace, split: str, index: int) -> Scene:
     new = split == 'new-object'
     passed = split == 'val' and index % 4 == 3
     objects = {'val': (1, 2, 3, 2), 'test-dev': (2, 3)}.get(split, (2,))
-    prefix = '' if split == 'val' else f'{split}-'
+    suffix = split if new else f'{split}-{index:02d}'
     return draw_scene(
         stream(args.seed, f'davis-{split}', index),
-        f'{{objects}}-{prefix}{index:02d}',
+        f'{{objects}}-{suffix.replace("val-", "")}',
         args.frames,
         args.size,
         objects[index % len(objects)],

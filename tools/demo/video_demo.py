@@ -19,7 +19,7 @@ from hvc_mm.apis import (
     open_frames,
     track_frames,
 )
-from hvc_mm.apis.inference import frame_pipeline, stream_video, video_batches
+from hvc_mm.apis.inference import stream_video
 from hvc_mm.datasets import write_id_mask
 from hvc_mm.engine.run_config import (
     add_cfg_options,
@@ -41,6 +41,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         metavar='[FRAME:]PNG',
         help='palette PNG of the objects that begin at a frame, by default '
         'the first one (0); may be given for several frames',
+    )
+    parser.add_argument(
+        '--binarize',
+        action='store_true',
+        help='each mask shows one object, and its edges may be smooth',
     )
     parser.add_argument(
         '--out',
@@ -111,16 +116,14 @@ def run(args: argparse.Namespace) -> PictureWriter:
     """Do what the command line says; return what has written the frames."""
     # What is wrong with the input shows before a model is built.
     source = open_frames(args.video)
-    prompts = PromptMasks(parse_masks(args.mask))
+    prompts = PromptMasks(parse_masks(args.mask), args.binarize)
     prompts.check_frames(source)
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
     cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
-    pipeline = frame_pipeline(model.cfg)
-    batches = video_batches(source, prompts, pipeline, args.batch_size)
-    stream = stream_video(model, batches)
+    stream = stream_video(model, source, prompts, args.batch_size)
     with writer:
         for frame, sample in track_frames(stream, source.length, source.name):
             picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)

@@ -62,17 +62,21 @@ _NMS = (
     'torch.from_numpy(__import__("numpy").zeros(1))\n'
     'print("{0}.nms ran")'
 )
+# What each GPU says to a sum: a torch without code for it raises.
+_GPU = (
+    'import json, torch\n'
+    'said = {}\n'
+    'for i in range(torch.cuda.device_count()):\n'
+    '    name = torch.cuda.get_device_name(i)\n'
+    '    try:\n'
+    '        said[name] = str(torch.ones(3, device=i).sum().item())\n'
+    '    except RuntimeError as error:\n'
+    '        said[name] = str(error).strip().splitlines()[0]\n'
+    'print(json.dumps(dict(cuda=torch.version.cuda, said=said)))'
+)
 PROBES = {
     'torchvision': ('torch', _NMS.format('torchvision.ops')),
-    'GPU': (
-        'torch',
-        'import json, torch\n'
-        'seen = range(torch.cuda.device_count())\n'
-        'print(json.dumps(dict(cuda=torch.version.cuda,\n'
-        '    names=[torch.cuda.get_device_name(i) for i in seen],\n'
-        '    needs=[torch.cuda.get_device_capability(i) for i in seen],\n'
-        '    code=torch.cuda.get_arch_list())))',
-    ),
+    'GPU': ('torch', _GPU),
     'opencv': ('opencv-python', 'import cv2; print(cv2.__version__)'),
     "mmcv's operators": ('mmcv', _NMS.format('mmcv.ops')),
     'mmdet': ('mmdet', 'import mmdet.apis; print("mmdet.apis imports")'),
@@ -113,7 +117,7 @@ def describe(name: str, finding: Finding) -> str:
     if name != 'GPU' or not finding.works:
         return finding.said
     gpu = json.loads(finding.said)
-    names = ', '.join(gpu['names']) or 'none seen'
+    names = ', '.join(gpu['said']) or 'none seen'
     return f'{names}; torch built for CUDA: {gpu["cuda"]}'
 
 
@@ -135,11 +139,9 @@ def probe_problems(
     findings: dict[str, Finding], versions: Versions
 ) -> list[Problem]:
     """Find what fails when it is tried, with the command that fixes it."""
-    # `===` keeps pip from taking the build with a suffix again.
-    pair = pair_line(versions).replace('"torch==', '"torch===')
     old = fits(versions.get('mmcv'), '<=2.0.0rc4')
     fixes = {
-        'torchvision': f'pip uninstall -y torch torchvision && {pair}',
+        'torchvision': _torch_again(versions),
         'opencv': 'pip uninstall -y opencv-python && pip install '
         '"opencv-python-headless==4.10.0.84"',
         "mmcv's operators": 'pip uninstall -y mmcv && '
@@ -154,52 +156,35 @@ def probe_problems(
     ]
 
 
-def gpu_problems(said: str, driver: str, versions: Versions) -> list[Problem]:
+def gpu_problems(
+    answer: str, driver: str, versions: Versions
+) -> list[Problem]:
     """Find why torch can't compute on a GPU.
 
     Args:
-        said: What the probe of the GPU printed.
+        answer: What the probe of the GPUs printed.
         driver: The GPUs that the system's driver names, or nothing.
         versions: By distribution name.
     """
-    gpu = json.loads(said)
-    if driver and not gpu['names']:
+    gpu = json.loads(answer)
+    if driver and not gpu['said']:
         built = f'for CUDA {gpu["cuda"]}' if gpu['cuda'] else 'without CUDA'
         what = f'torch, built {built}, does not see {driver}.'
-        # `===` keeps pip from taking the build without CUDA again.
-        pair = pair_line(versions).replace('"torch==', '"torch===')
-        fix = f'pip uninstall -y torch torchvision && {pair}'
-        if gpu['cuda']:
-            fix = 'unset CUDA_VISIBLE_DEVICES; nvidia-smi'
+        fix = 'unset CUDA_VISIBLE_DEVICES; nvidia-smi'
+        if not gpu['cuda']:
+            fix = _torch_again(versions)
         return [Problem(what, fix, fatal=False)]
     return [
-        Problem(f'torch has no code for {name}.', 'make env COLUMN=b', False)
-        for name, needs in zip(gpu['names'], gpu['needs'])
-        if not has_code_for(tuple(needs), gpu['code'])
+        Problem(f'torch fails on {name}: {said}', 'make env COLUMN=b', False)
+        for name, said in gpu['said'].items()
+        if said != '3.0'
     ]
 
 
-def has_code_for(capability: tuple[int, int], built_for: list[str]) -> bool:
-    """Tell whether a torch can compute on a GPU.
-
-    Args:
-        capability: The GPU's, such as ``(9, 0)``.
-        built_for: What torch was compiled for. Machine code (``sm_86``) runs
-            on later minor versions of its major one, or with a letter at its
-            end on its own alone; intermediate code (``compute_90``) on all
-            later ones.
-    """
-    for name in built_for:
-        kind, major, minor, only = re.match(
-            r'(\w+)_(\d+)(\d)([a-z]?)$', name
-        ).groups()
-        built = int(major), int(minor)
-        same_major = kind == 'compute' or built[0] == capability[0]
-        if built == capability or (
-            not only and same_major and built <= capability
-        ):
-            return True
-    return False
+def _torch_again(versions: Versions) -> str:
+    # `===` keeps pip from taking the build with a suffix again.
+    pair = pair_line(versions).replace('"torch==', '"torch===')
+    return f'pip uninstall -y torch torchvision && {pair}'
 
 
 def driver_names() -> str:
@@ -249,15 +234,8 @@ def print_versions(versions: Versions, column: str) -> None:
             print(f'  {package:<14} {here or "absent":<14} {verdict}')
 
 
-def main() -> None:
-    """Run; exit with status 1 where there is a problem."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        '--column', choices=('a', 'b', 'minimal'), help='default: the closest'
-    )
-    column = parser.parse_args().column
-    versions = installed_versions()
-    print_versions(versions, column or likely_column(versions))
+def find_all(versions: Versions) -> list[Problem]:
+    """Try what is installed, printing what it says, and judge it."""
     findings = {}
     for name, (needs, code) in PROBES.items():
         if versions.get(needs):
@@ -273,6 +251,19 @@ def main() -> None:
     if 'GPU' in findings and findings['GPU'].works:
         driver = driver_names()
         problems += gpu_problems(findings['GPU'].said, driver, versions)
+    return problems
+
+
+def main() -> None:
+    """Run; exit with status 1 where there is a problem."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        '--column', choices=('a', 'b', 'minimal'), help='default: the closest'
+    )
+    column = parser.parse_args().column
+    versions = installed_versions()
+    print_versions(versions, column or likely_column(versions))
+    problems = find_all(versions)
     for number, problem in enumerate(problems, 1):
         level = 'problem' if problem.fatal else 'limited'
         print(f'{number}. {level}: {problem.what}\n   fix: {problem.fix}')

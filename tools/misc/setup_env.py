@@ -11,7 +11,6 @@ import argparse
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import signal
@@ -20,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from mmcv_wheel import install_mmcv
 from steps import SetupError, Steps, environment, find_python
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,18 +66,6 @@ COLUMNS = {
         'sample,tests,lint',
     ),
 }
-_OPERATORS = (
-    'import torch\n'
-    'from mmcv.ops import nms\n'
-    'boxes = torch.tensor([[0, 0, 10, 10.], [1, 1, 10, 10], [20, 20, 30, 30]])'
-    '\n'
-    'assert nms(boxes, torch.tensor([.9, .8, .7]), .5)[1].tolist() == [0, 2]'
-)
-_TORCH = (
-    'import sys, torch\n'
-    'print(torch.__version__, torch.version.cuda, torch.cuda.is_available(), '
-    '"cp%d%d" % sys.version_info[:2])'
-)
 
 
 def key_of(column: Column, python: str) -> str:
@@ -99,10 +87,7 @@ def read_state(folder: Path) -> dict:
 def is_ready(folder: Path, column: Column, wanted: str = '') -> bool:
     """Tell whether the environment is finished, current and still runs.
 
-    Args:
-        folder: The environment.
-        column: What it should hold.
-        wanted: The Python asked for, as its version; empty: any that fits.
+    ``wanted`` is the version of the Python asked for; empty: any that fits.
     """
     state = read_state(folder)
     python = state.get('python', '')
@@ -141,14 +126,7 @@ def start_afresh(folder: Path, steps: Steps) -> None:
 
 
 def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
-    """Make the environment, step by step.
-
-    Args:
-        folder: Where to.
-        column: What to put there.
-        python: Path and version of the interpreter.
-        log: File that takes everything that the steps print.
-    """
+    """Make an environment with a Python (path and version), step by step."""
     path, version = python
     steps = Steps(log)
     steps.say(f'{folder.name}: Python {version} ({path}); log: {log}')
@@ -159,28 +137,20 @@ def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
         raise SetupError(
             f'{parent}: {free:.1f} GB free, about {GIGABYTES} GB are needed'
         )
-    state = dict(state='unfinished', key=key_of(column, version))
-    state['python'] = version
     folder.mkdir(parents=True)
-    (folder / STATE).write_text(json.dumps(state))
+    state = dict(key=key_of(column, version), python=version)
+    (folder / STATE).write_text(json.dumps(dict(state, state='unfinished')))
     steps.run('making the environment', [path, '-m', 'venv', folder])
     install(steps, folder / 'bin/python', column)
-    state['state'] = 'ready'
-    (folder / STATE).write_text(json.dumps(state))
+    (folder / STATE).write_text(json.dumps(dict(state, state='ready')))
     steps.say(f'{folder.name} is ready')
 
 
 def install(steps: Steps, python: Path, column: Column) -> None:
-    """Install a column's packages, and see what the doctor says.
-
-    Args:
-        steps: Runs and shows the steps.
-        python: The environment's interpreter.
-        column: What to install.
-    """
+    """Install a column's packages, and see what the doctor says."""
     pins = ROOT / 'requirements' / column.pins
-    command = [python, '-m', 'pip', 'install', '--progress-bar', 'off']
-    command += ['--no-compile', '--constraint', pins]
+    options = ['--progress-bar', 'off', '--no-compile', '--constraint', pins]
+    command = [python, '-m', 'pip', 'install', *options]
     env = environment(python)
     steps.say(f'installing {pins.name}, in one set (some gigabytes)')
     project = ['--editable', f'{ROOT}[{column.extras}]']
@@ -197,136 +167,24 @@ def install(steps: Steps, python: Path, column: Column) -> None:
     subprocess.run(doctor, env=env, stdin=subprocess.DEVNULL, check=False)
 
 
-def ask(python: Path, code: str) -> subprocess.CompletedProcess:
-    """Run code in the environment."""
-    command = [str(python), '-c', code]
-    env = environment(python)
-    return subprocess.run(command, capture_output=True, text=True, env=env)
+def prepare(column: Column, folder: Path, wanted: str) -> None:
+    """Make the environment, unless it is ready.
 
-
-def install_mmcv(steps: Steps, python: Path, version: str, kept: Path) -> None:
-    """Install mmcv with operators, from a kept wheel or by a build.
-
-    Only its sources are published, and pip keeps wheels that were built
-    without torch in sight, so without operators, or for another torch. So
-    operators are called before a wheel is believed; the second try builds
-    whatever pip kept.
-
-    Args:
-        steps: Runs and shows the steps.
-        python: The environment's interpreter; torch and the build tools are
-            there already.
-        version: mmcv's version.
-        kept: Folder for built wheels, one subfolder per torch and Python.
-
-    Raises:
-        SetupError: The build failed, or its operators do not work.
+    A second set-up of the same folder waits for the first.
     """
-    asked = ask(python, _TORCH)
-    if asked.returncode:
-        raise SetupError(f'torch cannot be imported:\n{asked.stderr}')
-    torch, cuda, sees_gpu, abi = asked.stdout.split()
-    env, target = build_environment(python, cuda, sees_gpu == 'True')
-    folder = kept / f'mmcv-{version}-torch-{torch}-{abi}-{target}'
-    for again in (False, True):
-        wheels = sorted(folder.glob('mmcv-*.whl'))
-        if again or not wheels:
-            steps.say(
-                f'mmcv {version} with operators for {target}: compiled now '
-                'unless pip kept it, about ten minutes on two cores '
-                f'(MAX_JOBS={env["MAX_JOBS"]})'
-            )
-            wheels = [_build(steps, python, version, folder, env, again)]
-        command = [python, '-m', 'pip', 'install', '--no-deps']
-        command += ['--force-reinstall', wheels[0]]
-        steps.run('installing mmcv', command, environment(python))
-        tried = ask(python, _OPERATORS)
-        if not tried.returncode:
-            steps.say(f'mmcv {version}: operators work')
-            return
-        wheels[0].unlink()
-        steps.say('this wheel of mmcv has no working operators')
-    raise SetupError(
-        f'mmcv {version} was built, but its operators do not work:\n'
-        + tried.stderr
-    )
-
-
-def build_environment(
-    python: Path, cuda: str, sees_gpu: bool
-) -> tuple[dict[str, str], str]:
-    """Make the variables for mmcv's build, and name what it builds for.
-
-    Args:
-        python: The environment's interpreter.
-        cuda: The CUDA version of torch, such as ``'11.7'``, or ``'None'``.
-        sees_gpu: Whether torch sees a GPU.
-
-    Returns:
-        tuple: The variables, and ``'cpu'`` or ``'cuda'``.
-    """
-    env = environment(python)
-    env['MMCV_WITH_OPS'] = '1'
-    env.setdefault('MAX_JOBS', str(len(os.sched_getaffinity(0))))
-    forced = env.get('FORCE_CUDA', '0') == '1'
-    if forced or (sees_gpu and toolkit_version() == cuda.split('.')[0]):
-        return env, 'cuda'
-    # mmcv asks torch for a GPU and then needs the toolkit; without a fitting
-    # one, operators for the CPU are better than no mmcv.
-    env['CUDA_VISIBLE_DEVICES'] = ''
-    return env, 'cpu'
-
-
-def toolkit_version() -> str:
-    """Read the CUDA toolkit's major version; empty where there is none."""
-    home = os.environ.get('CUDA_HOME', '/usr/local/cuda')
-    nvcc = shutil.which('nvcc') or shutil.which(f'{home}/bin/nvcc')
-    if not nvcc:
-        return ''
-    said = subprocess.run([nvcc, '--version'], capture_output=True, text=True)
-    found = re.search(r'release (\d+)\.', said.stdout)
-    return found[1] if found else ''
-
-
-def _build(
-    steps: Steps,
-    python: Path,
-    version: str,
-    folder: Path,
-    env: dict[str, str],
-    fresh: bool,
-) -> Path:
-    """Have pip make the wheel, or give the one it kept."""
-    scratch = folder.with_name(folder.name + '.tmp')
-    shutil.rmtree(scratch, ignore_errors=True)
-    command = [python, '-m', 'pip', 'wheel', '--verbose', '--no-deps']
-    command += ['--no-build-isolation', '--wheel-dir', scratch]
-    command += ['--no-cache-dir'] if fresh else []
-    try:
-        steps.run('building mmcv', [*command, f'mmcv=={version}'], env)
-    except SetupError as error:
-        raise SetupError(f'{error}{_missing_for_a_build(python)}') from None
-    folder.mkdir(parents=True, exist_ok=True)
-    built = next(scratch.glob('mmcv-*.whl'))
-    wheel = built.replace(folder / built.name)
-    shutil.rmtree(scratch)
-    return wheel
-
-
-def _missing_for_a_build(python: Path) -> str:
-    """Name what the machine lacks for a build."""
-    hints = ''
-    if not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
-        hints += '\nNo C++ compiler is on the PATH: apt install g++'
-    code = 'import sysconfig; print(sysconfig.get_paths()["include"])'
-    headers = Path(ask(python, code).stdout.strip())
-    if not (headers / 'Python.h').is_file():
-        hints += f'\nNo Python.h: apt install {headers.name}-dev'
-    return hints
+    CACHE.mkdir(exist_ok=True)
+    with open(CACHE / f'{folder.name}.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Looking for a Python takes a moment: only when one is needed.
+        python = wanted and find_python(column.pythons, wanted)
+        if not is_ready(folder, column, python[1] if python else ''):
+            python = python or find_python(column.pythons)
+            log = CACHE / 'logs' / f'{folder.name.lstrip(".")}.log'
+            make(folder, column, python, log)
 
 
 def main() -> None:
-    """Make the environment, unless it is ready."""
+    """Read the command line, and say in one message what went wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--column', choices=sorted(COLUMNS), default='a')
     parser.add_argument(
@@ -340,17 +198,8 @@ def main() -> None:
     folder = (ROOT / (args.venv or column.folder)).absolute()
     # So that a terminated set-up ends its compilers too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    CACHE.mkdir(exist_ok=True)
     try:
-        # A second set-up of the same folder waits for the first.
-        with open(CACHE / f'{folder.name}.lock', 'w') as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            # Looking for a Python takes a moment: only when one is needed.
-            python = args.python and find_python(column.pythons, args.python)
-            if not is_ready(folder, column, python[1] if python else ''):
-                python = python or find_python(column.pythons)
-                log = CACHE / 'logs' / f'{folder.name.lstrip(".")}.log'
-                make(folder, column, python, log)
+        prepare(column, folder, args.python)
     except KeyboardInterrupt:
         sys.exit('\ninterrupted; `make env` again starts afresh')
     except (SetupError, OSError) as error:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import Sequence
 
@@ -57,7 +56,6 @@ class Steps:
             SetupError: The command failed; the message holds its last lines.
         """
         self.say(f'{title} ...')
-        began = time.monotonic()
         with self.log.open('a') as log:
             process = subprocess.Popen(
                 [str(part) for part in command],
@@ -68,27 +66,30 @@ class Steps:
                 # A group of its own, so that compilers end with pip.
                 start_new_session=True,
             )
+        self._wait(title, process)
+        if process.returncode:
+            raise SetupError(
+                f'{title}: failed with exit status {process.returncode}. The '
+                f'last lines of {self.log}:\n' + '\n'.join(self._tail(25))
+            )
+
+    def _wait(self, title: str, process: subprocess.Popen) -> None:
+        began = time.monotonic()
         try:
             while process.poll() is None:
                 try:
                     process.wait(self.heartbeat)
                 except subprocess.TimeoutExpired:
-                    last = ''.join(self.tail(1)).strip()[:70]
+                    last = ''.join(self._tail(1)).strip()[:70]
                     self.say(f'... {title}, {_clock(began)} so far: {last}')
         except BaseException:
             os.killpg(process.pid, signal.SIGTERM)
             process.wait()
             raise
-        if process.returncode:
-            raise SetupError(
-                f'{title}: failed with exit status {process.returncode}. The '
-                f'last lines of {self.log}:\n' + ''.join(self.tail(25))
-            )
 
-    def tail(self, count: int) -> list[str]:
-        """Read the log's last lines."""
-        with self.log.open(encoding='utf-8', errors='replace') as log:
-            return list(deque(log, count))
+    def _tail(self, count: int) -> list[str]:
+        text = self.log.read_text(encoding='utf-8', errors='replace')
+        return text.splitlines()[-count:]
 
 
 def _clock(since: float) -> str:
@@ -116,8 +117,7 @@ def find_python(versions: Sequence[str], wanted: str = '') -> tuple[str, str]:
     prints that no 3.9 is chosen, and Debian's lacks `venv` until asked for.
 
     Args:
-        versions: Accepted versions, such as ``('3.11', '3.10')``, the
-            preferred one first.
+        versions: Accepted versions, the preferred one first.
         wanted: Path or name of the one to take; empty: search the PATH, the
             interpreter that runs this, and those of pyenv and uv.
 
@@ -127,18 +127,17 @@ def find_python(versions: Sequence[str], wanted: str = '') -> tuple[str, str]:
     Raises:
         SetupError: None was found, or ``wanted`` does not fit.
     """
-    tried = []
+    tried = {}
     for version in versions:
         for path in [wanted] if wanted else _candidates(version):
             found, said = _examine(path)
             if found in (versions if wanted else [version]):
                 return said, found
-            why = f'is Python {found}' if found else said
-            tried.append(f'  tried {path}: {why}')
+            tried[path] = f'is Python {found}' if found else said
     first = versions[0]
     raise SetupError(
         f'no fitting Python: {" or ".join(versions)} is needed.\n'
-        + ''.join(f'{line}\n' for line in dict.fromkeys(tried))
+        + ''.join(f'  tried {path}: {why}\n' for path, why in tried.items())
         + f'Install one (`apt install python{first} python{first}-venv '
         f'python{first}-dev`, `pyenv install {first}` or `uv python install '
         f'{first}`)\nand run again, with PYTHON=/path/to/python{first} where '
@@ -161,11 +160,7 @@ def _candidates(version: str) -> list[str]:
 
 
 def _examine(path: str) -> tuple[str, str]:
-    """Try an interpreter.
-
-    Returns:
-        tuple: Its version and real path; or nothing and what is wrong.
-    """
+    """Give an interpreter's version and real path, or '' and what is wrong."""
     try:
         run = subprocess.run(
             [path, '-c', _PROBE],

@@ -18,14 +18,8 @@ from torch.utils.data import get_worker_info
 
 from hvc_mm.registry import TRANSFORMS
 
-from ..image_io import (
-    BrokenImageError,
-    objects_in,
-    read_id_mask,
-    read_image,
-    read_image_size,
-    without_void,
-)
+from ..id_masks import check_size, objects_in, read_id_mask, without_void
+from ..image_io import BrokenImageError, read_image, read_image_size
 
 # One header a video is enough, however many of its frames are loaded.
 _first_frame_size = lru_cache(maxsize=8)(read_image_size)
@@ -169,12 +163,8 @@ class Prompt:
                 frame, holds no object or not those that should begin here,
                 or an id beyond ``max_objects``.
         """
-        ids = read_id_mask(self.path)
-        if ids.shape != tuple(shape):
-            raise ValueError(
-                f'the mask {self.path} has {ids.shape[1]}x{ids.shape[0]} '
-                f'pixels; expected {shape[1]}x{shape[0]} as its frame has'
-            )
+        ids = read_id_mask(self.path, binarize=bool(self.binary))
+        check_size(f'the mask {self.path}', ids.shape, shape, 'its frame')
         ids = without_void(ids, self.binary)
         present = objects_in(ids)
         if not present:

@@ -5,7 +5,7 @@ H, W: height and width of the image; S: side of a view, in pixels.
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
@@ -47,7 +47,7 @@ class PairedRandomResizedCrop(BaseTransform):
 
     def __init__(
         self,
-        size: int | Tuple[int, int] = 256,
+        size: Union[int, Tuple[int, int]] = 256,
         scale: Tuple[float, float] = (0.0, 1.0),
         ratio: Tuple[float, float] = (3 / 4, 4 / 3),
     ) -> None:

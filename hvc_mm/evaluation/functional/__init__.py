@@ -1,13 +1,15 @@
 """Scores as pure functions on numpy arrays."""
 
 from .confusion import confusion_matrix, iou_from_confusion
-from .j_and_f import boundary_accuracy, mask_boundary, region_similarity
-from .pck import pck, pck_per_joint
-from .sequence_statistics import (
+from .j_and_f import (
     SequenceStatistics,
+    boundary_accuracy,
     davis_summary,
+    mask_boundary,
+    region_similarity,
     sequence_statistics,
 )
+from .pck import pck, pck_per_joint
 
 __all__ = [
     'SequenceStatistics',

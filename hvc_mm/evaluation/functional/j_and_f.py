@@ -1,19 +1,22 @@
-"""Region similarity J and boundary accuracy F of masks of one object.
+"""Region similarity J, boundary accuracy F, and DAVIS's figures of them.
 
-Legend: T: frames, H, W: height and width of a frame in pixels, r: how far
-apart two boundary pixels may be and still match, in pixels.
+Legend: T: frames, O: objects, H, W: height and width of a frame in pixels,
+r: how far apart two boundary pixels may be and still match, in pixels.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Optional, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 # Share of the image diagonal within which boundaries match (DAVIS).
 BOUND_TH = 0.008
+
+RECALL_TH = 0.5
+_QUARTERS = 4
 
 
 def region_similarity(gt: np.ndarray, pred: np.ndarray) -> np.ndarray:
@@ -92,6 +95,88 @@ def mask_boundary(mask: np.ndarray) -> np.ndarray:
     return edge
 
 
+class SequenceStatistics(NamedTuple):
+    """Figures that DAVIS reports of one score over one video.
+
+    Attributes:
+        mean: Mean over the frames.
+        recall: Share of frames with a score above 0.5.
+        decay: Mean of the first quarter minus mean of the last one; positive
+            where the result gets worse.
+    """
+
+    mean: float
+    recall: float
+    decay: float
+
+
+def sequence_statistics(scores: np.ndarray) -> SequenceStatistics:
+    """Compute mean, recall and decay of one object's score over a video.
+
+    The quarters' edges are ``round(linspace(1, T, 5) + 1e-10) - 1``, and both
+    ends belong to a quarter, as in the DAVIS-2017 protocol. They are int64:
+    DAVIS's 8-bit edges overflow beyond 256 frames.
+
+    Args:
+        scores: ``(T,)`` in [0, 1], the frames that count only (DAVIS leaves
+            out the first and the last frame of a video).
+
+    Returns:
+        SequenceStatistics: The three figures.
+
+    Raises:
+        ValueError: There is no frame, or a score isn't finite.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 1 or scores.size == 0:
+        raise ValueError(
+            f'expected the scores (T,) of at least one frame, found '
+            f'{scores.shape}'
+        )
+    if not np.isfinite(scores).all():
+        raise ValueError('a frame has a score that is not finite')
+    edges = np.linspace(1, len(scores), _QUARTERS + 1)
+    edges = (np.round(edges + 1e-10) - 1).astype(np.int64)
+    first = scores[edges[0] : edges[1] + 1]
+    last = scores[edges[-2] : edges[-1] + 1]
+    return SequenceStatistics(
+        mean=float(scores.mean()),
+        recall=float((scores > RECALL_TH).mean()),
+        decay=float(first.mean() - last.mean()),
+    )
+
+
+def davis_summary(
+    region: Sequence[SequenceStatistics],
+    boundary: Sequence[SequenceStatistics],
+) -> Dict[str, float]:
+    """Compute DAVIS's overall figures: means over all objects.
+
+    Args:
+        region: J's statistics of every object, O of them.
+        boundary: F's statistics of the same objects.
+
+    Returns:
+        Dict[str, float]: ``J&F`` (the mean of J's and F's means), ``J_mean``,
+        ``J_recall``, ``J_decay``, ``F_mean``, ``F_recall``, ``F_decay``.
+
+    Raises:
+        ValueError: There is no object, or the lengths differ.
+    """
+    if len(region) == 0 or len(region) != len(boundary):
+        raise ValueError(
+            f'expected J and F of the same objects, found {len(region)} and '
+            f'{len(boundary)}'
+        )
+    summary = {}
+    for name, objects in (('J', region), ('F', boundary)):
+        means = np.mean(np.array(objects, dtype=np.float64), axis=0)
+        for field, value in zip(SequenceStatistics._fields, means):
+            summary[f'{name}_{field}'] = float(value)
+    both = (summary['J_mean'] + summary['F_mean']) / 2
+    return {'J&F': both, **summary}
+
+
 def _frame_f(gt: np.ndarray, pred: np.ndarray, radius: int) -> float:
     """F of one frame; masks ``(H, W)`` bool."""
     window = _window(gt, pred)
@@ -157,21 +242,10 @@ def _dilate(edge: np.ndarray, radius: int) -> np.ndarray:
 def _as_mask_pair(
     gt: np.ndarray, pred: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Check two stacks of masks of one object and make them bool.
+    """Check two stacks of masks ``(T, H, W)`` and make them bool.
 
     Integers are taken when they are 0 and 1 only: an id map passed by
     mistake would otherwise be scored with all its objects as one.
-
-    Args:
-        gt: ``(T, H, W)``, the annotation.
-        pred: ``(T, H, W)``, the prediction.
-
-    Returns:
-        Tuple[np.ndarray, np.ndarray]: Both as bool.
-
-    Raises:
-        ValueError: Shapes differ or aren't ``(T, H, W)``, or the values
-            aren't those of a binary mask.
     """
     gt, pred = np.asarray(gt), np.asarray(pred)
     if gt.ndim != 3 or gt.shape != pred.shape:

@@ -1,4 +1,4 @@
-"""Frames to score, and workers that do it in the background.
+"""Videos and frames to score, and workers that do it in the background.
 
 Legend: H, W: height and width of a frame in pixels.
 """
@@ -9,16 +9,98 @@ import multiprocessing
 from collections import deque
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Callable, Deque, NamedTuple, Optional, Tuple
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import (
+    Any,
+    Callable,
+    Deque,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Set,
+    Tuple,
+)
 
 import cv2
 import numpy as np
 
-from hvc_mm.datasets.image_io import read_id_mask
+from hvc_mm.datasets.id_masks import check_size, read_id_mask
 
 # Imported once by the fork server and shared by all workers; torch comes
 # along with it, so each worker would otherwise pay seconds for its import.
 _PRELOAD = ['hvc_mm.evaluation']
+
+
+@dataclass(eq=False)
+class OpenVideo:
+    """A video whose frames are coming, or are still being scored.
+
+    Attributes:
+        name: Its name.
+        length: Number of its frames.
+        seen: Number of frames that have come.
+        state: What a metric keeps about it, by name.
+        outcomes: What came back from scoring, in frame order.
+    """
+
+    name: str
+    length: int
+    seen: int = 0
+    state: Dict[str, Any] = field(default_factory=dict)
+    outcomes: List[Any] = field(default_factory=list)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last frame has come."""
+        return self.seen == self.length
+
+
+class VideoStream:
+    """Check that each video comes once and whole, its frames in order.
+
+    Attributes:
+        frames: Number of frames so far, of all videos.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._begun: Set[str] = set()
+        self._video: Optional[OpenVideo] = None
+
+    def follow(self, sample: dict) -> OpenVideo:
+        """Return the video of the next frame; ValueError if it isn't next."""
+        name, index = sample['video'], int(sample['frame_index'])
+        if self._video is None or self._video.is_complete:
+            if name in self._begun:
+                raise ValueError(
+                    f'video {name} came a second time; expected each video '
+                    'once, whole and in order'
+                )
+            self._begun.add(name)
+            self._video = OpenVideo(name, int(sample['video_length']))
+        video = self._video
+        if name != video.name:
+            self.end()
+        if index != video.seen:
+            raise ValueError(
+                f'video {name}: frame {index} came, expected frame '
+                f'{video.seen}; videos must come whole and in order'
+            )
+        video.seen += 1
+        self.frames += 1
+        return video
+
+    def end(self) -> None:
+        """Raise ValueError where the last video lacks frames."""
+        video = self._video
+        if video is not None and not video.is_complete:
+            raise ValueError(
+                f'video {video.name} ended after {video.seen} of its '
+                f'{video.length} frames'
+            )
 
 
 class FrameJob(NamedTuple):
@@ -36,14 +118,11 @@ class FrameJob(NamedTuple):
 
     @classmethod
     def of(cls, sample: dict) -> FrameJob:
-        """Take the prediction from a sample and check it.
+        """Copy the prediction of a sample and check it.
 
         Args:
             sample: With ``pred_ids``, an ``(H, W)`` uint8 array or tensor,
                 or ``pred_path``, a mask file; and ``ori_shape``.
-
-        Returns:
-            FrameJob: With an array of its own.
 
         Raises:
             ValueError: There is no prediction, or one of another type or
@@ -68,35 +147,32 @@ class FrameJob(NamedTuple):
                 f'{pred.dtype}'
             )
         size = tuple(sample.get('ori_shape', pred.shape))[:2]
-        if pred.shape != size:
-            raise ValueError(
-                f'{name}: pred_ids has {pred.shape} pixels, the frame {size}'
-            )
+        check_size(f'{name}: the prediction', pred.shape, size, 'the frame')
         return cls(name, sample.get('gt_path'), pred)
 
-    def read_gt(self) -> np.ndarray:
+    def read_gt(self, binarize: bool = False) -> np.ndarray:
         """Read the annotation, ``(H, W)`` uint8.
+
+        Args:
+            binarize: It shows one object, its edges may be smooth.
 
         Raises:
             ValueError: It can't be read or has another size than the
                 prediction.
             FileNotFoundError: It isn't there.
         """
-        gt = read_id_mask(self.gt_path)
-        if gt.shape != self.pred.shape:
-            raise ValueError(
-                f'{self.name}: the prediction has {self.pred.shape} pixels, '
-                f'its annotation {self.gt_path} {gt.shape}'
-            )
+        gt = read_id_mask(self.gt_path, binarize)
+        where = f'{self.name}: the annotation {self.gt_path}'
+        check_size(where, gt.shape, self.pred.shape, 'the prediction')
         return gt
 
 
 class BackgroundJobs:
-    """Run jobs in workers and return their results in order.
+    """Run jobs in workers and pass their results on in order.
 
-    A further `submit` waits for the oldest job once ``limit`` of them are
-    under way. So memory doesn't depend on how much faster jobs come than
-    they are done. The workers start with the first job.
+    Once ``limit`` jobs are under way, `submit` waits for the oldest one, so
+    that memory doesn't depend on how much faster jobs come than they are
+    done (`Executor.map` has no such bound). Workers start with the first job.
 
     Args:
         make_executor: Starts the workers, e.g. `scoring_processes`.
@@ -136,19 +212,12 @@ class BackgroundJobs:
             len(self._pending) >= self._limit or self._pending[0][1].done()
         ):
             self._take_oldest()
-        try:
+        with _death_explained():
             future = self._executor.submit(function, *args)
-        except BrokenProcessPool as error:
-            raise _died() from error
         self._pending.append((key, future))
 
     def drain(self) -> None:
-        """Wait for all jobs and pass their results to ``on_result``.
-
-        Raises:
-            Exception: What a job raised.
-            RuntimeError: A worker process died.
-        """
+        """Wait for all jobs; raises what one of them raised."""
         while self._pending:
             self._take_oldest()
 
@@ -163,26 +232,29 @@ class BackgroundJobs:
 
     def _take_oldest(self) -> None:
         key, future = self._pending.popleft()
-        try:
+        with _death_explained():
             result = future.result()
-        except BrokenProcessPool as error:
-            raise _died() from error
         self._on_result(key, result)
 
 
+@contextmanager
+def _death_explained() -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            'a scoring worker died (killed, or out of memory?); '
+            '`num_workers=0` scores in the main process'
+        ) from error
+
+
 def scoring_processes(num_workers: int) -> ProcessPoolExecutor:
-    """Start processes that compute on numpy arrays.
+    """Start processes that compute on numpy arrays, one thread each.
 
     They come from a fork server (from a plain spawn where there is none),
     never from a fork of this process, which may have a CUDA context and
     threads. As with any such worker, a script that uses them needs
     ``if __name__ == '__main__':``.
-
-    Args:
-        num_workers: Number of processes.
-
-    Returns:
-        ProcessPoolExecutor: Each of its processes uses one thread.
     """
     methods = multiprocessing.get_all_start_methods()
     method = 'forkserver' if 'forkserver' in methods else 'spawn'
@@ -193,11 +265,4 @@ def scoring_processes(num_workers: int) -> ProcessPoolExecutor:
     # take the cores from the network.
     return ProcessPoolExecutor(
         num_workers, context, initializer=cv2.setNumThreads, initargs=(1,)
-    )
-
-
-def _died() -> RuntimeError:
-    return RuntimeError(
-        'a scoring worker died (killed, or out of memory?); '
-        '`num_workers=0` scores in the main process'
     )

@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from hvc_mm.datasets.image_io import VOID
+from hvc_mm.datasets.id_masks import VOID
 from hvc_mm.registry import METRICS
 
 from ..functional import confusion_matrix, iou_from_confusion
@@ -117,19 +117,14 @@ def count_classes(
 ) -> List[np.ndarray]:
     """Count the pixels of some frames in one confusion matrix.
 
-    Args:
-        frames: The frames.
-        num_classes: Number of classes, background among them.
-
     Returns:
-        List[np.ndarray]: A single ``(num_classes, num_classes)`` int64
-        matrix (in a list, as the results of other jobs are).
+        List[np.ndarray]: A single ``(C, C)`` int64 matrix (in a list, as the
+        results of other jobs are).
 
     Raises:
-        ValueError: An annotation can't be read, has another size than the
-            prediction or holds an id that is neither a class nor void, or
-            the prediction holds one that is no class.
-        FileNotFoundError: An annotation isn't there.
+        ValueError: An annotation holds an id that is neither a class nor
+            void, the prediction one that is no class; or see
+            `FrameJob.read_gt`.
     """
     total = np.zeros((num_classes, num_classes), dtype=np.int64)
     for frame in frames:

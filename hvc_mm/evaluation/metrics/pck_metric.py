@@ -10,7 +10,6 @@ from typing import Any, Dict, List, Optional, Sequence
 import numpy as np
 
 from hvc_mm.registry import METRICS
-from hvc_mm.utils.files import whole_file
 
 from ..functional import pck_per_joint
 from ..functional.pck import BOX_SHARE, NUM_JOINTS
@@ -134,10 +133,7 @@ class PCKMetric(VideoMetric):
 
     def _end(self, video: OpenVideo) -> None:
         cells = np.stack([cells for cells, _ in video.outcomes], axis=2)
-        if self.out_dir is not None:
-            with whole_file(self.out_dir / f'{video.name}.npy') as path:
-                with path.open('wb') as file:
-                    np.save(file, cells)
+        self.files.write_array(video.name, cells)
         if self.format_only:
             return
         counted = [

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+import pandas as pd
 from mmengine.dist import (
     all_gather_object,
     broadcast_object_list,
@@ -19,47 +16,20 @@ from mmengine.dist import (
 )
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
-from rich.console import Console
-from rich.table import Table
 
-from hvc_mm.datasets.image_io import write_id_mask
 from hvc_mm.utils.files import whole_file, write_json
 
-from .background import BackgroundJobs, FrameJob, scoring_processes
-from .submission import SubmissionFrame, write_submission_zip
+from .background import (
+    BackgroundJobs,
+    FrameJob,
+    OpenVideo,
+    VideoStream,
+    scoring_processes,
+)
+from .prediction_files import PredictionFiles, WrittenMask
 
 # Jobs under way for each process: one computes, one waits for it to finish.
 _JOBS_PER_WORKER = 2
-# Two threads that write keep up with the network; more masks than eight
-# would only take memory while a disk stalls.
-_WRITERS, _WRITE_QUEUE = 2, 8
-# Enough for every table here: a log file has no width of its own, and rich
-# would otherwise cut columns at 80.
-_TABLE_WIDTH = 160
-
-
-@dataclass(eq=False)
-class OpenVideo:
-    """A video whose frames are coming, or are still being scored.
-
-    Attributes:
-        name: Its name.
-        length: Number of its frames.
-        seen: Number of frames that have come.
-        state: What a metric keeps about it, by name.
-        outcomes: What came back from scoring, in frame order.
-    """
-
-    name: str
-    length: int
-    seen: int = 0
-    state: Dict[str, Any] = field(default_factory=dict)
-    outcomes: List[Any] = field(default_factory=list)
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the last frame has come."""
-        return self.seen == self.length
 
 
 class VideoMetric(BaseMetric):
@@ -70,19 +40,17 @@ class VideoMetric(BaseMetric):
     distributed run gives exactly the numbers of one process.
 
     A metric implements `summarise` and either `process_frame`, or, for id
-    maps, the four methods that the default `process_frame` calls: `wants`,
-    `job`, `video_result` and `summarise`. Id maps come in a sample as
-    ``pred_ids``, or as ``pred_path``, a mask file, which is read only if the
-    frame counts. They are scored and written while their video is still
-    running: at most two chunks of frames per worker and eight masks to write
-    are under way, so that memory does not depend on a video's length.
+    maps, what the default `process_frame` calls: `wants`, `job` and
+    `video_result`. Id maps come in a sample as ``pred_ids``, or as
+    ``pred_path``, a mask file, which is read only if the frame counts. They
+    are scored and written while their video is still running: at most two
+    chunks of frames per worker and eight masks to write are under way, so
+    that memory does not depend on a video's length.
 
-    With ``results_dir``, the result of each video is written to
+    The result of each video is written to
     ``<results_dir>/<prefix>/videos/<video>.json`` as soon as the video has
     been scored: a crash in the middle of a run loses none of them. The
-    summary of a run that came to its end is
-    ``<results_dir>/<prefix>/results.json``. So several metrics of one run
-    can share a ``results_dir``.
+    summary of a whole run is ``<results_dir>/<prefix>/results.json``.
 
     Args:
         results_dir: Folder for results. By default ``out_dir`` with
@@ -123,21 +91,15 @@ class VideoMetric(BaseMetric):
         zip_root: str = '',
         **kwargs: Any,
     ) -> None:
-        if out_dir is None and (format_only or zip_path):
-            option = 'format_only' if format_only else 'zip_path'
+        if format_only and out_dir is None:
             raise ValueError(
-                f'{type(self).__name__}: {option} needs out_dir, the folder '
-                'that predictions are written to'
+                f'{type(self).__name__}: format_only needs out_dir, the '
+                'folder that predictions are written to'
             )
         if chunk_frames < 1:
             raise ValueError(f'chunk_frames must be >= 1, not {chunk_frames}')
         if num_workers < 0:
             raise ValueError(f'num_workers must be >= 0, not {num_workers}')
-        if zip_path and Path(zip_path).exists():
-            # Now, and not after hours of propagation.
-            raise FileExistsError(
-                f'{zip_path} exists already; move it, or give another zip_path'
-            )
         super().__init__(**kwargs)
         if results_dir is None and out_dir is not None and not format_only:
             results_dir = str(Path(out_dir)) + '_scores'
@@ -146,20 +108,11 @@ class VideoMetric(BaseMetric):
         self.num_workers = num_workers
         self.chunk_frames = chunk_frames
         self.format_only = format_only
-        self.zip_path = zip_path
-        self.zip_root = zip_root
-        self.out_dir = out_dir and Path(out_dir)
-        if self.out_dir and self.out_dir.is_file():
-            raise NotADirectoryError(f'out_dir {out_dir} is a file')
+        self.files = PredictionFiles(out_dir, zip_path, zip_root)
         self._scores = BackgroundJobs(
             partial(scoring_processes, num_workers),
             _JOBS_PER_WORKER * num_workers,
             self._collect,
-        )
-        self._writes = BackgroundJobs(
-            partial(ThreadPoolExecutor, _WRITERS, 'mask_writer'),
-            _WRITE_QUEUE,
-            lambda mask, _: self._written.append(mask),
         )
         self._restart()
 
@@ -187,9 +140,6 @@ class VideoMetric(BaseMetric):
 
         Args:
             results: One per video of all ranks, ordered by ``'video'``.
-
-        Returns:
-            Dict[str, float]: The figures by name.
         """
         raise NotImplementedError
 
@@ -202,13 +152,12 @@ class VideoMetric(BaseMetric):
                 ``frame_name``, ``video_length`` and what the metric scores.
 
         Raises:
-            ValueError: Frames are missing, come twice or out of order, or
-                something is wrong with them or with those of an earlier
-                chunk, whose scores came in now.
+            ValueError: Frames are missing or out of order, or something is
+                wrong with them or with an earlier chunk.
         """
         try:
             for sample in data_samples:
-                self.process_frame(self._follow(sample), sample)
+                self.process_frame(self._stream.follow(sample), sample)
         except Exception:
             self._scores.close()  # the run ends here: leave no process behind
             raise
@@ -220,19 +169,13 @@ class VideoMetric(BaseMetric):
         """
         keeps = bool(sample.get('is_scored', True))
         scores = keeps and not self.format_only and self.wants(video, sample)
-        if scores or (keeps and self.out_dir):
+        if scores or (keeps and self.files.out_dir):
             frame = FrameJob.of(sample)
-            if self.out_dir:
-                path = self.out_dir / f'{frame.name}.png'
-                mask = SubmissionFrame(
-                    video.name, sample['frame_name'], frame.pred.shape
-                )
-                self._writes.submit(mask, write_id_mask, path, frame.pred)
+            self.files.write_mask(video.name, sample['frame_name'], frame.pred)
             if scores:
                 self._chunk.append(frame)
-        if self.format_only:
-            return
-        if video.is_complete or len(self._chunk) == self.chunk_frames:
+        full = video.is_complete or len(self._chunk) == self.chunk_frames
+        if full and not self.format_only:
             frames, self._chunk = self._chunk, []
             function, arguments = self.job(video)
             key = (video, video.is_complete)
@@ -245,17 +188,12 @@ class VideoMetric(BaseMetric):
         """Wait for background work; results are complete afterwards."""
         try:
             self._scores.drain()
-            self._writes.drain()
+            self.files.finish()
         finally:
             self._scores.close()
-            self._writes.close()
 
     def add_result(self, result: dict) -> None:
-        """Keep a video's result, and write it to its file at once.
-
-        Args:
-            result: With ``'video'``, and only what JSON can hold.
-        """
+        """Keep a video's result (valid JSON), and write its file at once."""
         if self.unit is not None:
             result = {'video': result['video'], 'unit': self.unit, **result}
         self.results.append(result)
@@ -266,14 +204,12 @@ class VideoMetric(BaseMetric):
     def evaluate(self, size: int) -> Dict[str, float]:
         """Gather all ranks' results and summarise them.
 
-        With ``format_only``, only the files are finished.
-
         Args:
             size: Number of frames in the data set.
 
         Returns:
             Dict[str, float]: The figures by prefixed name, on every rank;
-            none with ``format_only``.
+            none with ``format_only``, which only finishes the files.
 
         Raises:
             ValueError: A video has not come to its end, or the zip isn't
@@ -292,19 +228,15 @@ class VideoMetric(BaseMetric):
                 )
             metrics = {} if self.format_only else self._figures()
             if is_main_process():
-                self._end_files(masks)
+                self.files.pack(masks)
+            if self.format_only:
+                print_log('nothing was scored (format_only)', 'current')
             return metrics
         finally:
             self._restart()
 
     def compute_metrics(self, results: list) -> Dict[str, float]:
         """Bring the ranks' results in order, check and summarise them.
-
-        Args:
-            results: One per video, in any order.
-
-        Returns:
-            Dict[str, float]: The figures by name.
 
         Raises:
             ValueError: There is no result, two ranks had the same video, or
@@ -332,18 +264,10 @@ class VideoMetric(BaseMetric):
     def names_for_table(
         self, given: Optional[Sequence[str]], key: str, count: int
     ) -> List[str]:
-        """Choose names for the rows of a table.
-
-        Args:
-            given: What the metric was given, or None.
-            key: Entry of the data set's meta information to look up else.
-            count: How many names there must be.
-
-        Returns:
-            List[str]: Names; numbers where there are none.
+        """Take the names given, else the data set's ``key``, else numbers.
 
         Raises:
-            ValueError: There is another number of names.
+            ValueError: They aren't ``count``.
         """
         names = given or (self.dataset_meta or {}).get(key)
         names = list(map(str, range(count) if names is None else names))
@@ -354,31 +278,12 @@ class VideoMetric(BaseMetric):
     def log_table(
         self, title: str, columns: Sequence[str], rows: Sequence[Sequence]
     ) -> None:
-        """Log a table; the last row may be a total.
-
-        Args:
-            title: What the table shows.
-            columns: Heads; the first column is text, the others are numbers.
-            rows: Values; floats are shown with one decimal.
-        """
-        table = Table(title=title, title_justify='left')
-        for i, column in enumerate(columns):
-            table.add_column(column, justify='right' if i else 'left')
-        for row in rows:
-            table.add_row(
-                *(f'{v:.1f}' if isinstance(v, float) else str(v) for v in row)
-            )
-        # Names are no markup: `[a]` stays.
-        console = Console(
-            file=io.StringIO(),
-            width=_TABLE_WIDTH,
-            color_system=None,
-            markup=False,
-            emoji=False,
+        """Log a table; floats are shown with one decimal."""
+        table = pd.DataFrame(rows, columns=columns).to_string(
+            index=False, float_format='{:.1f}'.format, na_rep='nan'
         )
-        console.print(table)
         # A line break, so that the table begins below a logger's prefix.
-        print_log('\n' + console.file.getvalue().rstrip(), 'current')
+        print_log(f'\n{title}\n{table}', 'current')
 
     def write_results(
         self, summary: dict, columns: Sequence[str], rows: Sequence[Sequence]
@@ -396,32 +301,9 @@ class VideoMetric(BaseMetric):
             summary = {'unit': self.unit, **summary}
         write_json(self.results_dir / 'results.json', summary)
         with whole_file(self.results_dir / 'results.csv') as path:
-            with path.open('w', newline='', encoding='utf-8') as file:
-                csv.writer(file).writerows([columns, *rows])
+            table = pd.DataFrame(rows, columns=columns)
+            table.to_csv(path, index=False, na_rep='nan')
         print_log(f'scores are in {self.results_dir}', 'current')
-
-    def _follow(self, sample: dict) -> OpenVideo:
-        """Check that this frame is the next one of its video."""
-        name, index = sample['video'], int(sample['frame_index'])
-        if self._current is None or self._current.is_complete:
-            if name in self._begun:
-                raise ValueError(
-                    f'video {name} came a second time; expected each video '
-                    'once, whole and in order'
-                )
-            self._begun.add(name)
-            self._current = OpenVideo(name, int(sample['video_length']))
-        video = self._current
-        if name != video.name:
-            self._check_ended()
-        if index != video.seen:
-            raise ValueError(
-                f'video {name}: frame {index} came, expected frame '
-                f'{video.seen}; videos must come whole and in order'
-            )
-        video.seen += 1
-        self._frames += 1
-        return video
 
     def _collect(self, key: Tuple[OpenVideo, bool], outcomes: list) -> None:
         video, is_last = key
@@ -429,23 +311,15 @@ class VideoMetric(BaseMetric):
         if is_last:
             self.add_result(self.video_result(video))
 
-    def _check_ended(self) -> None:
-        video = self._current
-        if video is not None and not video.is_complete:
-            raise ValueError(
-                f'video {video.name} ended after {video.seen} of its '
-                f'{video.length} frames'
-            )
-
-    def _end_rank(self) -> Tuple[int, List[SubmissionFrame]]:
+    def _end_rank(self) -> Tuple[int, List[WrittenMask]]:
         """Finish this rank's work; return all ranks' frames and masks."""
         error: Optional[Exception] = None
         try:
-            self._check_ended()
+            self._stream.end()
             self.finish()
         except Exception as caught:  # the other ranks must hear of it
             error = caught
-        share = (error and str(error), self._frames, self._written)
+        share = (error and str(error), self._stream.frames, self.files.written)
         messages, frames, masks = zip(*all_gather_object(share))
         if error is not None:
             raise error
@@ -467,27 +341,9 @@ class VideoMetric(BaseMetric):
             raise RuntimeError('scoring failed on another rank, the main one')
         return metrics
 
-    def _end_files(self, masks: list) -> None:
-        """Pack the masks of all ranks, and say where files are."""
-        if self.zip_path is not None:
-            write_submission_zip(
-                self.zip_path, self.out_dir, masks, self.zip_root
-            )
-            print_log(
-                f'{len(masks)} masks packed in {self.zip_path}', 'current'
-            )
-        if self.format_only:
-            print_log(
-                f'predictions are in {self.out_dir}; nothing was '
-                'scored (format_only)',
-                'current',
-            )
-
     def _restart(self) -> None:
         """Be ready for another evaluation."""
         self.results: List[dict] = []
-        self._begun: set = set()
-        self._current: Optional[OpenVideo] = None
-        self._frames = 0
+        self.files.written = []
+        self._stream = VideoStream()
         self._chunk: List[FrameJob] = []
-        self._written: List[SubmissionFrame] = []

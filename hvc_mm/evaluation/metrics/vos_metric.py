@@ -6,6 +6,7 @@ pixels.
 
 from __future__ import annotations
 
+import logging
 from typing import (
     Any,
     Callable,
@@ -18,8 +19,9 @@ from typing import (
 )
 
 import numpy as np
+from mmengine.logging import print_log
 
-from hvc_mm.datasets.image_io import (
+from hvc_mm.datasets.id_masks import (
     VOID,
     objects_in,
     read_id_mask,
@@ -38,6 +40,16 @@ from ..functional.j_and_f import BOUND_TH
 from .background import FrameJob
 from .video_metric import OpenVideo, VideoMetric
 
+
+def check_bound(bound_th: float) -> None:
+    """Make sure that a distance is a share of the diagonal, not pixels."""
+    if not 0 < bound_th < 1:
+        raise ValueError(
+            f'bound_th is {bound_th}; expected a share of the image '
+            f'diagonal, above 0 and below 1 (DAVIS has {BOUND_TH})'
+        )
+
+
 _COLUMNS = (
     'J&F',
     *(f'{m}_{f}' for m in 'JF' for f in SequenceStatistics._fields),
@@ -48,7 +60,7 @@ class FrameScores(NamedTuple):
     """J and F of all objects in a frame.
 
     Attributes:
-        name: The frame, as a message should name it.
+        name: ``<video>/<frame_name>``.
         gt_ids: Ids in the annotation, void and background left out.
         pred_ids: Ids in the prediction, background left out.
         scores: J and F of every id that is in one of them. An object that is
@@ -70,8 +82,10 @@ class VOSMetric(VideoMetric):
     """J and F as DAVIS-2017 (and, merged, DAVIS-2016) scores them.
 
     The objects of a video are the ids 1 up to the largest one of its first
-    annotation, which every video must have; every other frame must be
-    annotated too. Void (255) counts as background; if a first annotation
+    annotation, which every video must have; every other frame that is scored
+    must be annotated too. A warning names ids that are missing in between,
+    which count all the same, and objects that enter later, which don't. Void
+    (255) counts as background; if a first annotation
     holds 0 and 255 only, the video's masks are read as one object, as
     DAVIS-2016 stores them. Overall figures are means over the objects of all
     videos, not over videos. All figures are in percent.
@@ -106,6 +120,7 @@ class VOSMetric(VideoMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        check_bound(bound_th)
         self.merge_ids = merge_ids
         self.binary_masks = binary_masks
         self.first_last_excluded = first_last_excluded
@@ -120,7 +135,8 @@ class VOSMetric(VideoMetric):
                 the first one shows no object.
         """
         path, index = sample.get('gt_path'), int(sample['frame_index'])
-        if path is None:
+        wanted = not self.first_last_excluded or 0 < index < video.length - 1
+        if path is None and (wanted or index == 0):
             raise ValueError(
                 f'video {video.name}: frame {sample["frame_name"]} has no '
                 'annotation; this protocol scores every frame '
@@ -128,9 +144,7 @@ class VOSMetric(VideoMetric):
             )
         if index == 0:
             self._begin(video, path)
-        if not self.first_last_excluded:
-            return True
-        return 0 < index < video.length - 1
+        return wanted
 
     def job(self, video: OpenVideo) -> Tuple[Callable[..., list], tuple]:
         """Score all objects with J and F."""
@@ -148,6 +162,12 @@ class VOSMetric(VideoMetric):
                     f'{frame.pred_ids[-1]}, but the first annotation of the '
                     f'video has the objects 1..{count}'
                 )
+        late = {i for frame in frames for i in frame.gt_ids if i > count}
+        if late:
+            _warn(
+                f'video {video.name}: the objects {sorted(late)} enter after '
+                'the first annotation and are not scored by this protocol'
+            )
         objects = {}
         for i in range(1, count + 1):
             scores = np.array([frame.of(i) for frame in frames])
@@ -192,10 +212,19 @@ class VOSMetric(VideoMetric):
                 f'video {video.name} has {video.length} frame(s); the first '
                 'and the last one are not scored, so at least 3 are needed'
             )
-        gt = read_id_mask(gt_path)
+        gt = read_id_mask(gt_path, binarize=self.binary_masks)
         # DAVIS-2016 stores one object as 0 and 255, which elsewhere is void.
         binary = self.binary_masks or objects_in(gt) == [VOID]
-        count = int(_object_ids(gt, binary, self.merge_ids).max())
+        ids = objects_in(_object_ids(gt, binary, self.merge_ids))
+        count = max(ids, default=0)
+        missing = sorted(set(range(1, count)) - set(ids))
+        if missing:
+            _warn(
+                f'video {video.name}: the first annotation {gt_path} holds '
+                f'the ids {ids}; the protocol scores 1 to {count}, and counts '
+                f'{missing} as right where the prediction has none of them '
+                'either'
+            )
         if count == 0:
             raise ValueError(
                 f'video {video.name}: the first annotation {gt_path} shows '
@@ -204,15 +233,16 @@ class VOSMetric(VideoMetric):
         video.state.update(binary=binary, objects=count)
 
 
+def _warn(message: str) -> None:
+    print_log(message, logger='current', level=logging.WARNING)
+
+
 def _object_result(region: np.ndarray, boundary: np.ndarray) -> dict:
     """Statistics and frame scores of one object, in percent.
 
     Args:
         region: J of the frames, ``(T,)`` in [0, 1].
         boundary: F, likewise.
-
-    Returns:
-        dict: What JSON can hold.
     """
     statistics = (
         [sequence_statistics(region)],
@@ -243,20 +273,15 @@ def score_objects(
         frames: The frames.
         binary: The video's annotations are 0/255 masks of one object.
         merge: Score all objects as one.
-        bound_th: How far apart boundaries match, as a share of the image
-            diagonal.
-
-    Returns:
-        List[FrameScores]: One entry per frame.
+        bound_th: See `boundary_accuracy`.
 
     Raises:
-        ValueError: An annotation can't be read or has another size than the
-            prediction.
-        FileNotFoundError: An annotation isn't there.
+        ValueError, FileNotFoundError: See `FrameJob.read_gt`.
     """
     results = []
     for frame in frames:
-        gt, pred = _object_ids(frame.read_gt(), binary, merge), frame.pred
+        gt, pred = frame.read_gt(binarize=binary), frame.pred
+        gt = _object_ids(gt, binary, merge)
         if merge or binary:
             pred = (pred > 0).astype(np.uint8)
         gt_ids, pred_ids = objects_in(gt), objects_in(pred)

@@ -12,7 +12,7 @@ from hvc_mm.registry import METRICS
 
 from ..functional.j_and_f import BOUND_TH
 from .video_metric import OpenVideo, VideoMetric
-from .vos_metric import FrameScores, score_objects
+from .vos_metric import FrameScores, check_bound, score_objects
 
 _COLUMNS = ('category', 'seen', 'J_mean', 'F_mean')
 
@@ -61,6 +61,7 @@ class YouTubeVOSMetric(VideoMetric):
         self.seen_categories = (
             None if seen_categories is None else frozenset(seen_categories)
         )
+        check_bound(bound_th)
         self.bound_th = bound_th
         self.per_sequence = per_sequence
 
@@ -159,11 +160,11 @@ class YouTubeVOSMetric(VideoMetric):
             f'none of {videos} videos has an annotation beyond the frames '
             'where objects begin: nothing was scored'
         )
-        if self.out_dir is None:
+        if self.files.out_dir is None:
             raise ValueError(
                 f'{message}, and there is no out_dir to write masks to'
             )
-        print_log(f'{message}; masks are in {self.out_dir}', 'current')
+        print_log(f'{message}; masks are in {self.files.out_dir}', 'current')
         return {}
 
 

@@ -18,7 +18,7 @@ mean away, so ``b`` only matters for its running mean.
 
 from __future__ import annotations
 
-from typing import List, Tuple
+from typing import Sequence, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -92,63 +92,49 @@ def two_way_flow(
 
 
 class _TwoWayFlow(torch.autograd.Function):
-    """Give both fields without ``conv2``'s bias, ``(N, 2, A)``.
+    """Compute both fields without ``conv2``'s bias, ``(N, 2, A)`` each.
 
     And, without gradient, mean and biased variance of ``conv1``'s output in
-    both directions, ``(2, D)`` each.
+    both directions, ``(2, D)`` each. Under autocast the products with the
+    maps are of type ``kind``.
     """
 
     @staticmethod
     def forward(
         ctx, query, key, weight1, bias1, scale, shift, weight2, eps, kind
     ):
+        """Keep ``conv1``'s output about its mean, of each sample."""
         weight_q, weight_k = weight1.chunk(2, dim=1)
-        weight_even = (weight_q + weight_k) / 2
-        weight_odd = (weight_q - weight_k) / 2
+        weights = (weight_q + weight_k) / 2, (weight_q - weight_k) / 2
         # The mean of a linear map is the map of the mean: with it at hand
         # before the first product, squares can be summed about the mean.
         mean_q, mean_k = (
             maps.mean((0, 2, 3), dtype=scale.dtype) for maps in (query, key)
         )
-        mean_even = weight_even @ (mean_q + mean_k)
-        mean_odd = weight_odd @ (mean_q - mean_k)
-        left_even, left_odd = weight_even.to(kind), weight_odd.to(kind)
-
+        means = weights[0] @ (mean_q + mean_k), weights[1] @ (mean_q - mean_k)
         size = len(query), len(weight1), query[0, 0].numel()
-        even, odd = (query.new_empty(size, dtype=kind) for _ in range(2))
+        hidden = [query.new_empty(size, dtype=kind) for _ in range(2)]
         squares = scale.new_zeros(2, size[1])
         for i in range(size[0]):
-            q, k = query[i].flatten(1), key[i].flatten(1)
-            torch.mm(left_even, (q + k).to(kind), out=even[i])
-            torch.mm(left_odd, (q - k).to(kind), out=odd[i])
-            even[i] -= mean_even[:, None]
-            odd[i] -= mean_odd[:, None]
-            for direction, x in enumerate(_both(even[i], odd[i], scale)):
+            maps = _sum_and_difference(query[i], key[i], kind)
+            for out, weight, one, mean in zip(hidden, weights, maps, means):
+                torch.mm(weight.to(kind), one, out=out[i])
+                out[i] -= mean[:, None]
+            for direction, x in enumerate(_both(hidden, i, scale)):
                 squares[direction] += x.square_().sum(1)
         variance = squares / (size[0] * size[2])
         inverse = (variance + eps).rsqrt()
 
         flows = scale.new_empty(2, size[0], 2, size[2])
         for i in range(size[0]):
-            for direction, x in enumerate(_both(even[i], odd[i], scale)):
+            for direction, x in enumerate(_both(hidden, i, scale)):
                 x *= (scale * inverse[direction])[:, None]
                 x += shift[:, None]
                 torch.mm(weight2, x.relu_(), out=flows[direction, i])
-
         ctx.save_for_backward(
-            query,
-            key,
-            weight_even,
-            weight_odd,
-            scale,
-            shift,
-            weight2,
-            even,
-            odd,
-            inverse,
+            query, key, *weights, scale, shift, weight2, *hidden, inverse
         )
-        mean = torch.stack([mean_even + mean_odd, mean_even - mean_odd])
-        mean += bias1
+        mean = torch.stack([means[0] + means[1], means[0] - means[1]]) + bias1
         ctx.mark_non_differentiable(mean, variance)
         return flows[0], flows[1], mean, variance
 
@@ -156,68 +142,51 @@ class _TwoWayFlow(torch.autograd.Function):
     @not_compiled
     @once_differentiable
     def backward(ctx, *grads):
-        query, key, weight_even, weight_odd, scale, shift, weight2 = (
-            ctx.saved_tensors[:7]
-        )
-        even, odd, inverse = ctx.saved_tensors[7:]
-        samples, _, cells = even.shape
-        kind = even.dtype
+        """Go through the layers sample by sample, as in the forward pass."""
+        query, key, *weights, scale, shift, weight2 = ctx.saved_tensors[:7]
+        *hidden, inverse = ctx.saved_tensors[7:]
         gains = scale * inverse
+        opened, by_x = _relu_sums(hidden, gains, shift, grads, weight2)
+        # The sums over the batch of the relu's gradient g, and of g x.
+        sum_g = (weight2 * opened).sum(1)
+        sum_gx = (weight2 * by_x).sum(1)
+        values = query.numel() / query.shape[1]
+        level = gains * sum_g / values
+        slope = gains * inverse**2 * sum_gx / values
 
-        # Of the relu's gradient g the batch norm needs the sums of g and of
-        # g x over the batch. g is weight2^T grad where the relu is open, so
-        # both follow from two thin products.
-        open_sum = torch.zeros_like(weight2).repeat(2, 1, 1)
-        x_sum = torch.zeros_like(open_sum)
-        for i in range(samples):
-            for direction, x in enumerate(_both(even[i], odd[i], scale)):
-                grad = grads[direction][i]
-                gate = _open(x, gains[direction], shift)
-                open_sum[direction] += grad @ gate.t()
-                x_sum[direction] += grad @ gate.mul_(x).t()
-        sum_g = (weight2 * open_sum).sum(1)
-        sum_gx = (weight2 * x_sum).sum(1)
-
-        level = gains * sum_g / (samples * cells)
-        slope = gains * inverse**2 * sum_gx / (samples * cells)
         needed = ctx.needs_input_grad[:2]
         map_grads = [
             torch.empty_like(one) if need else None
             for one, need in zip((query, key), needed)
         ]
-        grad_even = torch.zeros_like(weight_even)
-        grad_odd = torch.zeros_like(weight_odd)
-        right_even = weight_even.t().to(kind)
-        right_odd = weight_odd.t().to(kind)
-        for i in range(samples):
-            both: List[Tensor] = []
-            for direction, x in enumerate(_both(even[i], odd[i], scale)):
-                gate = _open(x, gains[direction], shift)
-                thin = (weight2 * gains[direction]).t()
-                gate *= thin @ grads[direction][i]
-                gate -= level[direction][:, None]
-                both.append(gate.sub_(x.mul_(slope[direction][:, None])))
-            to_even = (both[0] + both[1]).to(kind)
-            to_odd = both[0].sub_(both[1]).to(kind)
-            q, k = query[i].flatten(1), key[i].flatten(1)
-            grad_even += to_even @ (q + k).t().to(kind)
-            grad_odd += to_odd @ (q - k).t().to(kind)
-            if any(needed):
-                through_even = right_even @ to_even
-                through_odd = right_odd @ to_odd
-            if needed[0]:
-                map_grads[0][i] = (through_even + through_odd).view_as(
-                    query[i]
+        weight_grads = [torch.zeros_like(weight) for weight in weights]
+        kind = hidden[0].dtype
+        for i in range(len(query)):
+            there, back = (
+                _norm_grad(x, *one, shift, grad[i], weight2)
+                for x, grad, *one in zip(
+                    _both(hidden, i, scale), grads, gains, level, slope
                 )
+            )
+            towards = (there + back).to(kind), there.sub_(back).to(kind)
+            maps = _sum_and_difference(query[i], key[i], kind)
+            for total, to, one in zip(weight_grads, towards, maps):
+                total += to @ one.t()
+            if any(needed):
+                even, odd = (
+                    w.t().to(kind) @ t for w, t in zip(weights, towards)
+                )
+            if needed[0]:
+                map_grads[0][i] = (even + odd).view_as(query[i])
             if needed[1]:
-                map_grads[1][i] = (through_even - through_odd).view_as(key[i])
+                map_grads[1][i] = (even - odd).view_as(key[i])
 
-        halves = (grad_even + grad_odd) / 2, (grad_even - grad_odd) / 2
-        per_gain = gains[:, None] * x_sum + shift * open_sum
+        even, odd = weight_grads
+        per_gain = gains[:, None] * by_x + shift * opened
         return (
             *map_grads,
-            torch.cat(halves, dim=1),
-            torch.zeros_like(scale),
+            torch.cat([even + odd, even - odd], dim=1) / 2,
+            torch.zeros_like(scale),  # bn1 takes conv1's bias away
             (inverse * sum_gx).sum(0),
             sum_g.sum(0),
             per_gain.sum(0),
@@ -226,12 +195,82 @@ class _TwoWayFlow(torch.autograd.Function):
         )
 
 
-def _both(even: Tensor, odd: Tensor, like: Tensor) -> Tuple[Tensor, Tensor]:
-    """Give one sample's ``conv1`` outputs about their mean, (D, A) each."""
-    even, odd = even.to(like.dtype), odd.to(like.dtype)
+def _sum_and_difference(
+    query: Tensor, key: Tensor, kind: torch.dtype
+) -> Tuple[Tensor, Tensor]:
+    """Compute q + k and q - k of one sample's maps, ``(C, A)`` each."""
+    q, k = query.flatten(1), key.flatten(1)
+    return (q + k).to(kind), (q - k).to(kind)
+
+
+def _both(
+    hidden: Sequence[Tensor], sample: int, like: Tensor
+) -> Tuple[Tensor, Tensor]:
+    """Compute ``conv1``'s outputs about their mean, ``(D, A)`` each.
+
+    Args:
+        hidden: The even and the odd part, ``(N, D, A)`` each.
+        sample: Which one.
+        like: Has the result's type.
+    """
+    even, odd = (part[sample].to(like.dtype) for part in hidden)
     return even + odd, even - odd
 
 
 def _open(x: Tensor, gain: Tensor, shift: Tensor) -> Tensor:
-    """Give 1 where the relu after the batch norm lets through, else 0."""
+    """Compute 1 where the relu after the batch norm lets through, else 0."""
     return (x * gain[:, None]).add_(shift[:, None]).gt_(0)
+
+
+def _relu_sums(
+    hidden: Sequence[Tensor],
+    gains: Tensor,
+    shift: Tensor,
+    grads: Sequence[Tensor],
+    weight2: Tensor,
+) -> Tuple[Tensor, Tensor]:
+    """Sum the fields' gradients over the cells where the relu is open.
+
+    The batch norm needs the sums of the relu's gradient g and of g x over
+    the batch. g is ``weight2^T grad`` where the relu is open, so both follow
+    from these two thin products.
+
+    Returns:
+        Per direction ``grad gate^T`` and ``grad (gate x)^T``,
+        ``(2, 2, D)`` each.
+    """
+    opened = torch.zeros_like(weight2).repeat(2, 1, 1)
+    by_x = torch.zeros_like(opened)
+    for i in range(len(hidden[0])):
+        for direction, x in enumerate(_both(hidden, i, gains)):
+            grad = grads[direction][i]
+            gate = _open(x, gains[direction], shift)
+            opened[direction] += grad @ gate.t()
+            by_x[direction] += grad @ gate.mul_(x).t()
+    return opened, by_x
+
+
+def _norm_grad(
+    x: Tensor,
+    gain: Tensor,
+    level: Tensor,
+    slope: Tensor,
+    shift: Tensor,
+    grad: Tensor,
+    weight2: Tensor,
+) -> Tensor:
+    """Compute the gradient of one direction's ``x``, ``(D, A)``.
+
+    Args:
+        x: ``conv1``'s output about its mean, ``(D, A)``; overwritten.
+        gain: ``bn1``'s factor ``(D,)``.
+        level: What its mean takes away, ``(D,)``.
+        slope: What its variance takes away, per x, ``(D,)``.
+        shift: ``bn1``'s bias ``(D,)``.
+        grad: Of the field, ``(2, A)``.
+        weight2: ``(2, D)``.
+    """
+    gate = _open(x, gain, shift)
+    gate *= (weight2 * gain).t() @ grad
+    gate -= level[:, None]
+    return gate.sub_(x.mul_(slope[:, None]))

@@ -1,13 +1,16 @@
 """Video object segmentation by label propagation."""
 
-from .codecs import MaskCodec
+from .joint_codec import JointCodec
 from .label_propagation_vos import LabelPropagationVOS
 from .label_propagator import LabelPropagator
+from .mask_codec import MaskCodec, PartCodec
 from .propagation import propagate
 
 __all__ = [
+    'JointCodec',
     'LabelPropagationVOS',
     'LabelPropagator',
     'MaskCodec',
+    'PartCodec',
     'propagate',
 ]

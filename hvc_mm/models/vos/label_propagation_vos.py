@@ -86,6 +86,13 @@ class LabelPropagationVOS(BaseModel):
         self.codec = TASK_UTILS.build(
             {'type': 'hvc_mm.MaskCodec', **(codec or {})}
         )
+        several = isinstance(feature_index, Sequence)
+        for index in feature_index if several else [feature_index or 0]:
+            if index < 0:
+                raise ValueError(
+                    f'feature_index is {feature_index}; expected maps '
+                    'counted from 0'
+                )
         self.feature_index = feature_index
         self.weights_prefix = weights_prefix
         self._started = False

@@ -69,7 +69,7 @@ def test_logs_before_the_first_frame(tmp_path, monkeypatch):
     )
     images = tmp_path / 'images'
     images.mkdir()
-    from hvc_mm.datasets.image_io import write_id_mask
+    from hvc_mm.datasets.id_masks import write_id_mask
 
     write_id_mask(images / 'a.png', torch.zeros(4, 4).byte().numpy())
     metrics = Runner.from_cfg(cfg).test()

@@ -79,5 +79,5 @@ def test_bad_frames(make_video, score):
         score(MeanIoUMetric(num_workers=0), video)
     video = make_video('y', gt, gt)
     Image.fromarray(gt[0, :2]).save(video[1]['gt_path'])
-    with pytest.raises(ValueError, match=r'\(4, 6\).*\(2, 6\)'):
+    with pytest.raises(ValueError, match='6x2 pixels; expected 6x4'):
         score(MeanIoUMetric(num_workers=0), video)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hvc_mm.evaluation import PCKMetric
-from hvc_mm.models.vos.codecs import JointCodec
+from hvc_mm.models.vos import JointCodec
 from hvc_mm.registry import METRICS
 from hvc_mm.structures import VOSDataSample
 

@@ -9,9 +9,9 @@ import sys
 import torch
 
 from hvc_mm.evaluation import VOSMetric
-from hvc_mm.evaluation.metrics.submission import (
-    SubmissionFrame,
-    check_submission_zip,
+from hvc_mm.evaluation.metrics.prediction_files import (
+    WrittenMask,
+    check_zip,
 )
 
 _RANK = """
@@ -94,11 +94,11 @@ def test_two_ranks_equal_one(moving_video, make_video, tmp_path, root_dir):
     first, second = _run_ranks(tmp_path, root_dir, shares)
     assert first[0] == second[0] == expected
     frames = [
-        SubmissionFrame(frame['video'], frame['frame_name'], (24, 32))
+        WrittenMask(frame['video'], frame['frame_name'], (24, 32))
         for video in videos
         for frame in video
     ]
-    check_submission_zip(tmp_path / 'all.zip', frames)
+    check_zip(tmp_path / 'all.zip', frames)
 
     message = 'video c ended after 4 of its 5 frames'
     assert second[1] == f'ValueError: {message}'

@@ -18,7 +18,7 @@ from hvc_mm.evaluation import (
     VOSMetric,
     YouTubeVOSMetric,
 )
-from hvc_mm.evaluation.metrics import video_metric
+from hvc_mm.evaluation.metrics import prediction_files
 
 
 class CountFrames(VideoMetric):
@@ -240,13 +240,15 @@ def test_a_disk_that_stalls_or_fails(
     go = threading.Event()
     options = dict(format_only=True, out_dir=str(tmp_path / 'masks'))
     with monkeypatch.context() as patch:
-        patch.setattr(video_metric, 'write_id_mask', lambda *_: go.wait(10))
+        patch.setattr(
+            prediction_files, 'write_id_mask', lambda *_: go.wait(10)
+        )
         metric = VOSMetric(**options)
         metric.process(None, video[:8])
         ninth = threading.Thread(target=metric.process, args=(None, video[8:]))
         ninth.start()
         ninth.join(0.1)
-        assert ninth.is_alive() and len(metric._writes._pending) <= 8
+        assert ninth.is_alive() and len(metric.files._jobs._pending) <= 8
         go.set()
         ninth.join(10)
         assert metric.evaluate(12) == {}

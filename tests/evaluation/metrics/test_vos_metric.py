@@ -181,8 +181,8 @@ def test_finished_videos_survive_a_crash(
     [
         ({'gt_path': None}, 'v: frame 00002.*no annotation'),
         ({'gt_path': 'no/00002.png'}, r'no/00002\.png'),
-        ({'gt_path': 'small.png'}, r'v/00002.*small\.png \(10, 32\)'),
-        ({'pred_ids': torch.zeros(5, 5).byte()}, r'v/00002.*\(5, 5\).*\(24'),
+        ({'gt_path': 'small.png'}, r'v/00002.*small\.png has 32x10 pixels'),
+        ({'pred_ids': torch.zeros(5, 5).byte()}, 'v/00002.* 5x5 .* 32x24'),
         ({'pred_ids': torch.zeros(24, 32)}, 'v/00002.*float32'),
         ({'pred_ids': NINE}, r'v/00002.*id 9.*1\.\.2'),
         ({'pred_ids': None}, 'v/00002.*no pred_ids'),
@@ -210,3 +210,46 @@ def test_bad_videos(moving_video, make_video, score, frames):
     video = make_video('empty', empty, empty)
     with pytest.raises(ValueError, match=r'empty/00000\.png shows no object'):
         score(VOSMetric(num_workers=0), video)
+
+
+def test_frames_that_are_not_scored_need_no_annotation(
+    moving_video, make_video, score
+):
+    gt, pred = moving_video(3)
+    whole = score(VOSMetric(num_workers=0), make_video('v', gt, pred))
+    part = make_video('v', gt, pred, annotated=range(5))
+    assert score(VOSMetric(num_workers=0), part) == whole
+    with pytest.raises(ValueError, match='frame 00005 has no annotation'):
+        score(VOSMetric(num_workers=0, first_last_excluded=False), part)
+
+
+def test_ids_that_the_protocol_adds_or_leaves_out_are_told(
+    moving_video, make_video, score, logged
+):
+    """The protocol's figures stay as they are."""
+    gt, pred = moving_video(3, objects=1)
+    score(VOSMetric(num_workers=0), make_video('plain', gt, pred))
+    assert not [line for line in logged if line.startswith('WARNING')]
+    gaps = make_video('gaps', gt * 3, pred * 0)
+    found = score(VOSMetric(num_workers=0), gaps)
+    assert found['davis/J_mean'] == pytest.approx(200 / 3)
+    gt[2, :2, :2] = 2
+    late = score(VOSMetric(num_workers=0), make_video('late', gt, gt == 1))
+    assert late['davis/J_mean'] == 100
+    first, second = (line for line in logged if line.startswith('WARNING'))
+    assert 'video gaps' in first and 'holds the ids [3]' in first
+    assert 'scores 1 to 3' in first and 'counts [1, 2] as right' in first
+    assert 'video late: the objects [2] enter after' in second
+
+
+def test_annotations_with_smooth_edges(moving_video, make_video, score):
+    gt, pred = moving_video(3, shape=(72, 96), objects=1)
+    video = make_video('v', gt, pred)
+    for sample, truth in zip(video, gt):
+        image = Image.fromarray(truth * 255).resize((48, 36), Image.BILINEAR)
+        image.resize((96, 72), Image.BICUBIC).save(sample['gt_path'])
+    with pytest.raises(ValueError, match=r'00000\.png has .* ids.*smooth'):
+        score(VOSMetric(num_workers=0), video)
+    found = score(VOSMetric(num_workers=0, binary_masks=True), video)
+    sharp = score(VOSMetric(num_workers=0), make_video('v', gt, pred))
+    assert abs(found['davis/J_mean'] - sharp['davis/J_mean']) < 8

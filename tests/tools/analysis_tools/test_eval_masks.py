@@ -139,7 +139,7 @@ def test_wrong_input_is_named(
 ):
     (video,) = davis_masks.glob('*-00')
     (video / '00002.png').unlink()
-    with pytest.raises(FileNotFoundError, match=rf'{video.name}/00002\.png'):
+    with pytest.raises(SystemExit, match=rf'{video.name}/00002\.png'):
         score('davis17_val', sample_dir, davis_masks)
     with pytest.raises(SystemExit):
         score('davis17_val', sample_dir, tmp_path / 'nowhere')

@@ -68,6 +68,7 @@ def test_masks_of_several_frames(demo, call_tool):
         (dict(mask='8:first.png'), r'frames \[8\], but square has 8 frames'),
         (dict(mask='rgb.png'), "rgb.png has mode 'RGB'"),
         (dict(mask='empty.png'), 'empty.png is empty'),
+        (dict(mask='one.jpg'), 'one.jpg is a JPEG.*--binarize'),
         (dict(mask='large.png'), 'large.png has 70x50 .*expected 64x48'),
         (dict(mask='tiny.py'), 'cannot read the mask .*tiny.py'),
         (dict(out='first.png'), 'first.png is a file'),
@@ -78,6 +79,7 @@ def test_masks_of_several_frames(demo, call_tool):
 )
 def test_bad_input_is_one_clear_line(demo, call_tool, change, complaint):
     Image.new('RGB', (64, 48), (255, 0, 0)).save('rgb.png')
+    Image.new('L', (64, 48), 255).save('one.jpg')
     write_id_mask('empty.png', np.zeros((48, 64), np.uint8))
     write_id_mask('large.png', np.ones((50, 70), np.uint8))
     given = dict(video='square.avi', mask='first.png', out='o.avi')
@@ -88,6 +90,17 @@ def test_bad_input_is_one_clear_line(demo, call_tool, change, complaint):
             *('--out', given['out'], *OPTIONS, given['checkpoint']),
             *('--cfg-options', given['options']),
         )
+
+
+def test_a_jpeg_of_one_object(demo, call_tool, moving_square):
+    Image.fromarray(moving_square[1][0] * 255).save('one.jpg', quality=80)
+    call_tool(
+        *(TOOL, 'square.avi', '--mask', 'one.jpg', '--binarize'),
+        *('--out', 'o.avi', '--masks-dir', 'masks', *OPTIONS, 'none'),
+    )
+    first = read_id_mask(demo / 'masks/00000.png')
+    assert set(np.unique(first)) == {0, 1}
+    assert np.mean(first != moving_square[1][0]) < 0.05
 
 
 def test_masks_by_frame(load_tool):

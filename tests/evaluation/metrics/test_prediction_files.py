@@ -7,15 +7,15 @@ import pytest
 from PIL import Image
 
 from hvc_mm.datasets import read_id_mask, write_id_mask
-from hvc_mm.evaluation.metrics.submission import (
-    SubmissionFrame,
-    check_submission_zip,
-    write_submission_zip,
+from hvc_mm.evaluation.metrics.prediction_files import (
+    WrittenMask,
+    check_zip,
+    write_zip,
 )
 
 SHAPES = {'bear': (4, 6), 'cat': (5, 3)}
 FRAMES = [
-    SubmissionFrame(video, name, shape)
+    WrittenMask(video, name, shape)
     for video, shape in SHAPES.items()
     for name in ('00000', '00005')
 ]
@@ -35,7 +35,7 @@ def masks(tmp_path):
 @pytest.mark.parametrize('root', ['', 'Annotations'])
 def test_the_zip_holds_the_masks_and_nothing_else(masks, tmp_path, root):
     path = tmp_path / 'new' / 'submission.zip'
-    write_submission_zip(path, masks, FRAMES[::-1], root)
+    write_zip(path, masks, FRAMES[::-1], root)
     names = [f'{video}/{name}.png' for video, name, _ in FRAMES]
     with zipfile.ZipFile(path) as archive:
         found = archive.namelist()
@@ -53,7 +53,7 @@ def test_a_zip_that_exists_is_kept(masks, tmp_path):
     path = tmp_path / 'old.zip'
     path.write_text('precious')
     with pytest.raises(FileExistsError, match=r'old\.zip'):
-        write_submission_zip(path, masks, FRAMES)
+        write_zip(path, masks, FRAMES)
     assert path.read_text() == 'precious'
 
 
@@ -82,29 +82,29 @@ def _small(folder):
 def test_wrong_masks_leave_no_zip(masks, tmp_path, damage, message):
     damage(masks)
     with pytest.raises(ValueError, match=rf'bear/00000\.png {message}'):
-        write_submission_zip(tmp_path / 'out/a.zip', masks, FRAMES)
+        write_zip(tmp_path / 'out/a.zip', masks, FRAMES)
     assert not list((tmp_path / 'out').iterdir())
 
 
 def test_missing_extra_repeated_and_damaged_frames(masks, tmp_path):
     path = tmp_path / 'a.zip'
-    write_submission_zip(path, masks, FRAMES)
-    check_submission_zip(path, FRAMES)
-    more = [*FRAMES, SubmissionFrame('dog', '00000', (4, 6))]
+    write_zip(path, masks, FRAMES)
+    check_zip(path, FRAMES)
+    more = [*FRAMES, WrittenMask('dog', '00000', (4, 6))]
     for frames, message in (
         (FRAMES[:-1], r"extra: \['cat/00005\.png'\]"),
         (more, r"missing: \['dog/00000\.png'\]"),
         ([*FRAMES, FRAMES[0]], 'given twice'),
     ):
         with pytest.raises(ValueError, match=message):
-            check_submission_zip(path, frames)
+            check_zip(path, frames)
     with pytest.raises(FileNotFoundError, match='dog'):
-        write_submission_zip(tmp_path / 'b.zip', masks, more)
+        write_zip(tmp_path / 'b.zip', masks, more)
     with pytest.raises(ValueError, match='no mask'):
-        write_submission_zip(tmp_path / 'b.zip', masks, [])
+        write_zip(tmp_path / 'b.zip', masks, [])
     assert not (tmp_path / 'b.zip').exists()
     data = bytearray(path.read_bytes())
     data[200] ^= 0xFF  # inside the first mask
     path.write_bytes(data)
     with pytest.raises(ValueError, match='damaged'):
-        check_submission_zip(path, FRAMES)
+        check_zip(path, FRAMES)

@@ -1,0 +1,69 @@
+"""Values of a wrong type are refused by their key, before anything runs."""
+
+import pytest
+
+from hvc_mm.engine.run_config import list_configs, read_config
+
+
+@pytest.mark.parametrize(
+    'key, value, message',
+    [
+        ('model.propagator.topk', 'fifteen', r"'fifteen' \(str\); .*an int"),
+        ('model.propagator.topk', 1.5, 'expected an integer'),
+        ('model.propagator.topk', True, 'expected an integer'),
+        ('model.propagator.temperature', 'cold', 'expected a number'),
+        ('model.propagator.temperature', float('inf'), 'is inf .*a number'),
+        ('model.propagator.radius', [3], 'expected a number or None'),
+        ('model.backbone.typo', 1, 'HVCResNet has no such argument'),
+        ('model.data_preprocessor.bgr_to_rgb', 'maybe', 'True or False'),
+        ('model.data_preprocessor.mean', [1, 'x', 3], 'a list of: a number'),
+        ('model.backbone', 5, 'expected a dict'),
+        ('model', 'HVC', 'expected a dict'),
+        ('test_dataloader.dataset.max_frames', 'all', 'an integer or None'),
+        ('test_dataloader.dataset.ann_file', 3, 'expected a text'),
+        ('test_dataloader.batch_size', 'big', 'expected an integer or None'),
+        ('test_evaluator.num_workers', 'two', 'expected an integer'),
+        ('test_evaluator.nothing', 2, 'VOSMetric has no such argument'),
+    ],
+)
+def test_a_wrong_value_is_named(key, value, message):
+    with pytest.raises(ValueError, match=f'^{key}.*{message}'):
+        read_config('hvc_davis', {key: value})
+
+
+def test_values_that_fit_are_taken():
+    options = {
+        'model.propagator.radius': None,
+        'model.propagator.temperature': 1,
+        'model.backbone.out_indices': 2,
+        'model.backbone.strides': (1, 2, 1, 1),
+        'test_dataloader.dataset.videos': ['blackswan'],
+        'test_evaluator.num_workers': 0,
+    }
+    cfg = read_config('hvc_davis', options)
+    assert cfg.model.propagator.radius is None
+
+
+@pytest.mark.parametrize('value', [5, ['data']])
+def test_a_data_root_that_is_no_folder(value):
+    with pytest.raises(ValueError, match='data_root is .*expected a folder'):
+        read_config('hvc_davis', {'data_root': value})
+
+
+def test_an_option_that_does_not_fit_the_config():
+    with pytest.raises(ValueError, match='--cfg-options .* do not fit'):
+        read_config('hvc_davis', {'test_dataloader.dataset.pipeline.9.a': 1})
+
+
+def test_what_was_removed_says_what_to_use():
+    """An argument with a message of its own gets that far."""
+    cfg = read_config('hvc_davis', {'model.propagator.bank_dtype': 'float16'})
+    assert cfg.model.propagator.bank_dtype == 'float16'
+
+
+@pytest.mark.parametrize(
+    'name',
+    [n for n, path in list_configs().items() if path.parent.name != 'mixed'],
+)
+def test_our_configs_fit(name):
+    read_config(name)
