@@ -66,6 +66,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='weights; by default the last checkpoint of work_dirs/hvc_coco; '
         "'none' takes random weights",
     )
+    parser.add_argument(
+        '--prefix',
+        help='which network of the checkpoint, where it has several: what '
+        'the names of its tensors begin with',
+    )
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
     parser.add_argument(
         '--batch-size',
@@ -127,7 +132,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
         filter(None, [args.out, args.masks_dir]),
         [*source.inputs, *prompts.files, cfg.filename, checkpoint or ''],
     )
-    model = init_model(cfg, checkpoint, args.device)
+    model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
     stream = stream_video(model, source, prompts, args.batch_size)
     if args.masks_dir:
