@@ -7,7 +7,7 @@ import os.path as osp
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from hvc_mm.checkpoint import CheckpointError, read_checkpoint
+from hvc_mm.checkpoint import CheckpointError
 from hvc_mm.engine.run_config import (
     PRETRAINING,
     add_run_arguments,
@@ -38,6 +38,11 @@ def parse_args() -> argparse.Namespace:
         help='the same, as an option',
     )
     parser.add_argument(
+        '--prefix',
+        help='which network of the checkpoint, where it has several: what '
+        'the names of its tensors begin with',
+    )
+    parser.add_argument(
         '--out',
         metavar='DIR',
         help="write palette PNGs here; a detector's predictions go to a "
@@ -65,14 +70,6 @@ def parse_args() -> argparse.Namespace:
     args.checkpoint = args.checkpoint or args.checkpoint_option
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
-
-
-def check_checkpoint(path: str) -> None:
-    """Stop with the reason where a file can't be loaded safely."""
-    try:
-        read_checkpoint(path)
-    except CheckpointError as error:
-        raise SystemExit(f'checkpoint {error}') from None
 
 
 def write_results(cfg: Config, out: str) -> None:
@@ -126,8 +123,13 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    if cfg.load_from and '://' not in cfg.load_from:
-        check_checkpoint(cfg.load_from)
+    if args.prefix is not None:
+        if not is_a(cfg.model, MODELS, 'LabelPropagationVOS'):
+            raise SystemExit(
+                f'--prefix: {cfg.model.type} takes checkpoints of its own '
+                'training; LabelPropagationVOS takes any backbone'
+            )
+        cfg.model.weights_prefix = args.prefix
     if args.format_only:
         for evaluator in evaluators_of(cfg):
             evaluator['format_only'] = True
@@ -151,8 +153,7 @@ def main() -> None:
     try:
         Runner.from_cfg(cfg).test()
     except CheckpointError as error:
-        where = f'{cfg.load_from}: ' if cfg.load_from else ''
-        raise SystemExit(f'checkpoint {where}{error}') from None
+        raise SystemExit(f'checkpoint {error}') from None
     leave_processes()
 
 

@@ -50,6 +50,8 @@ class VOSInferencer(BaseInferencer):
         device: As torch names it; None takes the best that is there.
         scope: Where types without a scope are looked up.
         show_progress: Show a bar with frames per second and the time left.
+        prefix: Which network of the weights, where a file has several that
+            fit: what the names of its tensors begin with.
 
     Example:
         >>> inferencer = VOSInferencer(  # doctest: +SKIP
@@ -68,7 +70,9 @@ class VOSInferencer(BaseInferencer):
         device: Optional[str] = None,
         scope: str = 'hvc_mm',
         show_progress: bool = True,
+        prefix: Optional[str] = None,
     ) -> None:
+        self._prefix = prefix
         if isinstance(model, (str, Path)):
             model = load_config(find_config(model))
         super().__init__(
@@ -210,7 +214,7 @@ class VOSInferencer(BaseInferencer):
     def _init_model(
         self, cfg: Config, weights: Optional[str], device: str = 'cpu'
     ) -> LabelPropagationVOS:
-        return init_model(cfg, weights, device)
+        return init_model(cfg, weights, device, prefix=self._prefix)
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
         return frame_pipeline(cfg)

@@ -66,14 +66,14 @@ def one_process(run_tool, config, checkpoint, sample_dir, tmp_path_factory):
     return folder, out.stdout
 
 
-def test_scores_writes_and_shows(one_process, sample_dir):
+def test_scores_writes_and_shows(one_process, checkpoint, sample_dir):
     folder, printed = one_process
     scores = _scores(folder / 'work')
     jf = scores['davis/J&F']
     assert 0 < jf <= 100
     assert f'{jf:.1f}' in printed
-    found = "90 of 90 tensors of backbone found in the checkpoint under 'model"
-    assert found in printed
+    assert f'HVCResNet: 90 of 90 tensors found in {checkpoint} ' in printed
+    assert "under 'model.online_encoder'" in printed
     davis = sample_dir / 'DAVIS'
     videos = (davis / 'ImageSets/2017/val.txt').read_text().split()
     assert len(videos) == 2
@@ -187,7 +187,7 @@ def test_takes_the_last_checkpoint_of_pretraining(
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
     assert f'Load checkpoint from {target}' in out.stdout
-    assert 'all 90 tensors of the model found' in out.stdout
+    assert "under 'state_dict.backbone'" in out.stdout
 
 
 @pytest.mark.parametrize(

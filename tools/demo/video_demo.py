@@ -64,6 +64,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='weights; by default the last checkpoint of work_dirs/hvc_coco; '
         "'none' takes random weights",
     )
+    parser.add_argument(
+        '--prefix',
+        help='which network of the checkpoint, where it has several: what '
+        'the names of its tensors begin with',
+    )
     parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
     parser.add_argument(
         '--batch-size',
@@ -116,7 +121,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
     writer = PictureWriter(args.out, args.fps or source.fps or 25)
     cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
-    model = init_model(cfg, checkpoint, args.device)
+    model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
     stream = stream_video(model, source, prompts, args.batch_size)
     with writer:
