@@ -45,6 +45,8 @@ class LabelPropagationVOS(BaseModel):
         feature_index: Which of the backbone's maps to compare, several to
             concatenate them; None where it returns only one.
         data_preprocessor: Config of the preprocessor.
+        weights_prefix: Which network of a checkpoint is loaded where it has
+            several that fit, as ``--prefix`` of the tools.
         init_cfg: mmengine's.
         warmup_zero_image: Height and width of an all-zero image that the
             backbone sees once before the first frame, see :meth:`warm_up`;
@@ -62,6 +64,7 @@ class LabelPropagationVOS(BaseModel):
         codec: Optional[dict] = None,
         feature_index: Optional[Union[int, Sequence[int]]] = None,
         data_preprocessor: Optional[dict] = None,
+        weights_prefix: Optional[str] = None,
         init_cfg: Optional[dict] = None,
         warmup_zero_image: Optional[Sequence[int]] = None,
         **removed: Any,
@@ -102,6 +105,7 @@ class LabelPropagationVOS(BaseModel):
                     'counted from 0'
                 )
         self.feature_index = feature_index
+        self.weights_prefix = weights_prefix
         self._started = False
         self.warmup_zero_image = size
         self._as_loaded: Optional[Dict[str, Tensor]] = None
