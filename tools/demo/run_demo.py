@@ -103,7 +103,10 @@ class Demo:
         # COCO's json needs MMDetection; the same images are a folder, too.
         has_mmdet = importlib.util.find_spec('mmdet') is not None
         config = 'hvc_coco' if has_mmdet else 'hvc_coco_folder'
-        work_dir = self.out / 'train'
+        # One that holds checkpoints, of an earlier demo, would be refused.
+        work_dir, again = self.out / 'train', 2
+        while any(work_dir.glob('*.pth')):
+            work_dir, again = self.out / f'train_{again}', again + 1
         self.call(
             'train.py',
             str(ROOT / f'configs/{config}.py'),
