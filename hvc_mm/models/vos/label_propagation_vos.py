@@ -44,6 +44,8 @@ class LabelPropagationVOS(BaseModel):
         feature_index: Which of the backbone's maps to compare, several to
             concatenate them; None where it returns only one.
         data_preprocessor: Config of the preprocessor.
+        weights_prefix: Which network of a checkpoint is loaded where it has
+            several that fit, as ``--prefix`` of the tools.
         init_cfg: mmengine's.
         **removed: Options of 0.1, refused with what to use instead.
 
@@ -58,6 +60,7 @@ class LabelPropagationVOS(BaseModel):
         codec: Optional[dict] = None,
         feature_index: Optional[Union[int, Sequence[int]]] = None,
         data_preprocessor: Optional[dict] = None,
+        weights_prefix: Optional[str] = None,
         init_cfg: Optional[dict] = None,
         **removed: Any,
     ) -> None:
@@ -91,6 +94,7 @@ class LabelPropagationVOS(BaseModel):
                     'counted from 0'
                 )
         self.feature_index = feature_index
+        self.weights_prefix = weights_prefix
         self._started = False
         self._register_load_state_dict_pre_hook(
             adopt_backbone_weights, with_module=True
