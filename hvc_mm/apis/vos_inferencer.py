@@ -15,6 +15,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets import write_id_mask
+from hvc_mm.engine.config_file import load_config
 from hvc_mm.engine.run_config import find_config, list_configs
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
@@ -68,8 +69,10 @@ class VOSInferencer(BaseInferencer):
         scope: str = 'hvc_mm',
         show_progress: bool = True,
     ) -> None:
+        if isinstance(model, (str, Path)):
+            model = load_config(find_config(model))
         super().__init__(
-            model=str(model) if isinstance(model, Path) else model,
+            model=model,
             weights=None if weights is None else str(weights),
             device=device,
             scope=scope,
@@ -203,9 +206,6 @@ class VOSInferencer(BaseInferencer):
     ) -> dict:
         """Pack the results as ``predictions`` and ``visualization``."""
         return dict(predictions=preds, visualization=visualization)
-
-    def _load_model_from_metafile(self, model: str) -> Tuple[Config, None]:
-        return Config.fromfile(find_config(model)), None
 
     def _init_model(
         self, cfg: Config, weights: Optional[str], device: str = 'cpu'

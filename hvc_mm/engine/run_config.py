@@ -25,6 +25,8 @@ import hvc_mm
 from hvc_mm.engine.check_config import check_config
 from hvc_mm.registry import METRICS, MODELS
 
+from .config_file import load_config
+
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
 DEFAULT_DATA_ROOT = 'data'
 # Where weights are looked for when none are given.
@@ -100,7 +102,7 @@ def read_config(
             ``data_root`` moves every path of data; other options come after
             that and may name a path of their own.
     """
-    cfg = Config.fromfile(find_config(name))
+    cfg = load_config(find_config(name))
     options = dict(cfg_options or {})
     if not isinstance(options.get('data_root', ''), str):
         raise ValueError(

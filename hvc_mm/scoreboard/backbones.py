@@ -18,7 +18,6 @@ import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import torch
-import yaml
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from torch import nn
@@ -29,6 +28,11 @@ from hvc_mm.checkpoint import (
     match_backbone,
     read_checkpoint,
     sha256_of,
+)
+from hvc_mm.engine.config_file import (
+    ConfigError,
+    load_config,
+    load_values,
 )
 from hvc_mm.engine.hooks.protocol_log_hook import weight_files
 from hvc_mm.models.backbones import unit_features
@@ -83,15 +87,12 @@ def _read_list(path: str) -> List[Tuple[str, Any]]:
     """Read names and entries of a file's ``backbones``."""
     if not osp.isfile(path):
         raise BackboneError(f'there is no file of backbones {path}')
+    is_code = path.lower().endswith('.py')
     try:
-        if path.lower().endswith('.py'):
-            content = Config.fromfile(path).to_dict()
-        else:
-            with open(path, encoding='utf-8') as file:
-                content = yaml.safe_load(file)  # JSON is YAML, too
-    except Exception as error:  # each format has errors of its own
-        raise BackboneError(f'cannot read {path}: {error}') from error
-    named = content.get('backbones') if isinstance(content, Mapping) else None
+        content = load_config(path) if is_code else load_values(path)
+    except ConfigError as error:
+        raise BackboneError(str(error)) from error
+    named = content.get('backbones')
     if not isinstance(named, Mapping) or not named:
         raise BackboneError(
             f'{path}: expected `backbones`, a mapping of names to backbones, '

@@ -99,12 +99,12 @@ def test_what_cannot_be_read(text, message):
     [
         ('backbones: [1, 2]', 'a mapping of names to backbones, found list'),
         ('other: 1', 'a mapping of names to backbones, found NoneType'),
-        ('[1]', 'a mapping of names to backbones, found NoneType'),
+        ('[1]', 'backbones.yaml: expected keys and values, found list'),
         ('backbones: {a: {depth: 3}}', 'a: has neither a type nor weights'),
         ('backbones: {a: 3}', 'backbone a: expected a text or a mapping'),
         ('backbones: {a/b: ResNet}', "backbone 'a/b': expected a name"),
-        ('{', 'cannot read'),
-        ('!!python/object/apply:os.getcwd []', 'cannot read'),
+        ('{', 'backbones.yaml, line 1: cannot be read'),
+        ('!!python/object/apply:os.getcwd []', 'cannot be read: Constructor'),
         ('backbones: {r: ResNet}', 'several backbones are called r'),
     ],
 )

@@ -21,10 +21,10 @@ from measuring import (
     ratio,
 )
 from mmcv.cnn import fuse_conv_bn
-from mmengine.config import Config
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hvc_mm.engine.config_file import load_config
 from hvc_mm.engine.run_config import find_config
 from hvc_mm.models.vos import LabelPropagator, propagate
 from hvc_mm.models.vos.propagation import propagate_cells
@@ -281,7 +281,7 @@ def measure_inference(args: argparse.Namespace) -> Report:
 
 def make_models(device: str) -> Dict[str, nn.Module]:
     """Build the model of ``configs/hvc_davis.py`` in each form."""
-    config = Config.fromfile(find_config('hvc_davis')).model
+    config = load_config(find_config('hvc_davis')).model
     torch.manual_seed(0)
     model = MODELS.build(config).eval().to(device)
     dense, folded = copy.deepcopy(model), copy.deepcopy(model)

@@ -1,0 +1,108 @@
+"""Read config files: YAML runs nothing, and errors name file and line."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from pathlib import Path
+from typing import Any, TextIO, Union
+
+import yaml
+from mmengine.config import Config
+from mmengine.fileio import YamlHandler, register_handler
+
+__all__ = ['ConfigError', 'load_config', 'load_values']
+
+_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
+
+
+class ConfigError(ValueError):
+    """A config file can't be read; the message says which, where and why."""
+
+
+class _SafeLoader(yaml.SafeLoader):
+    """Builds plain values and, as dumped configs have them, tuples."""
+
+    def construct_tuple(self, node: yaml.SequenceNode) -> tuple:
+        """Build the value of ``!!python/tuple [1, 2]``."""
+        return tuple(self.construct_sequence(node, deep=True))
+
+
+_SafeLoader.add_constructor(
+    'tag:yaml.org,2002:python/tuple', _SafeLoader.construct_tuple
+)
+
+
+# For all of mmengine, which reads the files that a config derives from.
+@register_handler(['yaml', 'yml'])
+class SafeYamlHandler(YamlHandler):
+    """Reads YAML for mmengine, whose own loader calls what a file names."""
+
+    def load_from_fileobj(self, file: TextIO, **kwargs) -> Any:
+        """Read an open file into plain values."""
+        return yaml.load(file, Loader=_SafeLoader)
+
+
+def load_config(path: Union[str, Path]) -> Config:
+    """Read a config in Python, YAML or JSON, with the files it derives from.
+
+    A config in Python is code and runs; YAML and JSON are only read.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigError: It, or a file that it derives from, can't be read.
+    """
+    path = Path(path)
+    if path.suffix not in _SUFFIXES:
+        expected = ', '.join(_SUFFIXES)
+        raise ConfigError(f'{path}: expected a name that ends in {expected}')
+    if path.suffix != '.py':
+        load_values(path)
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config in Python may raise anything
+        raise ConfigError(_message(error, path)) from error
+
+
+def load_values(path: Union[str, Path]) -> dict:
+    """Read keys and plain values from a YAML or JSON file.
+
+    Args:
+        path: The file; ``.json`` is JSON, any other one YAML.
+
+    Raises:
+        ConfigError: It can't be read, or holds something else.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            if Path(path).suffix == '.json':
+                values = json.load(file)
+            else:
+                values = yaml.load(file, Loader=_SafeLoader)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(_message(error, Path(path))) from error
+    if not isinstance(values, dict):
+        found = 'nothing' if values is None else type(values).__name__
+        raise ConfigError(f'{path}: expected keys and values, found {found}')
+    return values
+
+
+def _message(error: Exception, path: Path) -> str:
+    """Say in one line what is wrong, and where it is known in which line."""
+    kind, reason, line = type(error).__name__, str(error), None
+    if isinstance(error, SyntaxError):
+        reason, line = error.msg, error.lineno
+    elif isinstance(error, yaml.MarkedYAMLError):
+        reason = error.problem
+        # In Python: of a file that it derives from, whose name isn't known.
+        if path.suffix != '.py' and error.problem_mark:
+            line = error.problem_mark.line + 1
+    else:
+        # What runs at the top of the config, or of one that it derives from.
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.name == '<module>':
+                path, line = Path(frame.filename), frame.lineno
+    place = f'{path}, line {line}' if line else str(path)
+    return ' '.join(f'{place}: cannot be read: {kind}: {reason}'.split())
