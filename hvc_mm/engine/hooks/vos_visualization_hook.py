@@ -105,7 +105,9 @@ class VOSVisualizationHook(Hook):
         if self.draw_gt:
             gt_joints = sample.get('gt_joints')
             if gt_joints is None and sample.get('gt_path'):
-                gt_ids = without_void(read_id_mask(sample.gt_path), None)
+                gt_ids = without_void(
+                    read_id_mask(sample.gt_path, binarize=None), None
+                )
         if self.out_dir is not None:
             name = f'{sample.frame_name}.jpg'
             out_file = osp.join(self.out_dir, sample.video, name)
