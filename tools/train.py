@@ -7,12 +7,14 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from hvc_mm.checkpoint import CheckpointError
 from hvc_mm.engine.run_config import (
     add_run_arguments,
     leave_processes,
     prepare_cpu_processes,
     read_run,
 )
+from hvc_mm.engine.work_dir import WorkDirError, refuse_used_folder
 from hvc_mm.utils import register_all_modules
 
 
@@ -59,14 +61,24 @@ def use_amp(cfg: Config) -> None:
         cfg.optim_wrapper.only_if_faster = True
 
 
+def protect_checkpoints(cfg: Config) -> None:
+    """Let a config of any project write and resume checkpoints safely."""
+    hooks = cfg.setdefault('default_hooks', {})
+    checkpoint = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
+    if checkpoint and checkpoint.type in (
+        'CheckpointHook',
+        'mmengine.CheckpointHook',
+    ):
+        checkpoint.type = 'hvc_mm.WholeCheckpointHook'
+    hooks.setdefault('resume', dict(type='hvc_mm.ResumeHook'))
+    if checkpoint and not cfg.get('resume') and not checkpoint.get('out_dir'):
+        # Before the run writes its log and config there.
+        refuse_used_folder(cfg.work_dir)
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
-    try:
-        cfg = read_run(
-            args.config, args.cfg_options, args.work_dir, args.launcher
-        )
-    except (OSError, ValueError) as error:
-        raise SystemExit(str(error)) from None
+    cfg = read_run(args.config, args.cfg_options, args.work_dir, args.launcher)
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:
@@ -79,15 +91,22 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    protect_checkpoints(cfg)
     return cfg
 
 
 def main() -> None:
     args = parse_args()
-    cfg = load_config(args)
+    try:
+        cfg = load_config(args)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
     register_all_modules(init_default_scope=False)
     prepare_cpu_processes(cfg)
-    Runner.from_cfg(cfg).train()
+    try:
+        Runner.from_cfg(cfg).train()
+    except (CheckpointError, WorkDirError, OSError) as error:
+        raise SystemExit(str(error)) from None
     leave_processes()
 
 

@@ -33,7 +33,6 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
-from hvc_mm.checkpoint import CheckpointError, read_checkpoint
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import MODELS, TRANSFORMS
@@ -57,6 +56,7 @@ def init_model(
     checkpoint: Optional[Union[str, Path]] = None,
     device: Optional[str] = None,
     cfg_options: Optional[dict] = None,
+    prefix: Optional[str] = None,
 ) -> LabelPropagationVOS:
     """Build a propagation model, load weights, put it in eval mode.
 
@@ -68,6 +68,8 @@ def init_model(
             warns.
         device: As torch names it; None takes the best that is there.
         cfg_options: Entries to override, dotted keys to values.
+        prefix: Which network of the checkpoint, where it has several that
+            fit: what the names of its tensors begin with.
 
     Returns:
         The model; ``model.cfg`` is its config.
@@ -105,22 +107,13 @@ def init_model(
             'no checkpoint was given: the weights are random', stacklevel=2
         )
     else:
-        _load_weights(model, str(checkpoint))
+        if '://' not in str(checkpoint) and not osp.isfile(checkpoint):
+            raise FileNotFoundError(f'no checkpoint {checkpoint}')
+        if prefix is not None:
+            model.weights_prefix = prefix
+        load_checkpoint(model, str(checkpoint), map_location='cpu')
     model.cfg = cfg
     return model.to(device or get_device()).eval()
-
-
-def _load_weights(model: LabelPropagationVOS, checkpoint: str) -> None:
-    if '://' in checkpoint:
-        load_checkpoint(model, checkpoint, map_location='cpu')
-        return
-    if not osp.isfile(checkpoint):
-        raise FileNotFoundError(f'no checkpoint {checkpoint}')
-    content = read_checkpoint(checkpoint)
-    try:
-        model.load_state_dict(content, strict=False)
-    except CheckpointError as error:
-        raise CheckpointError(f'{checkpoint}: {error}') from None
 
 
 def propagate_in_video(

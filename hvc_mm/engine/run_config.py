@@ -19,13 +19,13 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
-from mmengine.runner import find_latest_checkpoint
 
 import hvc_mm
 from hvc_mm.engine.check_config import check_config
 from hvc_mm.registry import METRICS, MODELS
 
 from .config_file import load_config
+from .work_dir import latest_checkpoint
 
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
 DEFAULT_DATA_ROOT = 'data'
@@ -281,14 +281,14 @@ def choose_checkpoint(
             f'no weights for {model.get("type")}: give a checkpoint of its '
             "training or set load_from ('none' takes random weights)"
         )
-    found = osp.isdir(PRETRAINING) and find_latest_checkpoint(PRETRAINING)
+    found = latest_checkpoint(PRETRAINING)
     if not found:
         raise FileNotFoundError(
             f'no weights: {PRETRAINING} has no checkpoint; give one, set '
             'load_from, or train one first with `python tools/train.py '
             "configs/hvc_coco.py` ('none' takes random weights)"
         )
-    return found
+    return str(found)
 
 
 def _names_its_weights(model: dict) -> bool:

@@ -4,8 +4,9 @@
     [NAME=][SCOPE.]TYPE[:KEY=VALUE,...] a class of any OpenMMLab registry
     BACKBONES.yaml (.yml, .json, .py)   a file of these, under ``backbones``
 
-Keys: ``stage``, ``map``, ``weights``, ``layout`` and ``data_preprocessor``;
-any other one is an argument of the backbone. What comes of it are overrides
+Keys: ``stage``, ``map``, ``weights``, ``layout``, ``prefix`` (which network of
+the weights) and ``data_preprocessor``; any other one is an argument of the
+backbone. What comes of it are overrides
 of a benchmark's config.
 """
 
@@ -24,8 +25,7 @@ from torch import nn
 
 from hvc_mm.checkpoint import (
     CheckpointError,
-    find_backbone,
-    match_backbone,
+    find_network,
     read_checkpoint,
     sha256_of,
 )
@@ -185,12 +185,15 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
     stage, index = arguments.pop('stage', None), arguments.pop('map', None)
     preprocessor = arguments.pop('data_preprocessor', {})
     weights = arguments.pop('weights', None)
-    layout = arguments.pop('layout', 'auto')
+    source = {'layout': arguments.pop('layout', 'auto')}
+    if 'prefix' in arguments:
+        source['prefix'] = arguments.pop('prefix')
     try:
         if 'type' in arguments:
             config, title = _config_of_type(arguments, stage)
         else:
-            config, title = _config_of_file(weights, layout, stage, arguments)
+            source['checkpoint'] = weights
+            config, title = _config_of_file(source, stage, arguments)
             weights = None  # the config itself says where they are
         backbone = Backbone(
             name,
@@ -202,6 +205,8 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
             },
             title if index is None else f'{title}, map {index}',
         )
+        if weights and 'prefix' in source:
+            backbone.overrides['model.weights_prefix'] = source['prefix']
         _try_out(backbone)
     except (BackboneError, CheckpointError) as error:
         raise BackboneError(f'backbone {name}: {error}') from error
@@ -213,12 +218,13 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
 
 
 def _config_of_file(
-    path: str, layout: str, stage: Optional[int], arguments: Dict[str, Any]
+    source: Dict[str, Any], stage: Optional[int], arguments: Dict[str, Any]
 ) -> Tuple[Dict[str, Any], str]:
     """Configure the ResNet that a file of any known layout holds."""
-    checkpoint = read_checkpoint(path)
+    options = dict(source)
+    path = options.pop('checkpoint')
     try:
-        found = find_backbone(checkpoint, layout)
+        found = find_network(read_checkpoint(path), **options)
     except CheckpointError as error:
         raise BackboneError(f'{path}: {error}') from None
     depth, stages = guess_resnet(found.tensors)
@@ -228,13 +234,12 @@ def _config_of_file(
             f'stage {stage} is not there: {path} holds a ResNet-{depth} with '
             f'stages 1 to {stages}'
         )
-    init_cfg = dict(checkpoint=path, layout=layout)
     config = dict(
         type='HVCResNet',
         depth=depth,
         strides=_STRIDES,
         out_indices=(stage - 1,),
-        init_cfg=dict(type='hvc_mm.PretrainedBackbone', **init_cfg),
+        init_cfg=dict(type='hvc_mm.PretrainedBackbone', **source),
     )
     if found.layout == 'crw':
         config['padding_mode'] = 'reflect'
@@ -281,11 +286,11 @@ def _try_out(backbone: Backbone) -> None:
     if path is not None:
         content = read_checkpoint(path)
         target = getattr(network, 'primary', network)
+        prefix = backbone.overrides.get('model.weights_prefix')
         try:
-            match_backbone(content, target.state_dict())
+            find_network(content, target.state_dict(), prefix=prefix)
         except CheckpointError as error:
-            kind = type(network).__name__
-            raise BackboneError(f'{path} for {kind}: {error}') from None
+            raise BackboneError(f'{path}: {error}') from None
     index = backbone.overrides['model.feature_index']
     try:
         with torch.no_grad():

@@ -7,7 +7,7 @@ import pytest
 from scipy.io import savemat
 
 from hvc_mm.datasets import JOINTS, JHMDBDataset
-from hvc_mm.datasets.jhmdb import read_joints, read_test_clips
+from hvc_mm.datasets.jhmdb import LIMBS, read_joints, read_test_clips
 
 NAME = 'run/clip#1'
 MAT = f'joint_positions/{NAME}/joint_positions.mat'
@@ -138,3 +138,21 @@ def test_a_clip_of_one_annotated_frame(jhmdb):
     _write_joints(jhmdb, NAME, _positions(frames=1))
     assert read_joints(str(jhmdb / MAT)).shape == (2, 15, 1)
     assert len(set(JOINTS)) == 15
+
+
+def test_limbs_join_the_body_and_are_the_same_on_both_sides():
+    other = {'right': 'left', 'left': 'right'}
+
+    def mirrored(joint):
+        side, _, rest = JOINTS[joint].partition(' ')
+        name = f'{other[side]} {rest}' if side in other else JOINTS[joint]
+        return JOINTS.index(name)
+
+    assert {tuple(map(mirrored, limb)) for limb in LIMBS} == set(LIMBS)
+    arm = [JOINTS[j] for limb in LIMBS[2:5] for j in limb]
+    assert arm == ['neck', *['right shoulder'] * 2, *['right elbow'] * 2] + [
+        'right wrist'
+    ]
+    # As many as a tree over all joints has, and each joint is reached.
+    assert len(LIMBS) == len(JOINTS) - 1
+    assert {end for _, end in LIMBS} == set(range(len(JOINTS))) - {2}

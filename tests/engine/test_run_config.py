@@ -179,8 +179,11 @@ def test_the_last_pretraining_fits_label_propagation_alone(
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / 'work_dirs/hvc_coco'
     folder.mkdir(parents=True)
-    (folder / 'last_checkpoint').write_text('epoch_7.pth')
-    assert choose_checkpoint(Config(dict(model=VOS))) == 'epoch_7.pth'
+    # The folder was moved: the old path is no longer there.
+    torch.save({'state_dict': {}}, folder / 'epoch_7.pth')
+    (folder / 'last_checkpoint').write_text('/old/place/epoch_7.pth')
+    last = 'work_dirs/hvc_coco/epoch_7.pth'
+    assert choose_checkpoint(Config(dict(model=VOS))) == last
     # A detector's head would be random.
     cfg = Config(dict(model=DETECTOR))
     with pytest.raises(FileNotFoundError, match=r'mmdet\.FasterRCNN: give a'):

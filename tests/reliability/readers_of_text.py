@@ -464,7 +464,8 @@ class Result(Tree):
         return super().make()
 
     def read(self) -> dict:
-        from hvc_mm.scoreboard.runs import BENCHMARKS, Run
+        from hvc_mm.scoreboard import BENCHMARKS
+        from hvc_mm.scoreboard.runs import Run
 
         run = Run(
             BENCHMARKS['davis'],

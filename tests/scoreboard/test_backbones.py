@@ -232,13 +232,11 @@ def test_weights_that_cannot_be_read_or_are_of_another_network(
     path = tmp_path / 'vit.pth'
     torch.save({'cls_token': torch.zeros(1)}, path)
     refused(f'a={path}', 'backbone a', 'no ResNet in any known layout')
-    refused(
-        f'a=HVCResNet:weights={path}', 'vit.pth for HVCResNet: none of the'
-    )
+    refused(f'a=HVCResNet:weights={path}', 'vit.pth: none of the tensors')
     refused(
         f'a=HVCResNet:depth=34,weights={pretrained}',
-        'for HVCResNet: the checkpoint lacks',
-        "under 'state_dict / backbone.'",
+        '.pth: the checkpoint lacks',
+        "under 'state_dict.backbone'",
         'Is it another architecture',
     )
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import resource
 
 import cv2
 import numpy as np
@@ -498,6 +499,23 @@ def test_force_replaces_an_earlier_sample_layout_by_layout(write, tmp_path):
     assert set(listed) == {'coco', 'davis'}
     found = {'coco/mine.txt', *listed['coco'], *listed['davis']}
     assert found == set(content(tmp_path))
+
+
+def test_a_full_disk_leaves_whole_files_and_is_named(write, tmp_path):
+    """And what was written is known as a sample's: the next run goes on."""
+    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+        error = write('--benchmarks', 'davis', '--size=120x160')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert 'File too large' in error and f'{tmp_path}/DAVIS' in error
+    for path in tmp_path.rglob('*.jpg'):
+        assert cv2.imread(str(path)) is not None
+    assert not list(tmp_path.rglob('*.partial*'))
+    if (tmp_path / 'sample.json').exists():
+        json.loads((tmp_path / 'sample.json').read_text())
+    assert not write('--force', '--benchmarks', 'davis')
 
 
 def test_an_unreadable_list_is_an_error(write, tmp_path):

@@ -173,3 +173,26 @@ def test_bad_settings_stop_with_their_name(
     )
     assert out.returncode != 0
     assert message in out.stdout.strip().splitlines()[-1]
+
+
+def test_work_dirs_and_files_that_are_refused(
+    run_tool, folder_config, tmp_path
+):
+    """Before anything is written there, in one line."""
+    work_dir = tmp_path / 'work'
+    work_dir.mkdir()
+    torch.save({'weight': torch.zeros(1)}, work_dir / 'epoch_1.pth')
+
+    def refused(*options):
+        arguments = (folder_config, f'--work-dir={work_dir}', *options)
+        out = run_tool('train.py', *arguments, '--cfg-options', *SMALL)
+        assert out.returncode == 1 and 'Traceback' not in out.stdout
+        return out.stdout.strip().splitlines()[-1]
+
+    used = refused()
+    assert f'{work_dir} holds checkpoints' in used and '--resume' in used
+    assert [p.name for p in work_dir.iterdir()] == ['epoch_1.pth']
+    plain = refused('--resume', work_dir / 'epoch_1.pth')
+    assert 'epoch_1.pth: plain weights' in plain and 'load_from=' in plain
+    missing = refused('--resume', tmp_path / 'no.pth')
+    assert f'{tmp_path}/no.pth: there is no such file' in missing

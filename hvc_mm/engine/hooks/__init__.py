@@ -4,14 +4,18 @@ from .epoch_seed_hook import EpochSeedHook
 from .fuse_conv_bn_hook import FuseConvBNHook
 from .paired_views_visualization_hook import PairedViewsVisualizationHook
 from .protocol_log_hook import ProtocolLogHook
+from .resume_hook import ResumeHook
 from .time_budget_hook import TimeBudgetHook
 from .vos_visualization_hook import VOSVisualizationHook
+from .whole_checkpoint_hook import WholeCheckpointHook
 
 __all__ = [
     'EpochSeedHook',
     'FuseConvBNHook',
     'PairedViewsVisualizationHook',
     'ProtocolLogHook',
+    'ResumeHook',
     'TimeBudgetHook',
     'VOSVisualizationHook',
+    'WholeCheckpointHook',
 ]

@@ -13,6 +13,8 @@ from mmengine.runner import Runner
 
 from hvc_mm.registry import HOOKS
 
+from ..work_dir import WHOLE_FILES, write_last_checkpoint
+
 
 @HOOKS.register_module()
 class TimeBudgetHook(Hook):
@@ -90,11 +92,12 @@ class TimeBudgetHook(Hook):
         runner.train_loop.stop_training = True
         runner.logger.info(f'{self.minutes:g} minutes over, {done} iterations')
         name = f'iter_{done}.pth'
-        runner.save_checkpoint(runner.work_dir, name, by_epoch=False)
+        runner.save_checkpoint(
+            runner.work_dir, name, by_epoch=False, backend_args=WHOLE_FILES
+        )
         if is_main_process():
-            latest = osp.join(runner.work_dir, 'last_checkpoint')
-            with open(latest, 'w', encoding='utf-8') as file:
-                file.write(osp.join(runner.work_dir, name))
+            path = osp.join(runner.work_dir, name)
+            write_last_checkpoint(runner.work_dir, path)
 
     def _tell_plan(self, runner: Runner) -> None:
         """Log the first iteration's time and an estimate of the rest."""

@@ -46,7 +46,10 @@ class Tile(NamedTuple):
     """A rectangle of queries and the key cells in its reach.
 
     Scores of one frame are kept as ``(V, U, J, X)``: per key row only those
-    J query rows that it can reach.
+    J query rows that it can reach. With query rows 0 to 39 and a reach of 2,
+    key row 20 meets query rows 18 to 22; where J is 8 their scores are in
+    the first five of the rows from 18 on (``first`` is 18, ``spans`` is
+    ``range(0, 5)`` or longer), and the rest is never read.
 
     Attributes:
         rows: Query rows of the grid.

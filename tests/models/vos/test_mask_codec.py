@@ -141,6 +141,10 @@ def test_parts_are_resized_as_opencv_does():
     assert torch.equal(sample.prompt_ids, torch.tensor(PARTS))
 
 
+def test_parts_have_the_protocols_size_by_default():
+    assert PartCodec().size == (560, 560)
+
+
 def test_new_parts_confidence_and_frames_without_labels():
     codec = PartCodec(SIZE, with_confidence=True)
     plain = _sample(size=(30, 45))

@@ -42,6 +42,7 @@ def args(tool, tmp_path):
         images='/data/pictures',
         davis='/data/DAVIS',
         work_dir=tmp_path,
+        training=tmp_path / 'training',
         minutes=7,
         resnet50=None,
         stages=tool.NAMES,
@@ -299,3 +300,16 @@ def test_parts_end_in_one_file(run_scripts, args):
     assert list(run_scripts(one=_report(2.0))[1]) == ['one']
     args.out.write_text('no JSON')
     assert list(run_scripts(two=_report(2.0))[1]) == ['two']
+
+
+def test_a_new_training_leaves_the_checkpoints_of_an_earlier_one(
+    tool, tmp_path
+):
+    first, second = tmp_path / 'training', tmp_path / 'training_2'
+    for fresh in (True, False):
+        assert tool.training_folder(tmp_path, fresh) == first
+    for folder in (first, second):
+        assert tool.training_folder(tmp_path, True) == folder
+        folder.mkdir()
+        (folder / 'iter_5.pth').touch()
+        assert tool.training_folder(tmp_path, False) == folder

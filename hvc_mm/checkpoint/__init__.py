@@ -1,0 +1,50 @@
+"""Read weights safely, find the backbone in them, give it its tensors.
+
+Every door through which weights come in uses this package: mmengine's own
+loaders, ``tools/test.py``, ``init_model``, ``init_cfg``, the converters and
+the scoreboard. It matches a file to a given state dict and knows no model.
+"""
+
+from .layouts import (
+    LAYOUTS,
+    Network,
+    check_complete,
+    check_weights,
+    compare,
+    find_network,
+)
+from .loading import (
+    PretrainedBackbone,
+    adopt_backbone_weights,
+    load_backbone,
+)
+from .reading import (
+    CheckpointError,
+    allow_checkpoint_classes,
+    guard_mmengine,
+    read_checkpoint,
+    sha256_of,
+)
+
+__all__ = [
+    'LAYOUTS',
+    'CheckpointError',
+    'Network',
+    'PretrainedBackbone',
+    'adopt_backbone_weights',
+    'allow_checkpoint_classes',
+    'check_complete',
+    'check_weights',
+    'compare',
+    'find_network',
+    'guard_mmengine',
+    'load_backbone',
+    'read_checkpoint',
+    'sha256_of',
+]
+
+# Where a run is built from a config alone, the import of this package by the
+# models or hooks is the first moment at which hvc_mm takes part; it comes
+# before mmengine reads any checkpoint.
+allow_checkpoint_classes()
+guard_mmengine()
