@@ -103,7 +103,11 @@ def test_recipe_is_the_papers(path):
     ],
 )
 def test_protocol_numbers(name, context, topk, radius, temperature):
-    propagator = read_config(CONFIGS / f'{name}.py').model.propagator
+    model = read_config(CONFIGS / f'{name}.py').model
+    propagator = model.propagator
+    published = name not in ('hvc_vip', 'hvc_jhmdb')
+    zero_image = (256, 256) if published else None
+    assert model.warmup_zero_image == zero_image
     assert (
         propagator.context,
         propagator.topk,

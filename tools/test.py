@@ -5,6 +5,7 @@ import os
 import os.path as osp
 
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from hvc_mm.checkpoint import CheckpointError
@@ -20,6 +21,15 @@ from hvc_mm.engine.run_config import (
 )
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.outputs import (
+    check_outputs,
+    claim_file,
+    dataset_inputs,
+    listed_file,
+)
+from hvc_mm.utils.signals import end_orderly_on_sigterm
+
+_PICKLES = ('.pkl', '.pickle')
 
 
 def parse_args() -> argparse.Namespace:
@@ -63,6 +73,11 @@ def parse_args() -> argparse.Namespace:
         help='fuse batch norms into the convolutions before them: faster, '
         'the same features but for rounding',
     )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='write over files that no earlier run wrote, too',
+    )
     add_run_arguments(parser)
     args = parser.parse_args()
     if args.checkpoint and args.checkpoint_option:
@@ -75,7 +90,7 @@ def parse_args() -> argparse.Namespace:
 def write_results(cfg: Config, out: str) -> None:
     """Let a run write its predictions: label PNGs, or mmengine's pickle."""
     own = [e for e in evaluators_of(cfg) if is_a(e, METRICS, 'VideoMetric')]
-    is_pickle = out.endswith(('.pkl', '.pickle'))
+    is_pickle = out.endswith(_PICKLES)
     if own and is_pickle:
         raise SystemExit(
             f'--out {out}: {own[0]["type"]} writes a folder of PNGs, not a '
@@ -93,13 +108,13 @@ def write_results(cfg: Config, out: str) -> None:
         cfg.test_evaluator = [*evaluators_of(cfg), dump]
 
 
-def draw_results(cfg: Config, show_dir: str) -> None:
+def draw_results(cfg: Config, show_dir: str, force: bool) -> None:
     """Let a run write frames with its predictions over them."""
     if is_a(cfg.model, MODELS, 'LabelPropagationVOS'):
         cfg.visualizer = dict(type='VOSLocalVisualizer', vis_backends=[])
         cfg.custom_hooks = [
             *(cfg.get('custom_hooks') or []),
-            dict(type='VOSVisualizationHook', out_dir=show_dir),
+            dict(type='VOSVisualizationHook', out_dir=show_dir, force=force),
         ]
         return
     # The hook of other OpenMMLab projects. It appends the folder to its
@@ -130,13 +145,15 @@ def load_config(args: argparse.Namespace) -> Config:
                 'training; LabelPropagationVOS takes any backbone'
             )
         cfg.model.weights_prefix = args.prefix
-    if args.format_only:
-        for evaluator in evaluators_of(cfg):
+    for evaluator in evaluators_of(cfg):
+        if args.format_only:
             evaluator['format_only'] = True
+        if args.force and is_a(evaluator, METRICS, 'VideoMetric'):
+            evaluator['force'] = True
     if args.out:
         write_results(cfg, args.out)
     if args.show_dir:
-        draw_results(cfg, args.show_dir)
+        draw_results(cfg, args.show_dir, args.force)
     if args.fuse_conv_bn:
         cfg.custom_hooks = [
             *(cfg.get('custom_hooks') or []),
@@ -145,15 +162,34 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def prepare_run(cfg: Config, args: argparse.Namespace) -> Runner:
+    """Build the run; refuse to write over what it reads, or others' files."""
+    outputs = list(filter(None, [args.out, args.show_dir]))
+    check_outputs(outputs, filter(None, [cfg.filename, cfg.load_from]))
+    if args.out and args.out.endswith(_PICKLES):
+        claim_file(args.out, args.force)
+    runner = Runner.from_cfg(cfg)
+    # Metrics check what they write when the data set is built, here.
+    dataset = runner.test_dataloader.dataset
+    check_outputs(outputs, dataset_inputs(dataset))
+    return runner
+
+
 def main() -> None:
     args = parse_args()
+    end_orderly_on_sigterm()
     cfg = load_config(args)
     register_all_modules(init_default_scope=False)
     prepare_cpu_processes(cfg)
     try:
-        Runner.from_cfg(cfg).test()
+        prepare_run(cfg, args).test()
     except CheckpointError as error:
         raise SystemExit(f'checkpoint {error}') from None
+    except (ValueError, OSError) as error:
+        raise SystemExit(f'error: {error}') from None
+    if args.out and args.out.endswith(_PICKLES) and is_main_process():
+        with listed_file(args.out) as partial:
+            os.replace(args.out, partial)
     leave_processes()
 
 

@@ -5,6 +5,7 @@ H, W: height and width of a picture in pixels.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Optional, Tuple, Union
@@ -12,6 +13,9 @@ from typing import Any, Optional, Tuple, Union
 import cv2
 import mmcv
 import numpy as np
+
+from hvc_mm.datasets import write_picture
+from hvc_mm.utils.outputs import claim_file, claim_folder, listed_file
 
 try:
     import av
@@ -36,22 +40,29 @@ class PictureWriter:
     every player and browser shows it. Without PyAV OpenCV writes MPEG-4 part
     2, which players show and browsers don't. The first picture sets the size.
 
-    Use it in a ``with`` statement: a video that isn't closed can't be
-    played. What was written before an error can be.
+    Use it in a ``with`` statement: a video appears under its name when it is
+    closed, and holds every picture. That is so after an error or Ctrl-C as
+    well, with what was written by then; a video that can't be written leaves
+    none. What an earlier run wrote is replaced.
 
     Args:
         out: A video file (its suffix says so), or a folder.
         fps: Frames per second of a video.
+        force: Write over other files, too; see `claim_file` and
+            `claim_folder`.
 
     Attributes:
         codec: Of a video; None for a folder.
+        count: Pictures so far.
 
     Raises:
         ValueError: A rate that is not > 0, or a file that is not named as a
             video.
     """
 
-    def __init__(self, out: Union[str, Path], fps: float = 25.0) -> None:
+    def __init__(
+        self, out: Union[str, Path], fps: float = 25.0, force: bool = False
+    ) -> None:
         self.out = Path(out)
         suffix = self.out.suffix.lower()
         self.codec = _OPENCV_CODES.get(suffix)
@@ -65,9 +76,13 @@ class PictureWriter:
                 f'folder, or a file that ends in {", ".join(_OPENCV_CODES)}'
             )
         self.fps = float(fps)
+        self.force = force
         self.count = 0
+        self._claimed = False
         self._shape: Optional[tuple] = None
         self._video: Any = None
+        self._file: Any = None
+        self._partial: Optional[Path] = None
 
     def write(self, picture: np.ndarray, name: str = '') -> None:
         """Append a picture.
@@ -81,37 +96,70 @@ class PictureWriter:
             ValueError: Another size than the video's first picture.
             OSError: The file can't be written.
         """
+        self._claim()
         if self.codec is None:
             path = self.out / f'{name}.jpg'
-            mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
+            with listed_file(path, self.out) as partial:
+                write_picture(partial, picture)
         else:
-            self._shape = self._shape or picture.shape
-            if picture.shape != self._shape:
-                raise ValueError(
-                    f'frame {self.count} of {self.out} has shape '
-                    f'{picture.shape}; expected {self._shape} as the first one'
-                )
-            odd = [(0, side % 2) for side in picture.shape[:2]]
-            picture = np.pad(picture, (*odd, (0, 0)), mode='edge')
-            if self._video is None:
-                self.out.parent.mkdir(parents=True, exist_ok=True)
-                begin = _H264 if self.codec == 'h264' else _opencv_writer
-                size = picture.shape[1::-1]
-                self._video = begin(self.out, self.codec, self.fps, size)
-            self._video.write(mmcv.rgb2bgr(picture))
+            self._append(picture)
         self.count += 1
 
     def close(self) -> None:
-        """Finish a video."""
-        if self._video is not None:
-            self._video.release()
-            self._video = None
+        """Finish a video, read it back, and give it its name.
+
+        Raises:
+            OSError: It doesn't hold every picture.
+        """
+        if self._video is None:
+            return
+        video, self._video = self._video, None
+        with ExitStack() as stack:
+            stack.push(self._file)
+            video.release()
+            found = _count_frames(self._partial)
+            if found < self.count:
+                raise OSError(
+                    f'{self.out}: {self.count} frames were written, but '
+                    f'{found} can be read back; is the disk full?'
+                )
 
     def __enter__(self) -> PictureWriter:
+        self._claim()
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+    def _claim(self) -> None:
+        if not self._claimed:
+            claim = claim_file if self.codec else claim_folder
+            claim(self.out, self.force)
+            self._claimed = True
+
+    def _append(self, picture: np.ndarray) -> None:
+        self._shape = self._shape or picture.shape
+        if picture.shape != self._shape:
+            raise ValueError(
+                f'frame {self.count} of {self.out} has shape '
+                f'{picture.shape}; expected {self._shape} as the first one'
+            )
+        odd = [(0, side % 2) for side in picture.shape[:2]]
+        picture = np.pad(picture, (*odd, (0, 0)), mode='edge')
+        if self._video is None:
+            self._file = listed_file(self.out)
+            self._partial = self._file.__enter__()
+            begin = _H264 if self.codec == 'h264' else _opencv_writer
+            size = picture.shape[1::-1]
+            self._video = begin(self._partial, self.codec, self.fps, size)
+        self._video.write(mmcv.rgb2bgr(picture))
+
+
+def _count_frames(path: Path) -> int:
+    reader, count = cv2.VideoCapture(str(path)), 0
+    while reader.grab():
+        count += 1
+    return count
 
 
 def _opencv_writer(

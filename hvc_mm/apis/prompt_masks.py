@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import Any, Iterable, Mapping, Optional, Set, Tuple, Union
+from typing import Any, Iterable, List, Mapping, Optional, Set, Tuple, Union
 
 import numpy as np
 import torch
@@ -78,6 +78,12 @@ class PromptMasks:
         self.binarize = binarize
         self.known: Set[int] = set()
         self._used: Set[int] = set()
+
+    @property
+    def files(self) -> List[Union[str, Path]]:
+        """The mask files among them."""
+        masks = self.masks.values()
+        return [mask for mask in masks if isinstance(mask, (str, Path))]
 
     def check_frames(self, source: FrameSource) -> None:
         """Raise ValueError for masks of frames that will never come."""

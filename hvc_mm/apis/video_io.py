@@ -16,6 +16,7 @@ from typing import (
     Iterator,
     NamedTuple,
     Optional,
+    Sequence,
     Tuple,
     TypeVar,
     Union,
@@ -66,6 +67,8 @@ class FrameSource:
         fps: Frames per second; None for anything but a video file.
         count: Counts the frames, where ``length`` is only the estimate that
             a container gives.
+        inputs: The files and folders that are read, as far as they are known
+            before.
     """
 
     def __init__(
@@ -75,10 +78,12 @@ class FrameSource:
         length: Optional[int] = None,
         fps: Optional[float] = None,
         count: Optional[Callable[[], int]] = None,
+        inputs: Sequence[PathLike] = (),
     ) -> None:
         self.name = name
         self.length = length
         self.fps = fps
+        self.inputs = list(inputs)
         self._read = read
         self._count = count
 
@@ -148,6 +153,7 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
                 lambda: _read_items(files),
                 name=Path(source).resolve().name,
                 length=len(files),
+                inputs=[source, *files],
             )
         if Path(source).suffix.lower() in IMAGE_SUFFIXES:
             raise ValueError(
@@ -167,7 +173,12 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
     length = len(source) if hasattr(source, '__len__') else None
     if length == 0:
         raise ValueError('expected at least one frame, found none')
-    return FrameSource(lambda: _read_items(source), length=length)
+    inputs = []
+    if isinstance(source, (list, tuple)):
+        inputs = [path for path in source if isinstance(path, (str, Path))]
+    return FrameSource(
+        lambda: _read_items(source), length=length, inputs=inputs
+    )
 
 
 def _read_items(items: Iterable) -> Reading:
@@ -201,6 +212,7 @@ class _VideoFile(FrameSource):
             length=reader.frame_cnt if reader.frame_cnt > 0 else None,
             fps=reader.fps if reader.fps > 0 else None,
             count=self._count_frames,
+            inputs=[path],
         )
 
     def _count_frames(self) -> int:

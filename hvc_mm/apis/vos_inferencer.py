@@ -19,6 +19,7 @@ from hvc_mm.engine.config_file import find_config, list_configs, load_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample
+from hvc_mm.utils.outputs import check_outputs, claim_folder, listed_file
 from hvc_mm.visualization import VOSLocalVisualizer
 
 from .inference import (
@@ -90,6 +91,7 @@ class VOSInferencer(BaseInferencer):
         batch_size: int = 1,
         out_dir: Optional[Union[str, Path]] = None,
         binarize: bool = False,
+        force: bool = False,
         **kwargs,
     ) -> dict:
         """Segment a video.
@@ -105,7 +107,9 @@ class VOSInferencer(BaseInferencer):
             batch_size: Frames whose features are computed together.
             binarize: Each mask shows one object, its edges may be smooth.
             out_dir: Write ``vis/`` (a video, or pictures of frames) and
-                ``preds/`` (palette PNGs) here.
+                ``preds/`` (palette PNGs) here. What an earlier call wrote of
+                a video of this name is replaced.
+            force: Write over other files there, too.
             **kwargs: ``show`` (open a window), ``wait_time`` (seconds that
                 it shows a frame), ``return_vis`` (return the pictures),
                 ``no_save_vis``, ``no_save_pred`` (leave out one part of
@@ -120,7 +124,9 @@ class VOSInferencer(BaseInferencer):
 
         Raises:
             FileNotFoundError: A missing video, folder, frame or mask.
-            ValueError: One that can't be used; says which and why.
+            ValueError: One that can't be used, or a folder to write that is
+                among what is read; says which and why.
+            FileExistsError: A file that no earlier call wrote is there.
         """
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
         source, prompts = (
@@ -130,15 +136,20 @@ class VOSInferencer(BaseInferencer):
         save_vis = not visualize.pop('no_save_vis', False)
         pictures = preds_dir = None
         if out_dir and save_vis:
-            pictures = _picture_writer(Path(out_dir) / 'vis', source)
+            pictures = _picture_writer(Path(out_dir) / 'vis', source, force)
         if out_dir and not postprocess.pop('no_save_pred', False):
             preds_dir = Path(out_dir) / 'preds' / source.name
+        outputs = [pictures and pictures.out, preds_dir]
+        inputs = [*source.inputs, *prompts.files]
+        check_outputs(filter(None, outputs), inputs)
         predictions: List[Any] = []
         shown: List[np.ndarray] = []
         object_ids: List[int] = []
         stream = stream_video(
             self.model, source, prompts, batch_size, self.pipeline
         )
+        if preds_dir:
+            claim_folder(preds_dir, force)
         with pictures or nullcontext():
             for frame, sample in track_frames(
                 stream, source.length, source.name, self.show_progress
@@ -238,10 +249,12 @@ class VOSInferencer(BaseInferencer):
         return [name for name in list_configs() if re.match(patterns, name)]
 
 
-def _picture_writer(folder: Path, source: FrameSource) -> PictureWriter:
+def _picture_writer(
+    folder: Path, source: FrameSource, force: bool
+) -> PictureWriter:
     """Open a video for a video's pictures, else a folder for frames'."""
     name = f'{source.name}.mp4' if source.fps else source.name
-    return PictureWriter(folder / name, source.fps or 25)
+    return PictureWriter(folder / name, source.fps or 25, force)
 
 
 def _result(
@@ -258,7 +271,8 @@ def _result(
         masks = [mask_to_rle(ids == i) for i in object_ids]
         return dict(result, masks=masks)
     path = preds_dir / f'{sample.frame_name}.png'
-    write_id_mask(path, ids)
+    with listed_file(path, preds_dir) as partial:
+        write_id_mask(partial, ids)
     return dict(result, mask_path=str(path))
 
 

@@ -20,6 +20,7 @@ from .image_io import (
     natural_key,
     read_image,
     read_image_size,
+    write_picture,
 )
 from .jhmdb import JOINTS, JHMDBDataset
 from .pretrain_images import (
@@ -93,4 +94,5 @@ __all__ = [
     'stem_of',
     'without_void',
     'write_id_mask',
+    'write_picture',
 ]

@@ -19,6 +19,8 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from hvc_mm.utils.files import whole_file
+
 PathLike = Union[str, Path]
 
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -146,6 +148,23 @@ def read_image_size(path: PathLike) -> Tuple[int, int]:
     except IMAGE_ERRORS as error:
         raise BrokenImageError(_complaint(path, error)) from error
     return height, width
+
+
+def write_picture(path: PathLike, picture: np.ndarray) -> None:
+    """Write a picture, RGB uint8 ``(H, W, 3)``, as its suffix says.
+
+    Raises:
+        OSError: The file can't be written; names it.
+        ValueError: A suffix that OpenCV doesn't know.
+    """
+    suffix = osp.splitext(path)[1]
+    try:
+        _, content = cv2.imencode(suffix, picture[..., ::-1])
+    except cv2.error as error:
+        raise ValueError(f'{path}: no picture ends in {suffix!r}') from error
+    # Not `cv2.imwrite`, which leaves half a file on a full disk.
+    with whole_file(path) as partial:
+        partial.write_bytes(content.tobytes())
 
 
 def decode(data: bytes) -> Tuple[Image.Image, str]:

@@ -73,6 +73,8 @@ class ImageFolderDataset(BaseDataset):
         paths = {}  # keeps the order, drops what comes twice
         for source in self._chosen_sources():
             paths.update(dict.fromkeys(self._images_of(source)))
+        # What a run must not write over.
+        self.inputs = sorted({osp.dirname(path) for path in paths})
         return [dict(img_path=path) for path in paths]
 
     def input_paths(self) -> List[str]:

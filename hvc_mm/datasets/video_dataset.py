@@ -6,6 +6,7 @@ A frame is named by its *stem*: its file's name without folder and suffix.
 from __future__ import annotations
 
 import logging
+import os.path as osp
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import (
@@ -62,6 +63,10 @@ class VideoRecord:
             objects_in(prompt.read(read_image_size(frame)))
         )
         self.prompts[stem] = dict(prompt=prompt.to_dict())
+
+    def files(self) -> List[str]:
+        """List the video's frames and annotations."""
+        return [*self.frames, *self.gt_paths.values()]
 
     def items(self) -> Iterator[dict]:
         """Make one dictionary a frame; see :class:`VideoDataset`."""
@@ -175,8 +180,17 @@ class VideoDataset(BaseDataset, ABC):
             objects=sum(record.num_objects for record in records),
         )
         self._log_counts()
+        # A video's folder may be a link to another place.
+        self.inputs = sorted(
+            {self.ann_file, *self.data_prefix.values()}.union(
+                *(map(osp.dirname, record.files()) for record in records)
+            )
+            - {''}
+        )
         # Metrics and hooks find it in the data set's meta information.
-        self._metainfo.update(counts=self.counts, benchmark=self.benchmark)
+        self._metainfo.update(
+            counts=self.counts, benchmark=self.benchmark, inputs=self.inputs
+        )
         return [item for record in records for item in record.items()]
 
     def frames_in(self, folder: str) -> List[str]:

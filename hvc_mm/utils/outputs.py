@@ -16,14 +16,19 @@ import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import (
+    Any,
+    Callable,
     Dict,
     Iterable,
     Iterator,
+    List,
     NamedTuple,
     Optional,
     Tuple,
     Union,
 )
+
+from mmengine.dist import broadcast_object_list, is_main_process
 
 from .files import is_abandoned, remove_abandoned, whole_file
 
@@ -65,7 +70,7 @@ def check_outputs(
     read, above = {}, {}
     for path in inputs:
         real = Path(os.path.realpath(path))
-        if os.path.exists(real):
+        if os.path.exists(path):
             read.setdefault(_identity(real), path)
             for parent in real.parents:
                 above.setdefault(_identity(parent), path)
@@ -175,6 +180,44 @@ def listed_file(
         # Before it is renamed: a killed run's files are all listed.
         entry = _Entry(partial.stat().st_size, single=folder is None)
         _append(home, path.relative_to(home).as_posix(), entry)
+
+
+def claim_on_main_rank(claim: Callable[[], None]) -> None:
+    """Let the main rank claim what all ranks write; the others wait for it.
+
+    Raises:
+        ValueError, OSError: What ``claim`` raised, on the main rank.
+        RuntimeError: The same, on the others.
+    """
+    error = None
+    if is_main_process():
+        try:
+            claim()
+        except (ValueError, OSError) as caught:  # the others must hear of it
+            error = caught
+    messages = [error and str(error)]
+    broadcast_object_list(messages)
+    if error is not None:
+        raise error
+    if messages[0] is not None:
+        raise RuntimeError(messages[0])
+
+
+def dataset_inputs(dataset: Any) -> List[str]:
+    """List the folders and files that a data set, wrapped or not, reads."""
+    if hasattr(dataset, 'inputs'):
+        return list(dataset.inputs)
+    inner = getattr(dataset, 'datasets', [getattr(dataset, 'dataset', None)])
+    found = [
+        path
+        for part in inner
+        if part is not None
+        for path in dataset_inputs(part)
+    ]
+    # As mmengine's BaseDataset has them.
+    places = (getattr(dataset, 'data_prefix', None) or {}).values()
+    places = [getattr(dataset, 'ann_file', None), *places]
+    return found + [path for path in places if isinstance(path, str) and path]
 
 
 def _append(folder: Path, name: str, entry: _Entry) -> None:

@@ -14,7 +14,13 @@ from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
 from torch import Tensor
 
-from hvc_mm.datasets import VOID, davis_palette, objects_in, read_image
+from hvc_mm.datasets import (
+    VOID,
+    davis_palette,
+    objects_in,
+    read_image,
+    write_picture,
+)
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
@@ -163,7 +169,7 @@ class VOSLocalVisualizer(Visualizer):
         if show:
             self.show(picture, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            mmcv.imwrite(mmcv.rgb2bgr(picture), out_file)
+            write_picture(out_file, picture)
         else:
             self.add_image(name, picture, step)
         self._drawn = picture

@@ -99,13 +99,44 @@ def test_frames_give_pictures_and_parts_can_be_left_out(
 
     assert run('both') == {'preds', 'vis'}
     for folder, suffix in (('vis', 'jpg'), ('preds', 'png')):
-        names = {p.name for p in (tmp_path / 'both' / folder).rglob('*.*')}
+        names = {p.name for p in (tmp_path / 'both' / folder).rglob('[0-9]*')}
         assert names == {f'{t}.{suffix}' for t in range(8)}
     assert run('preds', no_save_vis=True) == {'preds'}
     assert run('vis', no_save_pred=True) == {'vis'}
     inferencer(
         frame_folder, moving_square[1][0], no_save_vis=True, no_save_pred=True
     )
+
+
+def test_frames_and_masks_are_never_written_over(
+    inferencer, frame_folder, moving_square, tmp_path
+):
+    mask = tmp_path / 'preds/square/0.png'
+    write_id_mask(mask, moving_square[1][0])
+    for frames, first in (
+        (frame_folder, str(mask)),
+        (str(tmp_path / 'vis/square'), moving_square[1][0]),
+    ):
+        (tmp_path / 'vis').mkdir(exist_ok=True)
+        if frames != frame_folder:
+            frame_folder.rename(frames)
+        with pytest.raises(ValueError, match='square .*, which this run read'):
+            inferencer(frames, first, out_dir=tmp_path)
+    assert [p.name for p in tmp_path.rglob('*.*')].count('0.png') == 2
+
+
+def test_another_call_replaces_what_the_one_before_wrote(
+    inferencer, moving_square, tmp_path
+):
+    images, masks = moving_square
+    for length in (8, 3):
+        results = inferencer(images[:length], masks[0], out_dir=tmp_path)
+    for key, suffix in (('preds_dir', 'png'), ('vis_path', 'jpg')):
+        assert len(list(Path(results[key]).glob(f'*.{suffix}'))) == 3
+    (Path(results['preds_dir']) / 'notes.png').touch()
+    with pytest.raises(FileExistsError, match='notes.png'):
+        inferencer(images, masks[0], out_dir=tmp_path)
+    inferencer(images, masks[0], out_dir=tmp_path, force=True)
 
 
 def test_run_lengths_are_cocos():

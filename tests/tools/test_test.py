@@ -112,6 +112,7 @@ def test_fused_batch_norms_change_no_score(
         data_root=sample_dir,
     )
     assert '15 of 15 batch norms fused' in out.stdout, out.stdout
+    assert 'warmup_zero_image=(256, 256)' in out.stdout
     plain = _scores(one_process[0] / 'work')['davis/J&F']
     assert _scores(tmp_path)['davis/J&F'] == pytest.approx(plain, abs=0.5)
 
@@ -241,6 +242,26 @@ def detector(tmp_path):
     path = tmp_path / 'detector.py'
     Config(cfg).dump(path)
     return path
+
+
+@pytest.mark.parametrize('option', ['--out', '--show-dir'])
+def test_what_is_read_is_never_written(
+    call_tool, config, sample_dir, tmp_path, option
+):
+    folder = sample_dir / 'DAVIS/JPEGImages/480p'
+    if option == '--out':
+        folder = sample_dir / 'DAVIS/Annotations/480p'
+    (tmp_path / 'link').symlink_to(folder)
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+    with pytest.raises(SystemExit, match=f'{tmp_path}/link.*is {folder}'):
+        call_tool(
+            *('test.py', config, 'none', option, tmp_path / 'link'),
+            *('--force', '--work-dir', tmp_path / 'work'),
+            *('--cfg-options', f'experiment_name={tmp_path.name}'),
+            data_root=sample_dir,
+        )
+    after = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+    assert after == before
 
 
 def test_a_detector_writes_and_draws_its_own_way(

@@ -70,7 +70,7 @@ def _fourteen_joints(path):
 def test_jhmdb(test, data, damage):
     (clip,) = read_test_clips(str(data / 'JHMDB/splits'), 1)
     path = data / 'JHMDB/joint_positions' / clip / 'joint_positions.mat'
-    with pytest.raises((FileNotFoundError, ValueError), match=damage(path)):
+    with pytest.raises(SystemExit, match=damage(path)):
         test('jhmdb')
 
 
@@ -85,14 +85,14 @@ def test_vip_with_a_part_25(test, data, frame):
         test('vip')
     ids[3:6] = 25
     write_id_mask(path, ids)
-    with pytest.raises(ValueError, match=f'{path}.*25; expected.*19'):
+    with pytest.raises(SystemExit, match=f'{path}.*25; expected.*19'):
         test('vip')
 
 
 def test_youtube_vos_with_valid_for_valid_all_frames(test, data):
     folder = data / 'YTB/2018/valid/JPEGImages'
     message = f'{folder}.*holds every 5th frame only.*expected valid_all_frame'
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SystemExit, match=message):
         test(
             'ytvos18',
             'test_dataloader.dataset.data_prefix.img_path=valid/JPEGImages',
@@ -102,10 +102,34 @@ def test_youtube_vos_with_valid_for_valid_all_frames(test, data):
 @pytest.mark.parametrize('config', ['davis_testdev', 'ytvos18'])
 def test_a_zip_that_exists_already(test, tmp_path, config):
     path = tmp_path / 'submission.zip'
-    path.write_bytes(b'of an earlier run')
-    with pytest.raises(FileExistsError, match=f'{path} exists already'):
+    path.write_bytes(b'of somebody')
+    with pytest.raises(SystemExit, match=f'{path} exists already'):
         test(config, f'test_evaluator.zip_path={path}')
-    assert path.read_bytes() == b'of an earlier run'
+    assert path.read_bytes() == b'of somebody'
+
+
+@pytest.mark.parametrize(
+    'option, place, found',
+    [
+        ('test_evaluator.out_dir', 'Annotations/480p', 'Annotations/480p'),
+        ('test_evaluator.out_dir', '', 'contains .*Annotations/480p'),
+        ('test_evaluator.results_dir', 'JPEGImages/480p/x', 'JPEGImages/480p'),
+        ('test_evaluator.zip_path', 'Annotations/480p/a.zip', 'Annotations'),
+    ],
+)
+def test_what_is_read_is_never_written(
+    test, data, tmp_path, option, place, found
+):
+    """Once, the ground truth was written over while it was scored."""
+    folder = data / 'DAVIS'
+    before = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+    options = [f'{option}={folder / place}']
+    if option.endswith('zip_path'):
+        options.append(f'test_evaluator.out_dir={tmp_path / "masks"}')
+    with pytest.raises(SystemExit, match=f'output {folder}.*{found}.* reads'):
+        test('davis', *options)
+    after = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
+    assert after == before
 
 
 def test_unreadable_checkpoints(test, tmp_path):
@@ -121,7 +145,7 @@ def test_unreadable_checkpoints(test, tmp_path):
 
 
 def test_a_stage_that_is_not_there(test):
-    with pytest.raises(ValueError, match=r'\(4,\), expected stages between 0'):
+    with pytest.raises(SystemExit, match=r'\(4,\), expected stages between 0'):
         test('davis', 'model.backbone.out_indices=(4,)')
 
 
@@ -131,5 +155,5 @@ def test_masks_of_colours(test, data):
     with Image.open(path) as image:
         colours = np.array(image.convert('RGB'))
     Image.fromarray(colours).save(path)
-    with pytest.raises(ValueError, match=f"{path} has mode 'RGB'; expected"):
+    with pytest.raises(SystemExit, match=f"{path} has mode 'RGB'; expected"):
         test('davis')

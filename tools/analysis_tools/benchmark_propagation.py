@@ -283,6 +283,7 @@ def make_models(device: str) -> Dict[str, nn.Module]:
     config = load_config(find_config('hvc_davis')).model
     torch.manual_seed(0)
     model = MODELS.build(config).eval().to(device)
+    model.warm_up()
     dense, folded = copy.deepcopy(model), copy.deepcopy(model)
     dense.propagator = DensePropagator(model.propagator)
     fuse_conv_bn(folded.backbone)

@@ -29,6 +29,7 @@ from hvc_mm.engine.run_config import (
 )
 from hvc_mm.registry import DATASETS
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.outputs import check_outputs
 
 # What belongs to a run of a model: the masks are there, nothing is written.
 _RUN_ONLY = ('out_dir', 'zip_path', 'format_only', 'results_dir')
@@ -51,6 +52,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--results-dir', metavar='DIR', help='write scores (JSON, CSV) here'
+    )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='write over results that no earlier run wrote, too',
     )
     parser.add_argument(
         '--per-sequence',
@@ -77,6 +83,7 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
             metric.pop(key, None)
         if args.results_dir:
             metric['results_dir'] = args.results_dir
+            metric['force'] = args.force
         if args.per_sequence:
             metric['per_sequence'] = True
     return metrics
@@ -144,6 +151,8 @@ def main(argv: Optional[Sequence[str]] = None) -> Dict[str, float]:
 
 def score(args: argparse.Namespace) -> Dict[str, float]:
     """Score the masks that the command line names."""
+    if args.results_dir:
+        check_outputs([args.results_dir], [args.pred])
     cfg = read_config(args.config, args.cfg_options)
     register_all_modules()
     metrics = evaluators(cfg, args)

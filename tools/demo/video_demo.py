@@ -26,6 +26,8 @@ from hvc_mm.engine.run_config import (
     choose_checkpoint,
     read_config,
 )
+from hvc_mm.utils.outputs import check_outputs, claim_folder, listed_file
+from hvc_mm.utils.signals import end_orderly_on_sigterm
 from hvc_mm.visualization import VOSLocalVisualizer
 
 
@@ -77,6 +79,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='frames whose features are computed together',
     )
     parser.add_argument(
+        '--force',
+        action='store_true',
+        help='write over files that no earlier run wrote, too',
+    )
+    parser.add_argument(
         '--alpha', type=float, default=0.5, help='opacity of the masks'
     )
     parser.add_argument(
@@ -118,27 +125,43 @@ def run(args: argparse.Namespace) -> PictureWriter:
     source = open_frames(args.video)
     prompts = PromptMasks(parse_masks(args.mask), args.binarize)
     prompts.check_frames(source)
-    writer = PictureWriter(args.out, args.fps or source.fps or 25)
+    writer = PictureWriter(args.out, args.fps or source.fps or 25, args.force)
     cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    check_outputs(
+        filter(None, [args.out, args.masks_dir]),
+        [*source.inputs, *prompts.files, cfg.filename, checkpoint or ''],
+    )
     model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
     stream = stream_video(model, source, prompts, args.batch_size)
-    with writer:
-        for frame, sample in track_frames(stream, source.length, source.name):
-            picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)
-            writer.write(picture, frame.name)
-            if args.masks_dir:
-                path = Path(args.masks_dir) / f'{frame.name}.png'
-                write_id_mask(path, sample.pred_ids.numpy())
+    if args.masks_dir:
+        claim_folder(args.masks_dir, args.force)
+    try:
+        with writer:
+            for frame, sample in track_frames(
+                stream, source.length, source.name
+            ):
+                picture = visualizer.draw(mmcv.bgr2rgb(frame.image), sample)
+                writer.write(picture, frame.name)
+                if args.masks_dir:
+                    path = Path(args.masks_dir) / f'{frame.name}.png'
+                    with listed_file(path, args.masks_dir) as partial:
+                        write_id_mask(partial, sample.pred_ids.numpy())
+    except (KeyboardInterrupt, SystemExit):
+        print(f'stopped: {args.out} holds the first {writer.count} frames')
+        raise
     return writer
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     begun = time.time()
+    end_orderly_on_sigterm()
     try:
         writer = run(args)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     except (FileNotFoundError, ValueError, OSError) as error:
         raise SystemExit(f'error: {error}') from None
     seconds = time.time() - begun

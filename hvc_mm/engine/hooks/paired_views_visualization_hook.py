@@ -6,7 +6,6 @@ import os.path as osp
 from contextlib import contextmanager
 from typing import Iterator, List, Optional, Sequence, Tuple
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.dist import master_only
@@ -15,7 +14,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from hvc_mm.datasets import write_picture
 from hvc_mm.registry import HOOKS, MODELS
+from hvc_mm.utils.outputs import check_outputs, dataset_inputs
 from hvc_mm.visualization.pretraining import draw_pretraining_sample
 
 
@@ -33,8 +34,9 @@ class PairedViewsVisualizationHook(Hook):
         interval: Draw every n-th iteration, the first one included.
         num_samples: Images of the batch that are drawn.
         max_pairs: Pairs and matches drawn per image.
-        out_dir: Write ``<out_dir>/<iteration>_<image>.jpg``; None gives
-            the pictures to the visualizer's backends.
+        out_dir: Write ``<out_dir>/<iteration>_<image>.jpg``, over those of
+            an earlier run; None gives the pictures to the visualizer's
+            backends.
 
     Raises:
         ValueError: An interval or number below 1.
@@ -58,6 +60,12 @@ class PairedViewsVisualizationHook(Hook):
         self.num_samples = num_samples
         self.max_pairs = max_pairs
         self.out_dir = out_dir
+
+    def before_train(self, runner: Runner) -> None:
+        """Raise ValueError where ``out_dir`` is among the training data."""
+        if self.out_dir is not None:
+            inputs = dataset_inputs(runner.train_dataloader.dataset)
+            check_outputs([self.out_dir], inputs)
 
     @master_only
     def after_train_iter(
@@ -87,7 +95,7 @@ class PairedViewsVisualizationHook(Hook):
             if self.out_dir is not None:
                 name = f'{step:06d}_{index}.jpg'
                 path = osp.join(self.out_dir, name)
-                mmcv.imwrite(mmcv.rgb2bgr(picture), path)
+                write_picture(path, picture)
             else:
                 name = f'pretraining_{index}'
                 runner.visualizer.add_image(name, picture, step)

@@ -18,7 +18,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from hvc_mm.datasets.id_masks import davis_palette, write_id_mask
-from hvc_mm.utils.files import whole_file
+from hvc_mm.utils.outputs import claim_file, claim_folder, listed_file
 
 from .background import BackgroundJobs
 
@@ -48,34 +48,31 @@ class PredictionFiles:
         out_dir: Their folder; None writes nothing.
         zip_path: The zip, or None.
         zip_root: Folder inside the zip that has the videos' folders.
+        force: See `claim_folder` and `claim_file`.
 
     Attributes:
         written: What was written so far, for the zip.
 
     Raises:
         ValueError: A zip without ``out_dir``.
-        FileExistsError: ``zip_path`` is there already.
-        NotADirectoryError: ``out_dir`` is a file.
     """
 
     def __init__(
-        self, out_dir: Optional[str], zip_path: Optional[str], zip_root: str
+        self,
+        out_dir: Optional[str],
+        zip_path: Optional[str],
+        zip_root: str,
+        force: bool = False,
     ) -> None:
         if zip_path and out_dir is None:
             raise ValueError(
                 'zip_path needs out_dir, the folder that predictions are '
                 'written to'
             )
-        if zip_path and Path(zip_path).exists():
-            # Now, and not after hours of propagation.
-            raise FileExistsError(
-                f'{zip_path} exists already; move it, or give another zip_path'
-            )
         self.out_dir = None if out_dir is None else Path(out_dir)
-        if self.out_dir and self.out_dir.is_file():
-            raise NotADirectoryError(f'out_dir {out_dir} is a file')
         self.zip_path = zip_path
         self.zip_root = zip_root
+        self.force = force
         self.written: List[WrittenMask] = []
         self._jobs = BackgroundJobs(
             partial(ThreadPoolExecutor, _WRITERS, 'mask_writer'),
@@ -83,19 +80,34 @@ class PredictionFiles:
             lambda mask, _: self.written.append(mask),
         )
 
+    def claim(self) -> None:
+        """Remove an earlier run's predictions; see `claim_folder`."""
+        if self.zip_path is not None:
+            claim_file(self.zip_path, self.force)
+        if self.out_dir is not None:
+            claim_folder(self.out_dir, self.force)
+
     def write_mask(self, video: str, name: str, ids: np.ndarray) -> None:
         """Write ``<out_dir>/<video>/<name>.png`` of ids ``(H, W)`` uint8."""
         if self.out_dir is not None:
             path = self.out_dir / video / f'{name}.png'
             mask = WrittenMask(video, name, ids.shape)
-            self._jobs.submit(mask, write_id_mask, path, ids)
+            self._jobs.submit(mask, self._write_mask, path, ids)
 
     def write_array(self, video: str, array: np.ndarray) -> None:
         """Write ``<out_dir>/<video>.npy``."""
         if self.out_dir is not None:
-            with whole_file(self.out_dir / f'{video}.npy') as path:
-                with path.open('wb') as file:
-                    np.save(file, array)
+            # By way of memory: into a file, numpy writes half an array to a
+            # full disk without a word.
+            content = io.BytesIO()
+            np.save(content, array)
+            path = self.out_dir / f'{video}.npy'
+            with listed_file(path, self.out_dir) as partial_array:
+                partial_array.write_bytes(content.getvalue())
+
+    def _write_mask(self, path: Path, ids: np.ndarray) -> None:
+        with listed_file(path, self.out_dir) as partial_mask:
+            write_id_mask(partial_mask, ids)
 
     def finish(self) -> None:
         """Wait until everything is written."""
@@ -123,23 +135,20 @@ def write_zip(
     """Pack masks, then read the zip back and check it.
 
     Args:
-        zip_path: The zip to write; folders are made.
+        zip_path: The zip to write or replace; folders are made.
         masks_dir: Where ``<video>/<frame_name>.png`` are. Other files there
             stay out.
         masks: What belongs in the zip.
         root: Folder inside the zip, e.g. ``Annotations``.
 
     Raises:
-        FileExistsError: The zip is there already.
         ValueError: There is nothing to pack, a mask is given twice, or the
             zip isn't as it must be (see `check_zip`).
         FileNotFoundError: A mask is missing.
     """
-    if Path(zip_path).exists():
-        raise FileExistsError(f'{zip_path} exists already')
     if not masks:
         raise ValueError(f'no mask to pack in {zip_path}')
-    with whole_file(zip_path) as partial_zip:
+    with listed_file(zip_path) as partial_zip:
         # PNGs are compressed already.
         with zipfile.ZipFile(partial_zip, 'w') as archive:
             for mask in sorted(masks):

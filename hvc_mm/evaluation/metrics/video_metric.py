@@ -12,12 +12,19 @@ import pandas as pd
 from mmengine.dist import (
     all_gather_object,
     broadcast_object_list,
+    get_world_size,
     is_main_process,
 )
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from hvc_mm.utils.files import whole_file, write_json
+from hvc_mm.utils.files import remove_abandoned, write_json
+from hvc_mm.utils.outputs import (
+    check_outputs,
+    claim_file,
+    claim_on_main_rank,
+    listed_file,
+)
 
 from .background import (
     BackgroundJobs,
@@ -64,6 +71,9 @@ class VideoMetric(BaseMetric):
         zip_path: Also pack what was written into this zip, for a challenge
             server. Needs ``out_dir``.
         zip_root: Folder inside the zip that has the videos' folders.
+        force: Keep other files in ``out_dir``, and write over those of equal
+            names; also over another ``zip_path`` or other results. Without
+            it, only what earlier runs wrote is replaced.
         kwargs: See mmengine's ``BaseMetric`` (``prefix`` and so on).
 
     Attributes:
@@ -74,8 +84,6 @@ class VideoMetric(BaseMetric):
     Raises:
         ValueError: ``out_dir`` is missing where it is needed, or a number
             is out of range.
-        FileExistsError: ``zip_path`` is there already.
-        NotADirectoryError: ``out_dir`` is a file.
     """
 
     unit: Optional[str] = None
@@ -89,6 +97,7 @@ class VideoMetric(BaseMetric):
         format_only: bool = False,
         zip_path: Optional[str] = None,
         zip_root: str = '',
+        force: bool = False,
         **kwargs: Any,
     ) -> None:
         if format_only and out_dir is None:
@@ -108,13 +117,44 @@ class VideoMetric(BaseMetric):
         self.num_workers = num_workers
         self.chunk_frames = chunk_frames
         self.format_only = format_only
-        self.files = PredictionFiles(out_dir, zip_path, zip_root)
+        self.files = PredictionFiles(out_dir, zip_path, zip_root, force)
         self._scores = BackgroundJobs(
             partial(scoring_processes, num_workers),
             _JOBS_PER_WORKER * num_workers,
             self._collect,
         )
+        self._claimed = False
         self._restart()
+
+    @property
+    def dataset_meta(self) -> Optional[dict]:
+        """Meta information of the data set.
+
+        When it is set, which an evaluator does before the first frame, the
+        outputs are checked against the data set's inputs and claimed.
+
+        Raises:
+            ValueError, FileExistsError, OSError: See `check_outputs`,
+                `claim_folder` and `claim_file`.
+        """
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        self._dataset_meta = dataset_meta
+        files = self.files
+        outputs = (self.results_dir, files.out_dir, files.zip_path)
+        inputs = dataset_meta.get('inputs', ())
+        check_outputs(filter(None, outputs), inputs)
+        claim_on_main_rank(self._claim)
+
+    def _claim(self) -> None:
+        self.files.claim()
+        if self.results_dir:
+            for name in ('results.json', 'results.csv'):
+                claim_file(self.results_dir / name, self.files.force)
+            remove_abandoned(self.results_dir)
+        self._claimed = True
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
         """Tell whether a frame is to be scored; also check its video.
@@ -156,6 +196,8 @@ class VideoMetric(BaseMetric):
                 wrong with them or with an earlier chunk.
         """
         try:
+            if not self._claimed and get_world_size() == 1:
+                self._claim()  # without an evaluator
             for sample in data_samples:
                 self.process_frame(self._stream.follow(sample), sample)
         except Exception:
@@ -215,7 +257,7 @@ class VideoMetric(BaseMetric):
             ValueError: A video has not come to its end, or the zip isn't
                 right.
             RuntimeError: Another rank failed.
-            FileExistsError: The zip came into being during the run.
+            OSError: A file can't be written.
         """
         try:
             frames, masks = self._end_rank()
@@ -299,8 +341,9 @@ class VideoMetric(BaseMetric):
             return
         if self.unit is not None:
             summary = {'unit': self.unit, **summary}
-        write_json(self.results_dir / 'results.json', summary)
-        with whole_file(self.results_dir / 'results.csv') as path:
+        with listed_file(self.results_dir / 'results.json') as path:
+            write_json(path, summary)
+        with listed_file(self.results_dir / 'results.csv') as path:
             table = pd.DataFrame(rows, columns=columns)
             table.to_csv(path, index=False, na_rep='nan')
         print_log(f'scores are in {self.results_dir}', 'current')

@@ -48,7 +48,8 @@ def run(tmp_path, tiny_cfg):
         torch.manual_seed(0)
         model = MODELS.build(tiny_cfg['model']).eval()
         hook = HOOKS.build(dict(type='VOSVisualizationHook', **options))
-        runner = SimpleNamespace(visualizer=visualizer)
+        loader = SimpleNamespace(dataset=dataset)
+        runner = SimpleNamespace(visualizer=visualizer, test_dataloader=loader)
         hook.before_test(runner)
         for start in range(0, 6, 2):
             batch = pseudo_collate([dataset[start], dataset[start + 1]])
@@ -76,6 +77,23 @@ def test_pictures_of_a_test_run(run, tmp_path):
     away = np.ones((H, W), bool)
     away[4:36, 4:46] = False
     assert np.abs(drawn[away] - frame[away]).mean() < 6
+
+
+def test_frames_are_never_drawn_over(run, tmp_path, file_limit):
+    for folder in ('frames', 'masks/bear'):
+        with pytest.raises(ValueError, match=r'frames|masks.* reads'):
+            run(VOSLocalVisualizer(), out_dir=str(tmp_path / folder))
+    out = tmp_path / 'pictures'
+    run(VOSLocalVisualizer(), out_dir=str(out))
+    run(VOSLocalVisualizer(), out_dir=str(out), interval=3)
+    assert len(list(out.rglob('*.jpg'))) == 2  # no longer those of before
+    (out / 'notes.txt').touch()
+    with pytest.raises(FileExistsError, match='notes.txt'):
+        run(VOSLocalVisualizer(), out_dir=str(out))
+    run(VOSLocalVisualizer(), out_dir=str(out), force=True)
+    with file_limit(500), pytest.raises(OSError, match=r'bear/00000\.jpg'):
+        run(VOSLocalVisualizer(), out_dir=str(tmp_path / 'new'))
+    assert not list((tmp_path / 'new').rglob('*.*'))
 
 
 @pytest.mark.parametrize('size', [None, (24, 32)])
@@ -111,6 +129,9 @@ def test_validation_is_drawn_likewise(monkeypatch):
 
 def test_a_plain_visualizer_is_refused():
     runner = SimpleNamespace(visualizer=Visualizer())
+    runner.test_dataloader = runner.val_dataloader = SimpleNamespace(
+        dataset=None
+    )
     for check in ('before_test', 'before_val'):
         with pytest.raises(TypeError, match='VOSLocalVisualizer'):
             getattr(VOSVisualizationHook(), check)(runner)

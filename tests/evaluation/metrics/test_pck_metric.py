@@ -150,3 +150,10 @@ def test_missing_annotations_and_wrong_options(score):
         PCKMetric(format_only=True)
     with pytest.raises(ValueError, match='2 names for 15 joints'):
         PCKMetric(joint_names=['a', 'b'])
+
+
+def test_joints_on_a_full_disk(score, tmp_path, file_limit):
+    metric = PCKMetric(out_dir=str(tmp_path / 'out'), format_only=True)
+    with file_limit(200), pytest.raises(OSError, match=r'out/clip\.npy'):
+        score(metric, _random_clip(2))
+    assert not list((tmp_path / 'out').iterdir())

@@ -108,11 +108,22 @@ def test_results_that_cannot_be_summarised():
             {'out_dir': 'masks', 'zip_path': __file__},
             *(FileExistsError, 'exists already'),
         ),
+        ({'out_dir': 'gt'}, ValueError, 'gt is gt, which this run reads'),
+        ({'results_dir': 'gt/new'}, ValueError, 'davis lies in gt'),
+        (
+            {'out_dir': 'masks', 'zip_path': 'gt/a.zip'},
+            *(ValueError, 'gt/a.zip lies in gt'),
+        ),
     ],
 )
-def test_options_that_cannot_work(options, error, message):
+def test_options_that_cannot_work(
+    options, error, message, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'gt').mkdir()
     with pytest.raises(error, match=message):
-        VOSMetric(**options)
+        VOSMetric(**options).dataset_meta = {'inputs': ['gt']}
+    assert [path.name for path in tmp_path.rglob('*')] == ['gt']
 
 
 def test_two_metrics_share_a_folder(moving_video, make_video, tmp_path):
@@ -216,33 +227,38 @@ def test_masks_that_count_are_written_and_packed(
         else:
             kept[f'{t:05d}.png'] = sample['pred_ids'].numpy()
     masks = tmp_path / 'masks'
-    write_id_mask(masks / 'old/00000.png', np.zeros((1, 1), np.uint8))
-    metric = VOSMetric(
+    options = dict(
         format_only=True,
         out_dir=str(masks),
         zip_path=str(tmp_path / 'a.zip'),
         zip_root='Annotations',
     )
-    assert score(metric, video) == {}
+    # An earlier run, of a longer video and of another one.
+    earlier = [make_video(name, *moving_video(0, 9)) for name in ('v', 'old')]
+    assert score(VOSMetric(**options), *earlier) == {}
+    assert score(VOSMetric(**options), video) == {}
+    assert [path.name for path in masks.iterdir() if path.is_dir()] == ['v']
     assert sorted(p.name for p in (masks / 'v').iterdir()) == sorted(kept)
     for name, ids in kept.items():
         np.testing.assert_array_equal(read_id_mask(masks / 'v' / name), ids)
-    # Of an earlier run's files, nothing is packed.
     with zipfile.ZipFile(tmp_path / 'a.zip') as archive:
         assert archive.namelist() == [f'Annotations/v/{n}' for n in kept]
 
 
 def test_a_disk_that_stalls_or_fails(
-    moving_video, make_video, score, tmp_path, monkeypatch
+    moving_video, make_video, score, tmp_path, monkeypatch, file_limit
 ):
     """It holds the run up instead of filling memory; errors come back."""
     video = make_video('v', *moving_video(0, 12))
     go = threading.Event()
+
+    def stall(path, _):
+        go.wait(10)
+        path.touch()
+
     options = dict(format_only=True, out_dir=str(tmp_path / 'masks'))
     with monkeypatch.context() as patch:
-        patch.setattr(
-            prediction_files, 'write_id_mask', lambda *_: go.wait(10)
-        )
+        patch.setattr(prediction_files, 'write_id_mask', stall)
         metric = VOSMetric(**options)
         metric.process(None, video[:8])
         ninth = threading.Thread(target=metric.process, args=(None, video[8:]))
@@ -252,10 +268,31 @@ def test_a_disk_that_stalls_or_fails(
         go.set()
         ninth.join(10)
         assert metric.evaluate(12) == {}
-    (tmp_path / 'masks').mkdir()
-    (tmp_path / 'masks/v').write_text('a file where a folder should be')
-    with pytest.raises(OSError, match='v'):
+    with file_limit(60), pytest.raises(OSError, match=r'v/000\d\d\.png'):
         score(VOSMetric(**options), video)
+    assert not list((tmp_path / 'masks').rglob('*.png'))
+
+
+def test_masks_of_others_are_kept(moving_video, make_video, score, tmp_path):
+    write_id_mask(tmp_path / 'v/notes.png', np.ones((2, 2), int))
+    video = make_video('v', *moving_video())
+    options = dict(num_workers=0, out_dir=str(tmp_path / 'v'))
+    with pytest.raises(FileExistsError, match=r'v/notes\.png'):
+        score(VOSMetric(**options), video)
+    assert [path.name for path in (tmp_path / 'v').iterdir()] == ['notes.png']
+    score(VOSMetric(force=True, **options), video)
+    assert (tmp_path / 'v/notes.png').is_file()
+    assert (tmp_path / 'v/v/00000.png').is_file()
+
+
+def test_results_on_a_full_disk(
+    moving_video, make_video, score, tmp_path, file_limit
+):
+    metric = VOSMetric(num_workers=0, results_dir=str(tmp_path / 'scores'))
+    video = make_video('v', *moving_video())
+    with file_limit(60), pytest.raises(OSError, match=r'videos/v\.json'):
+        score(metric, video)
+    assert not [p for p in (tmp_path / 'scores').rglob('*') if p.is_file()]
 
 
 _LONG_VIDEO = """

@@ -137,13 +137,29 @@ def test_parts_and_joints(score, run_tool, tmp_path):
 def test_wrong_input_is_named(
     score, sample_dir, davis_masks, tmp_path, capsys
 ):
-    (video,) = davis_masks.glob('*-00')
+    (tmp_path / 'file').touch()
+    (tmp_path / 'old/davis').mkdir(parents=True)
+    (tmp_path / 'old/davis/results.json').write_text('of somebody')
+    video = min(davis_masks.iterdir())
     (video / '00002.png').unlink()
     with pytest.raises(SystemExit, match=rf'{video.name}/00002\.png'):
         score('davis17_val', sample_dir, davis_masks)
     with pytest.raises(SystemExit):
         score('davis17_val', sample_dir, tmp_path / 'nowhere')
     assert 'nowhere: there is no such folder' in capsys.readouterr().err
+    for place, complaint in (
+        (davis_masks / 'scores', 'scores lies in .*masks, which this run'),
+        (sample_dir / 'DAVIS/Annotations/480p', '480p/davis lies in'),
+        (tmp_path / 'old', r'old/davis/results\.json exists already'),
+        (tmp_path / 'file', 'file'),
+    ):
+        with pytest.raises(SystemExit, match=complaint):
+            score(
+                'davis17_val',
+                sample_dir,
+                davis_masks,
+                f'--results-dir={place}',
+            )
     with pytest.raises(SystemExit, match='has no test_dataloader'):
         score('paired_views', sample_dir, tmp_path)
 

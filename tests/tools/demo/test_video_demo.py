@@ -36,7 +36,7 @@ def test_as_a_user_types_it(demo, run_tool, moving_square):
     assert '8 frames in ' in done.stdout and 'frames/s' in done.stdout
     reader = mmcv.VideoReader(str(demo / 'new/out.mp4'))
     assert (len(reader), reader.fps, reader.resolution) == (8, 12, (64, 48))
-    masks = sorted((demo / 'masks').iterdir())
+    masks = sorted((demo / 'masks').glob('*.png'))
     assert [path.name for path in masks] == [f'{t:05d}.png' for t in range(8)]
     with Image.open(masks[7]) as image:
         assert image.mode == 'P'
@@ -90,6 +90,48 @@ def test_bad_input_is_one_clear_line(demo, call_tool, change, complaint):
             *('--out', given['out'], *OPTIONS, given['checkpoint']),
             *('--cfg-options', given['options']),
         )
+
+
+@pytest.mark.parametrize(
+    'outputs, complaint',
+    [
+        ('--out square', r'square is square, which'),
+        ('--out o.avi --masks-dir square/new', 'square/new lies in square'),
+        ('--out SQUARE/../square/a.mp4', 'a.mp4 lies in square'),
+        ('--out o.avi --masks-dir ms', 'ms contains ms/0.png'),
+        ('--out .', r'\. contains'),
+        ('--out notes', 'notes holds notes/a.txt.*--force'),
+        ('--out notes.avi', 'notes.avi exists already.*--force'),
+    ],
+)
+def test_nothing_of_the_users_is_written_over(
+    demo, call_tool, frame_folder, outputs, complaint
+):
+    (demo / 'SQUARE').mkdir(exist_ok=True)
+    (demo / 'ms').mkdir()
+    (demo / 'first.png').rename(demo / 'ms/0.png')
+    (demo / 'notes').mkdir()
+    for name in ('notes/a.txt', 'notes.avi'):
+        (demo / name).write_text('of the user')
+    before = {p: p.stat().st_mtime_ns for p in demo.rglob('*.*')}
+    with pytest.raises(SystemExit, match=complaint):
+        call_tool(
+            *(TOOL, 'square', '--mask', 'ms/0.png', *outputs.split()),
+            *(*OPTIONS, 'none'),
+        )
+    assert {p: p.stat().st_mtime_ns for p in demo.rglob('*.*')} == before
+
+
+def test_a_shorter_video_replaces_a_longer_one(demo, call_tool, frame_folder):
+    for _ in range(2):
+        call_tool(
+            *(TOOL, 'square', '--mask', 'first.png', '--out', 'pictures'),
+            *('--masks-dir', 'masks', *OPTIONS, 'none'),
+        )
+        for index in range(3, 8):
+            (frame_folder / f'{index}.png').unlink(missing_ok=True)
+    assert len(list((demo / 'pictures').glob('*.jpg'))) == 3
+    assert len(list((demo / 'masks').glob('*.png'))) == 3
 
 
 def test_a_jpeg_of_one_object(demo, call_tool, moving_square):
