@@ -5,13 +5,11 @@ import torch
 from mmengine.config import Config
 
 import hvc_mm
+from hvc_mm.engine.config_file import config_root, find_config, list_configs
 from hvc_mm.engine.run_config import (
     DATA_ROOT_VARIABLE,
     choose_checkpoint,
-    config_root,
     evaluators_of,
-    find_config,
-    list_configs,
     prepare_cpu_processes,
     read_config,
     read_run,
