@@ -6,14 +6,12 @@ import torch
 from mmengine.config import Config
 
 import hvc_mm
+from hvc_mm.engine.config_file import config_root, find_config, list_configs
 from hvc_mm.engine.run_config import (
     DATA_ROOT_VARIABLE,
     add_cfg_options,
     choose_checkpoint,
-    config_root,
     evaluators_of,
-    find_config,
-    list_configs,
     prepare_cpu_processes,
     read_config,
     read_run,
