@@ -2,7 +2,8 @@
 
 import pytest
 
-from hvc_mm.engine.run_config import list_configs, read_config
+from hvc_mm.engine.config_file import list_configs
+from hvc_mm.engine.run_config import read_config
 
 
 @pytest.mark.parametrize(
