@@ -6,6 +6,7 @@ _base_ = [
 ]
 
 model = dict(
+    warmup_zero_image=None,
     propagator=dict(radius=5, topk=10, temperature=0.05, context=7),
     codec=dict(_delete_=True, type='JointCodec', topk=3, sharpness=2.0),
 )

@@ -6,6 +6,7 @@ _base_ = [
 ]
 
 model = dict(
+    warmup_zero_image=None,
     propagator=dict(radius=12, topk=10, temperature=0.05, context=4),
     codec=dict(_delete_=True, type='PartCodec', size=(560, 560)),
 )

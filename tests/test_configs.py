@@ -5,7 +5,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 
-from hvc_mm.engine.run_config import list_configs, read_config
+from hvc_mm.engine.config_file import list_configs
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import MODELS
 from hvc_mm.utils import register_all_modules
 
@@ -102,7 +103,11 @@ def test_recipe_is_the_papers(path):
     ],
 )
 def test_protocol_numbers(name, context, topk, radius, temperature):
-    propagator = read_config(CONFIGS / f'{name}.py').model.propagator
+    model = read_config(CONFIGS / f'{name}.py').model
+    propagator = model.propagator
+    published = name not in ('hvc_vip', 'hvc_jhmdb')
+    zero_image = (256, 256) if published else None
+    assert model.warmup_zero_image == zero_image
     assert (
         propagator.context,
         propagator.topk,

@@ -117,6 +117,7 @@ def test_fused_batch_norms_change_no_score(
         data_root=sample_dir,
     )
     assert '15 of 15 batch norms fused' in out.stdout, out.stdout
+    assert 'warmup_zero_image=(256, 256)' in out.stdout
     plain = _scores(one_process[0] / 'work')['davis/J&F']
     assert _scores(tmp_path)['davis/J&F'] == pytest.approx(plain, abs=0.5)
 

@@ -24,8 +24,7 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hvc_mm.engine.config_file import load_config
-from hvc_mm.engine.run_config import find_config
+from hvc_mm.engine.config_file import find_config, load_config
 from hvc_mm.models.vos import LabelPropagator, propagate
 from hvc_mm.models.vos.propagation import propagate_cells
 from hvc_mm.registry import MODELS
@@ -284,6 +283,7 @@ def make_models(device: str) -> Dict[str, nn.Module]:
     config = load_config(find_config('hvc_davis')).model
     torch.manual_seed(0)
     model = MODELS.build(config).eval().to(device)
+    model.warm_up()
     dense, folded = copy.deepcopy(model), copy.deepcopy(model)
     dense.propagator = DensePropagator(model.propagator)
     fuse_conv_bn(folded.backbone)

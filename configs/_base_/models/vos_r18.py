@@ -1,4 +1,7 @@
-# Label propagation with layer3 of an HVC ResNet-18 (256 channels, stride 8).
+# Label propagation with layer3 of an HVC ResNet-18 (256 channels, stride 8),
+# by the protocol of HVC's release.
+_base_ = '../protocols/hvc.py'
+
 model = dict(
     type='LabelPropagationVOS',
     data_preprocessor=dict(
@@ -12,12 +15,4 @@ model = dict(
     backbone=dict(
         type='HVCResNet', depth=18, strides=(1, 2, 1, 1), out_indices=(2,)
     ),
-    propagator=dict(
-        type='LabelPropagator',
-        radius=12,
-        topk=15,
-        temperature=0.1,
-        context=50,
-    ),
-    codec=dict(type='MaskCodec'),
 )

@@ -46,6 +46,8 @@ class FuseConvBNHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Put a fused copy in the backbone's place."""
         model = _unwrapped(runner.model)
+        if hasattr(model, 'warm_up'):
+            model.warm_up()
         self._backbone = model.backbone
         model.backbone = fused_copy(model.backbone)
 

@@ -10,11 +10,12 @@ Shapes: N frames, C channels, H W frame, h w feature grid, M label channels.
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hvc_mm.checkpoint import adopt_backbone_weights
 from hvc_mm.registry import MODELS, TASK_UTILS
@@ -47,10 +48,13 @@ class LabelPropagationVOS(BaseModel):
         weights_prefix: Which network of a checkpoint is loaded where it has
             several that fit, as ``--prefix`` of the tools.
         init_cfg: mmengine's.
+        warmup_zero_image: Height and width of an all-zero image that the
+            backbone sees once before the first frame, see :meth:`warm_up`;
+            None for no such image. HVC's release has one of 256x256.
         **removed: Options of 0.1, refused with what to use instead.
 
     Raises:
-        ValueError: For an option that is gone.
+        ValueError: For an option that is gone or out of its range.
     """
 
     def __init__(
@@ -62,9 +66,16 @@ class LabelPropagationVOS(BaseModel):
         data_preprocessor: Optional[dict] = None,
         weights_prefix: Optional[str] = None,
         init_cfg: Optional[dict] = None,
+        warmup_zero_image: Optional[Sequence[int]] = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
+        size = warmup_zero_image
+        if size is not None and (len(size) != 2 or min(size) < 1):
+            raise ValueError(
+                f'warmup_zero_image is {size}; expected height and width in '
+                'pixels, or None'
+            )
         # Built here, where names without a scope are hvc_mm's: BaseModel
         # would look in mmengine's own registry. Default parts name their
         # scope: a config's own may be another project's.
@@ -96,9 +107,53 @@ class LabelPropagationVOS(BaseModel):
         self.feature_index = feature_index
         self.weights_prefix = weights_prefix
         self._started = False
+        self.warmup_zero_image = size
+        self._as_loaded: Optional[Dict[str, Tensor]] = None
         self._register_load_state_dict_pre_hook(
             adopt_backbone_weights, with_module=True
         )
+        self._register_load_state_dict_pre_hook(
+            _undo_warm_up, with_module=True
+        )
+        self._register_state_dict_hook(_save_as_loaded)
+
+    def warm_up(self) -> None:
+        """Run the all-zero image through the backbone, unless that was done.
+
+        Its batch norms (of an ensemble, all members') are in train mode for
+        it: each running statistic moves towards the image's by the batch
+        norm's momentum, a tenth as a rule. Features are computed with the
+        moved statistics. The weights themselves stay as they were loaded:
+        that is what :meth:`state_dict` gives, and what :meth:`train` and
+        newly loaded weights begin with. :meth:`extract_feat` calls this in
+        eval mode; whoever copies or fuses the backbone calls it before.
+        """
+        if self.warmup_zero_image is None or self._as_loaded is not None:
+            return
+        statistics = _statistics(self.backbone)
+        self._as_loaded = {k: v.clone() for k, v in statistics.items()}
+        if not statistics:
+            return
+        norms = [m for m in self.backbone.modules() if _is_norm(m)]
+        modes = [norm.training for norm in norms]
+        image = next(self.backbone.parameters()).new_zeros(
+            1, 3, *self.warmup_zero_image
+        )
+        try:
+            # Not the whole network: nothing random shall take part.
+            for norm in norms:
+                norm.training = True
+            with torch.no_grad():
+                self.backbone(image)
+        finally:
+            for norm, mode in zip(norms, modes):
+                norm.training = mode
+
+    def train(self, mode: bool = True) -> LabelPropagationVOS:
+        """Set the mode; training begins with the statistics as loaded."""
+        if mode:
+            _undo_warm_up(self)
+        return super().train(mode)
 
     def forward(
         self,
@@ -140,6 +195,8 @@ class LabelPropagationVOS(BaseModel):
         Raises:
             ValueError: When a map's grid does not fit the frames.
         """
+        if not self.training:
+            self.warm_up()
         features: List[Tensor] = []
         for size, frames in groupby(inputs, key=lambda f: tuple(f.shape[1:])):
             maps = self.backbone(_stack(list(frames)))
@@ -217,6 +274,38 @@ def _refuse(removed: dict) -> None:
         )
     if removed:
         raise TypeError(f'LabelPropagationVOS has no arguments {[*removed]}')
+
+
+def _is_norm(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and module.track_running_stats
+
+
+def _statistics(backbone: nn.Module) -> Dict[str, Tensor]:
+    """Collect the running statistics of a network, by name."""
+    return {
+        f'{name}.{key}': buffer
+        for name, module in backbone.named_modules()
+        if _is_norm(module)
+        for key, buffer in module.named_buffers(recurse=False)
+    }
+
+
+def _undo_warm_up(model: LabelPropagationVOS, *_: Any) -> None:
+    """Give a backbone its statistics as they were loaded."""
+    if model._as_loaded is not None:
+        for name, buffer in _statistics(model.backbone).items():
+            buffer.copy_(model._as_loaded[name])
+        model._as_loaded = None
+
+
+def _save_as_loaded(
+    model: LabelPropagationVOS, state: Dict[str, Tensor], prefix: str, _: Any
+) -> None:
+    """Save the statistics as loaded: to load them is to warm up again."""
+    for name, value in (model._as_loaded or {}).items():
+        key = f'{prefix}backbone.{name}'
+        if key in state:
+            state[key] = value.to(state[key].device)
 
 
 def _stack(frames: List[Tensor]) -> Tensor:

@@ -102,6 +102,24 @@ def test_a_test_runs_on_a_copy_of_the_backbone_as_it_is_then():
     assert all(torch.equal(after[name], before[name]) for name in before)
 
 
+def test_the_zero_image_is_seen_before_fusing():
+    model = LabelPropagationVOS(
+        backbone=dict(HVC_R18, out_indices=(0,)), warmup_zero_image=(32, 32)
+    )
+    _used(model)
+    plain = copy.deepcopy(model)
+    FuseConvBNHook().before_test_epoch(SimpleNamespace(model=model))
+    frames = [torch.randn(3, 48, 64)]
+    with torch.no_grad():
+        (expected,), (found,) = (
+            m.extract_feat(frames) for m in (plain, model)
+        )
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+        plain.train().eval().warmup_zero_image = None
+        (without,) = plain.extract_feat(frames)
+    assert (found - without).abs().max() > 1e-3
+
+
 def test_it_comes_after_hooks_that_change_weights_before_a_test():
     hook = HOOKS.build(dict(type='FuseConvBNHook'))
     assert get_priority(hook.priority) > get_priority(EMAHook.priority)

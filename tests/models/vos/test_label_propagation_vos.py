@@ -1,8 +1,11 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from torch import nn
 
 from hvc_mm.models.vos import LabelPropagationVOS
 from hvc_mm.registry import MODELS
@@ -197,3 +200,130 @@ def test_the_batch_changes_no_mask():
     one = masks(1)
     assert torch.equal(one, masks(4))
     assert not torch.equal(one[0], one[5])
+
+
+# The all-zero image before the first frame.
+
+
+@MODELS.register_module()
+class TwoNorms(BaseModule):
+    """Two convolutions with batch norms, and a dropout."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3, 1, 1), nn.Conv2d(4, 4, 3, 2, 1)
+        self.norm_one, self.norm_two = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.drop = nn.Dropout()
+        self.seen = 0
+
+    def forward(self, x):
+        self.seen += 1
+        x = self.drop(self.norm_one(self.one(x)).relu())
+        return (self.norm_two(self.two(x)),)
+
+
+def _two_norms(**kwargs):
+    torch.manual_seed(0)
+    kwargs.setdefault('backbone', dict(type='hvc_mm.TwoNorms'))
+    kwargs.setdefault('warmup_zero_image', (6, 8))
+    model = LabelPropagationVOS(**kwargs).eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            for values in (module.weight, module.bias, module.running_mean):
+                nn.init.normal_(values)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return model
+
+
+def _moved(network, height=6, width=8):
+    """The statistics that the zero image leaves, by hand."""
+    first, second = network.norm_one, network.norm_two
+    # All pixels are the convolution's bias: its mean, without variance.
+    expected = [
+        0.9 * first.running_mean + 0.1 * network.one.bias,
+        0.9 * first.running_var,
+    ]
+    # In train mode the batch norm then gives its own bias everywhere.
+    image = first.bias.relu().view(1, 4, 1, 1).expand(1, 4, height, width)
+    image = network.two(image).transpose(0, 1).flatten(1)
+    expected += [
+        0.9 * second.running_mean + 0.1 * image.mean(1),
+        0.9 * second.running_var + 0.1 * image.var(1, unbiased=True),
+    ]
+    return [values.detach().clone() for values in expected]
+
+
+def _statistics(network):
+    norms = network.norm_one, network.norm_two
+    return [v for n in norms for v in (n.running_mean, n.running_var)]
+
+
+def test_the_zero_image_moves_statistics_as_by_hand_once():
+    model = _two_norms()
+    network, expected = model.backbone, _moved(model.backbone)
+    frame = torch.rand(3, 8, 8)
+    (features,) = model.extract_feat([frame])
+    torch.testing.assert_close(_statistics(network), expected)
+    assert not any(module.training for module in network.modules())
+    (again,) = model.extract_feat([frame])
+    assert torch.equal(again, features) and network.seen == 3
+    for norm, mean in zip((network.norm_one, network.norm_two), expected[::2]):
+        torch.testing.assert_close(norm.running_mean, mean)
+
+
+def test_every_member_of_an_ensemble_sees_the_zero_image():
+    member = dict(type='hvc_mm.TwoNorms')
+    model = _two_norms(
+        backbone=dict(type='FeatureEnsemble', members=[member, member])
+    )
+    expected = [_moved(member) for member in model.backbone.members]
+    with torch.no_grad():
+        model.extract_feat([torch.rand(3, 8, 8)])
+    found = [_statistics(member) for member in model.backbone.members]
+    torch.testing.assert_close(found, expected)
+
+
+def test_what_is_saved_and_trained_is_what_was_loaded():
+    model, other = _two_norms(), _two_norms()
+    loaded = copy.deepcopy(model.state_dict())
+    model.warm_up()
+    moved = copy.deepcopy(_statistics(model.backbone))
+    saved = model.state_dict()
+    torch.testing.assert_close(saved, loaded, rtol=0, atol=0)
+    # As a part of another model, as the tracker has it.
+    nested = nn.ModuleDict({'carrier': model}).state_dict(prefix='x.')
+    for name, value in loaded.items():
+        assert torch.equal(nested[f'x.carrier.{name}'], value)
+    # Loaded again, into itself or another: warmed up from there, once.
+    for each in (model, other):
+        each.load_state_dict(saved)
+        torch.testing.assert_close(each.state_dict(), loaded)
+        each.extract_feat([torch.rand(3, 8, 8)])
+        torch.testing.assert_close(_statistics(each.backbone), moved)
+    # Training, and the test after it, begin with the loaded statistics.
+    model.train()
+    torch.testing.assert_close(model.state_dict(), loaded, rtol=0, atol=0)
+    model.extract_feat([torch.zeros(3, 8, 8)] * 2)
+    trained = model.state_dict()
+    assert trained['backbone.norm_one.num_batches_tracked'] == 1
+    model.eval().warm_up()
+    assert model.backbone.norm_one.num_batches_tracked == 2
+    model.train()
+    torch.testing.assert_close(model.state_dict(), trained, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('size', [None, (6, 8)])
+def test_without_an_image_or_a_batch_norm_nothing_is_moved(size):
+    model = _two_norms(warmup_zero_image=size)
+    if size:
+        model.backbone.norm_one = model.backbone.norm_two = nn.Identity()
+    before = copy.deepcopy(model.state_dict())
+    model.extract_feat([torch.rand(3, 8, 8)])
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert model.backbone.seen == 1
+
+
+@pytest.mark.parametrize('size', [(256,), (0, 256)])
+def test_a_zero_image_without_a_size_is_refused(size):
+    with pytest.raises(ValueError, match='expected height and width'):
+        _two_norms(warmup_zero_image=size)
