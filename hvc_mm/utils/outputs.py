@@ -38,6 +38,10 @@ PathLike = Union[str, Path]
 MANIFEST = '.hvc_outputs.jsonl'
 
 
+class OutputError(ValueError):
+    """An output that would destroy what the run reads."""
+
+
 class _Entry(NamedTuple):
     """What a manifest says of a file.
 
@@ -65,7 +69,7 @@ def check_outputs(
             is left out.
 
     Raises:
-        ValueError: With both paths.
+        OutputError: With both paths.
     """
     read, above = {}, {}
     for path in inputs:
@@ -84,7 +88,7 @@ def check_outputs(
                 ('contains', above.get(_identity(real))),
             ):
                 if found is not None:
-                    raise ValueError(
+                    raise OutputError(
                         f'the output {place} {relation} {found}, which this '
                         'run reads; expected a place of its own'
                     )
