@@ -58,6 +58,7 @@ from hvc_mm.scoreboard import (
     prepare_run,
 )
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.outputs import OutputError
 
 
 def parse_size(text: str) -> Tuple[int, int]:
@@ -156,6 +157,8 @@ def score_all(board: Scoreboard, args: argparse.Namespace) -> None:
                 size = args.input_size
                 run = prepare_run(benchmark, backbone, cfg, args.out, size)
                 board.results[names] = run.score()
+            except OutputError as error:
+                raise SystemExit(f'error: {error}') from None
             except Exception as error:  # whatever a foreign network raises
                 # The other runs may well be fine.
                 traceback.print_exc()

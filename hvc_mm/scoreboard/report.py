@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import pandas as pd
 
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
-from hvc_mm.utils.files import write_json
+from hvc_mm.utils.files import whole_file, write_json
 
 from .entries import Backbone, Benchmark
 from .plots import draw_plots
@@ -48,7 +48,8 @@ class Scoreboard:
         results = list(self.results.values())
         plots = draw_plots(self.benchmarks, results, out_dir)
         text = self.as_markdown(plots)
-        (out_dir / 'scoreboard.md').write_text(text, encoding='utf-8')
+        with whole_file(out_dir / 'scoreboard.md') as partial:
+            partial.write_text(text, encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""

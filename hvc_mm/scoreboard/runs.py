@@ -29,6 +29,7 @@ from mmengine.runner import Runner
 from hvc_mm.engine.hooks.protocol_log_hook import describe, describe_versions
 from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 from hvc_mm.utils.files import write_json
+from hvc_mm.utils.outputs import check_outputs, dataset_inputs
 from hvc_mm.version import __version__
 
 from .entries import Backbone, Benchmark
@@ -178,12 +179,14 @@ def prepare_run(
 
     Raises:
         FileNotFoundError, ValueError: The data set's complaints.
+        OutputError: ``out_dir`` is, contains or lies in the data.
     """
     cfg.merge_from_dict(backbone.overrides)
     resized = _resize_frames(cfg, input_size)
     dataset = cfg.test_dataloader.dataset
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         built = DATASETS.build({**dataset, 'pipeline': []})
+    check_outputs([out_dir], dataset_inputs(built))
     videos, fingerprint = _survey(built)
     key = _digest(cfg, backbone, fingerprint)
     folder = out_dir / 'runs' / backbone.name / benchmark.name / key

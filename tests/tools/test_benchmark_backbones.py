@@ -217,3 +217,15 @@ def test_help_tells_how_to_name_a_backbone(call_tool, capsys):
     printed = capsys.readouterr().out
     for part in ('[NAME=][SCOPE.]TYPE[:KEY=VALUE,...]', 'stage=N', 'map=I'):
         assert part in printed
+
+
+def test_data_are_never_written_over(call_tool, sample_dir):
+    out = sample_dir / 'DAVIS'
+    before = {p: p.stat().st_mtime_ns for p in out.rglob('*')}
+    with pytest.raises(SystemExit, match='DAVIS contains .*this run reads'):
+        call_tool(
+            *(TOOL, '--backbones', 'random=HVCResNet:depth=18,stage=1'),
+            *('--out', out, '--benchmarks', 'davis', '--cfg-options'),
+            *(f'data_root={sample_dir}', *QUICK),
+        )
+    assert {p: p.stat().st_mtime_ns for p in out.rglob('*')} == before
