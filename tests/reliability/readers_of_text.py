@@ -73,6 +73,8 @@ class Names(Reader):
 
     def judge(self, data: bytes) -> list:
         names = data.decode('utf-8-sig').split()
+        if '..' not in names[0]:  # of a path the last part
+            names = [name.rpartition('/')[2] for name in names]
         if not set(names) <= {'one', 'two', 'three'} or not names:
             raise ValueError('other names')
         return list(dict.fromkeys(names))
@@ -205,22 +207,22 @@ class Meta(Tree):
             assert isinstance(one.get('category', ''), str)
             assert all(isinstance(f, str) for f in one['frames'])
             assert set(one['frames']) <= {f'{i:05d}' for i in range(4)}
-            assert '00000' in one['frames']
+        firsts = {i: min(one['frames']) for i, one in objects.items()}
+        assert '00000' in firsts.values()
         assert name == 'one' and objects and set(objects) <= {1, 2}
         return dict(
             categories={
                 i: one.get('category', 'unknown') for i, one in objects.items()
             },
-            begins=dict.fromkeys(objects, 0),
-            later=[0],
+            begins={i: 0 for i, first in firsts.items() if first == '00000'},
+            later=sorted({int(first) for first in firsts.values()}),
         )
 
 
 class Coco(Tree):
-    """COCO's annotations, through MMDetection."""
+    """COCO's json, of which the names of images are read."""
 
     suffix = '.json'
-    mmdet = True
     tree = dict(
         info={},
         images=[
@@ -258,10 +260,8 @@ class Coco(Tree):
     def judge(self, data: bytes) -> list:
         content = json.loads(data)
         names = [image['file_name'] for image in content['images']]
-        ids = [image['id'] for image in content['images']]
         assert all(isinstance(name, str) for name in names) and names
-        assert len(set(ids)) == len(ids)
-        return names
+        return list(dict.fromkeys(names))
 
 
 class Checkpoint(Reader):
