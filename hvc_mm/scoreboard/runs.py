@@ -38,7 +38,7 @@ from .results import read_entries, read_result
 __all__ = ['Run', 'prepare_run']
 
 # What a score doesn't depend on.
-_NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
+_NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir', 'force')
 # Where a metric may write to, which the report needn't tell.
 _OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
 # Digits of a folder's name: few enough to read, enough to differ.
