@@ -13,7 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hvc_mm.utils.files import whole_file
+from hvc_mm.utils.outputs import listed_file
 
 from .entries import Benchmark
 
@@ -72,8 +72,8 @@ def draw_plots(
         drawn['score_against_time.png'] = (title, figure)
     for name, (_, figure) in drawn.items():
         _legend_below(figure)
-        with whole_file(out_dir / name) as partial:
-            figure.savefig(partial, dpi=110)
+        with listed_file(out_dir / name) as path:
+            figure.savefig(path, dpi=110)
     return [(name, title) for name, (title, _) in drawn.items()]
 
 

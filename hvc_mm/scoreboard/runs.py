@@ -29,7 +29,6 @@ from mmengine.runner import Runner
 from hvc_mm.engine.hooks.protocol_log_hook import describe, describe_versions
 from hvc_mm.registry import DATASETS, METRICS, MODELS, TASK_UTILS
 from hvc_mm.utils.files import write_json
-from hvc_mm.utils.outputs import check_outputs, dataset_inputs
 from hvc_mm.version import __version__
 
 from .entries import Backbone, Benchmark
@@ -39,7 +38,7 @@ from .results import read_entries, read_result
 __all__ = ['Run', 'prepare_run']
 
 # What a score doesn't depend on.
-_NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir')
+_NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir', 'force')
 # Where a metric may write to, which the report needn't tell.
 _OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
 # Digits of a folder's name: few enough to read, enough to differ.
@@ -179,14 +178,12 @@ def prepare_run(
 
     Raises:
         FileNotFoundError, ValueError: The data set's complaints.
-        OutputError: ``out_dir`` is, contains or lies in the data.
     """
     cfg.merge_from_dict(backbone.overrides)
     resized = _resize_frames(cfg, input_size)
     dataset = cfg.test_dataloader.dataset
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         built = DATASETS.build({**dataset, 'pipeline': []})
-    check_outputs([out_dir], dataset_inputs(built))
     videos, fingerprint = _survey(built)
     key = _digest(cfg, backbone, fingerprint)
     folder = out_dir / 'runs' / backbone.name / benchmark.name / key

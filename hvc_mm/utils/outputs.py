@@ -38,10 +38,6 @@ PathLike = Union[str, Path]
 MANIFEST = '.hvc_outputs.jsonl'
 
 
-class OutputError(ValueError):
-    """An output that would destroy what the run reads."""
-
-
 class _Entry(NamedTuple):
     """What a manifest says of a file.
 
@@ -69,7 +65,7 @@ def check_outputs(
             is left out.
 
     Raises:
-        OutputError: With both paths.
+        ValueError: With both paths.
     """
     read, above = {}, {}
     for path in inputs:
@@ -88,7 +84,7 @@ def check_outputs(
                 ('contains', above.get(_identity(real))),
             ):
                 if found is not None:
-                    raise OutputError(
+                    raise ValueError(
                         f'the output {place} {relation} {found}, which this '
                         'run reads; expected a place of its own'
                     )
