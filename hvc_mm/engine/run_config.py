@@ -105,6 +105,12 @@ class _Options(DictAction):
                     f'argument {option_string}: cannot read {shown!r} '
                     f'({error}); expected KEY=VALUE'
                 )
+            key, _, text = word.partition('=')
+            if key.split('.')[-1] == 'videos' and text != 'None':
+                # Names, though 00001 is a number, too, and 12e3456789 inf.
+                names = text.strip('[]() ').split(',')
+                options = getattr(namespace, self.dest)
+                options[key] = [name.strip(' \'"') for name in names]
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:
