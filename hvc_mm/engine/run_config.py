@@ -20,9 +20,9 @@ import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
 
-import hvc_mm
 from hvc_mm.engine.check_config import check_config
 from hvc_mm.registry import METRICS, MODELS
+from hvc_mm.utils.protocols import apply_protocol, config_root
 
 from .config_file import load_config
 from .work_dir import latest_checkpoint
@@ -33,24 +33,6 @@ DEFAULT_DATA_ROOT = 'data'
 PRETRAINING = 'work_dirs/hvc_coco'
 # Arguments of metrics that say where results go.
 _RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
-
-
-def config_root() -> Path:
-    """Find the folder of configs that belongs to this ``hvc_mm``.
-
-    It is ``.mim/configs`` in an installed package, else ``configs`` next to
-    the package, as a checkout has it.
-    """
-    package = Path(hvc_mm.__file__).resolve().parent
-    # A folder `configs` next to an installed package may be anyone's, so the
-    # package's own comes first.
-    for root in (package / '.mim/configs', package.parent / 'configs'):
-        if root.is_dir():
-            return root
-    raise FileNotFoundError(
-        f'no configs with {package}: expected .mim/configs in it (made by '
-        'pip install) or configs next to it (a checkout)'
-    )
 
 
 def list_configs() -> Dict[str, Path]:
@@ -92,7 +74,9 @@ def find_config(name: Union[str, Path]) -> Path:
 
 
 def read_config(
-    name: Union[str, Path], cfg_options: Optional[dict] = None
+    name: Union[str, Path],
+    cfg_options: Optional[dict] = None,
+    protocol: Optional[str] = None,
 ) -> Config:
     """Read a config, apply options to it, and settle where the data are.
 
@@ -101,6 +85,9 @@ def read_config(
         cfg_options: What ``--cfg-options`` gave, dotted keys to values.
             ``data_root`` moves every path of data; other options come after
             that and may name a path of their own.
+        protocol: Name of a published protocol to test by, see
+            :func:`~hvc_mm.utils.protocols.apply_protocol`; options come
+            after it.
     """
     cfg = load_config(find_config(name))
     options = dict(cfg_options or {})
@@ -118,6 +105,8 @@ def read_config(
         if key not in ('work_dir', 'data_root'):
             cfg[key] = _moved(key, cfg[key], old, root.rstrip('/'))
     cfg.data_root = root
+    if protocol is not None:
+        apply_protocol(cfg, protocol)
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, AttributeError, AssertionError) as error:
@@ -196,6 +185,7 @@ def read_run(
     cfg_options: Optional[dict] = None,
     work_dir: Optional[str] = None,
     launcher: str = 'none',
+    protocol: Optional[str] = None,
 ) -> Config:
     """Read a config for a run: where it writes, and by which launcher.
 
@@ -207,11 +197,14 @@ def read_run(
         cfg_options: Likewise.
         work_dir: Instead of the config's own, else ``work_dirs/NAME``.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        protocol: As for :func:`read_config`; the default work dir has its
+            name, too: ``work_dirs/NAME_PROTOCOL``.
     """
-    cfg = read_config(name, cfg_options)
+    cfg = read_config(name, cfg_options, protocol)
     cfg.launcher = launcher
     stem = Path(name).stem
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{stem}'
+    own = '_'.join(filter(None, (stem, protocol)))
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{own}'
     defaults = [f'work_dirs/{other}/' for other in {stem, *list_configs()}]
     for evaluator in evaluators_of(cfg):
         for key in _RESULTS:
