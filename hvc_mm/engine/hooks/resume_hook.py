@@ -40,9 +40,7 @@ class ResumeHook(Hook):
         self, runner: Runner, checkpoint: Dict[str, Any]
     ) -> None:
         """Note what the position of the run depends on."""
-        loader = runner.train_dataloader
         checkpoint['meta']['batch_size'] = _batch_size(runner)
-        checkpoint['meta']['iters_per_epoch'] = len(loader)
         if get_world_size() == 1:
             checkpoint['random_state'] = random_state()
 
@@ -61,10 +59,11 @@ class ResumeHook(Hook):
     def _rescale(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
         """Count iterations as if all had been of this run's batch size."""
         meta, now = checkpoint['meta'], len(runner.train_dataloader)
-        before = meta.get('iters_per_epoch')
-        if before is None and meta['epoch']:  # of 0.1.0, at an epoch's end
-            before = meta['iter'] / meta['epoch']
-        if not before or before == now:
+        info = checkpoint['message_hub'].get('runtime_info', {})
+        if not info.get('max_epochs') or not info.get('max_iters'):
+            return
+        before = info['max_iters'] / info['max_epochs']
+        if before == now:
             return
         done = meta['iter']
         meta['iter'] = round(done * now / before)
