@@ -5,7 +5,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import DefaultScope
 
-from hvc_mm.engine.run_config import list_configs, read_config
+from hvc_mm.engine.config_file import list_configs
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import MODELS
 from hvc_mm.utils import register_all_modules
 

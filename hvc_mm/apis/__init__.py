@@ -1,9 +1,8 @@
 """Using a model on one's own videos."""
 
+from hvc_mm.engine.config_file import find_config, list_configs
 from hvc_mm.engine.run_config import (
     choose_checkpoint,
-    find_config,
-    list_configs,
 )
 
 from .inference import init_model, propagate_in_video, video_features

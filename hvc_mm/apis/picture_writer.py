@@ -114,8 +114,7 @@ class PictureWriter:
         if self._video is None:
             return
         video, self._video = self._video, None
-        with ExitStack() as stack:
-            stack.push(self._file)
+        with self._file:
             video.release()
             found = _count_frames(self._partial)
             if found < self.count:
@@ -147,12 +146,25 @@ class PictureWriter:
         odd = [(0, side % 2) for side in picture.shape[:2]]
         picture = np.pad(picture, (*odd, (0, 0)), mode='edge')
         if self._video is None:
-            self._file = listed_file(self.out)
-            self._partial = self._file.__enter__()
-            begin = _H264 if self.codec == 'h264' else _opencv_writer
-            size = picture.shape[1::-1]
-            self._video = begin(self._partial, self.codec, self.fps, size)
+            with ExitStack() as stack:
+                self._partial = stack.enter_context(listed_file(self.out))
+                self._video = self._begin_video(picture.shape[1::-1])
+                self._file = stack.pop_all()  # until `close`
         self._video.write(mmcv.rgb2bgr(picture))
+
+    def _begin_video(self, size: Tuple[int, int]) -> Any:
+        if self.codec == 'h264':
+            return _H264(self._partial, self.fps, size)
+        # OpenCV reports a folder without write permission on stderr only.
+        self._partial.touch()
+        code = cv2.VideoWriter_fourcc(*self.codec)
+        video = cv2.VideoWriter(str(self._partial), code, self.fps, size)
+        if not video.isOpened():
+            raise OSError(
+                f'OpenCV cannot write {self.out} with codec {self.codec} at '
+                f'{size[0]}x{size[1]}; pip install av for H.264'
+            )
+        return video
 
 
 def _count_frames(path: Path) -> int:
@@ -162,41 +174,30 @@ def _count_frames(path: Path) -> int:
     return count
 
 
-def _opencv_writer(
-    path: Path, codec: str, fps: float, size: Tuple[int, int]
-) -> cv2.VideoWriter:
-    # OpenCV reports a folder without write permission on stderr only.
-    with open(path, 'wb'):
-        pass
-    code = cv2.VideoWriter_fourcc(*codec)
-    writer = cv2.VideoWriter(str(path), code, fps, size)
-    if not writer.isOpened():
-        raise OSError(
-            f'OpenCV cannot write {path} with codec {codec} at '
-            f'{size[0]}x{size[1]}; pip install av for H.264'
-        )
-    return writer
-
-
 class _H264:
     """PyAV's encoder, with the methods of `cv2.VideoWriter`."""
 
-    def __init__(
-        self, path: Path, codec: str, fps: float, size: Tuple[int, int]
-    ) -> None:
+    def __init__(self, path: Path, fps: float, size: Tuple[int, int]) -> None:
         # Players on the web start before they have the whole file.
         options = {'movflags': 'faststart'}
         self.container = av.open(str(path), 'w', options=options)
         rate = Fraction(fps).limit_denominator(1001)
-        self.stream = self.container.add_stream(codec, rate=rate)
+        self.stream = self.container.add_stream('h264', rate=rate)
         self.stream.width, self.stream.height = size
         self.stream.pix_fmt = 'yuv420p'
         self.stream.options = {'crf': '20', 'preset': 'veryfast'}
+        self.failed = False
 
     def write(self, picture: np.ndarray) -> None:
         frame = av.VideoFrame.from_ndarray(picture, format='bgr24')
-        self.container.mux(self.stream.encode(frame))
+        try:
+            self.container.mux(self.stream.encode(frame))
+        except OSError:
+            self.failed = True
+            raise
 
     def release(self) -> None:
-        self.container.mux(self.stream.encode(None))
+        # PyAV crashes when it goes on after a failure.
+        if not self.failed:
+            self.container.mux(self.stream.encode(None))
         self.container.close()

@@ -22,6 +22,7 @@ from typing import (
     Union,
 )
 
+import cv2
 import mmcv
 import numpy as np
 from rich.console import Console
@@ -37,6 +38,8 @@ from hvc_mm.datasets import IMAGE_SUFFIXES, list_frames, read_image
 
 T = TypeVar('T')
 PathLike = Union[str, Path]
+# Containers that store how many frames there are; others a duration.
+_COUNTING_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi')
 # Name, image, and path of each frame.
 Reading = Iterator[Tuple[str, Any, Optional[str]]]
 
@@ -103,8 +106,8 @@ class FrameSource:
         """Read the frames.
 
         Raises:
-            ValueError: A frame is no image, or has another size than the
-                first one.
+            ValueError: There is no frame, one is no image, or has another
+                size than the first one.
         """
         size = None
         for index, (name, image, path) in enumerate(self._read()):
@@ -117,6 +120,10 @@ class FrameSource:
                     f'expected {size[1]}x{size[0]} as in the first frame'
                 )
             yield Frame(index, name, image, path)
+        if size is None:
+            raise ValueError(
+                f'{self.name}: expected at least one frame, found none'
+            )
 
 
 def _check_image(image: Any, where: str) -> None:
@@ -226,9 +233,12 @@ class _VideoFile(FrameSource):
         # container's clock disagrees with the count of frames, as it does
         # for videos of variable frame rate.
         decoder, number = _video_reader(self.path).vcap, 0
+        first = last = 0.0
         success, image = decoder.read()
         while success:
             yield f'{number:05d}', image, None
+            last = decoder.get(cv2.CAP_PROP_POS_MSEC)
+            first = first if number else last
             number += 1
             success, image = decoder.read()
         if number == 0:
@@ -238,10 +248,30 @@ class _VideoFile(FrameSource):
             )
         # Estimates are off by one where a container rounds its duration.
         if self.length and number < self.length - 1:
+            self._check_end(decoder, number, last - first)
+
+    def _check_end(
+        self, decoder: cv2.VideoCapture, number: int, span: float
+    ) -> None:
+        """Tell whether a video with fewer frames than expected is damaged.
+
+        Most containers only have a duration, and their number of frames is
+        an estimate from it, far off where the frame rate varies. So what
+        counts is the ``span`` of its frames in ms.
+        """
+        end = 1000 * (self.length - 2) / (self.fps or 1)
+        for _ in range(self.length - number):
+            if decoder.grab() and decoder.get(cv2.CAP_PROP_POS_MSEC) >= end:
+                raise ValueError(
+                    f'the video {self.path} is damaged: frame {number} cannot '
+                    'be decoded, but frames after it can'
+                )
+        exact = Path(self.path).suffix.lower() in _COUNTING_SUFFIXES
+        if exact or span < end:
             warnings.warn(
                 f'the video {self.path} ended after {number} of '
-                f'{self.length} frames; it may be cut off',
-                stacklevel=2,
+                f'{self.length} frames; it may be cut off or damaged',
+                stacklevel=3,
             )
 
 

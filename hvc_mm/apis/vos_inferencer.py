@@ -15,8 +15,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets import write_id_mask
-from hvc_mm.engine.config_file import load_config
-from hvc_mm.engine.run_config import find_config, list_configs
+from hvc_mm.engine.config_file import find_config, list_configs, load_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample

@@ -5,23 +5,17 @@ loaders, ``tools/test.py``, ``init_model``, ``init_cfg``, the converters and
 the scoreboard. It matches a file to a given state dict and knows no model.
 """
 
-from .layouts import (
-    LAYOUTS,
-    Network,
-    check_complete,
-    check_weights,
-    compare,
-    find_network,
-)
+from .layouts import LAYOUTS, Network, compare
 from .loading import (
     PretrainedBackbone,
     adopt_backbone_weights,
     load_backbone,
 )
+from .matching import check_complete, check_weights, find_network
+from .mmengine_loaders import guard_mmengine
 from .reading import (
     CheckpointError,
     allow_checkpoint_classes,
-    guard_mmengine,
     read_checkpoint,
     sha256_of,
 )

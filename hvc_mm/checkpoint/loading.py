@@ -5,7 +5,7 @@ from __future__ import annotations
 import os.path as osp
 import re
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Set, Union
+from typing import Any, Dict, Mapping, Optional, Union
 
 from mmengine.logging import print_log
 from mmengine.model import update_init_info
@@ -13,13 +13,9 @@ from torch import Tensor, nn
 
 from hvc_mm.registry import WEIGHT_INITIALIZERS
 
-from .layouts import Network, find_network
-from .reading import (
-    FILE,
-    CheckpointError,
-    read_checkpoint,
-    sha256_of,
-)
+from .layouts import Network
+from .matching import find_network
+from .reading import FILE, CheckpointError, read_checkpoint, sha256_of
 
 
 def load_backbone(
@@ -106,10 +102,9 @@ def adopt_backbone_weights(
         f'backbone.{name}' in content for name in backbone.state_dict()
     )
     target = backbone if has_all else getattr(backbone, 'primary', backbone)
-    path, whole = metadata.get(FILE, ('the checkpoint', {}))
-    # Other names than the file's were changed on purpose.
-    if _names(content) <= _names(whole.get('state_dict', whole)):
-        content = whole
+    path = 'the checkpoint'
+    if FILE in metadata and _is_of(content, metadata[FILE][1]):
+        path, content = metadata[FILE]
     chosen = getattr(module, 'weights_prefix', None)
     network = _fit(target, content, path, prefix=chosen)
     where = next(name for name, m in module.named_modules() if m is target)
@@ -120,10 +115,16 @@ def adopt_backbone_weights(
     state_dict.update({prefix + name: tensor for name, tensor in own.items()})
 
 
-def _names(content: Mapping[str, Any]) -> Set[str]:
-    """List a file's tensors as mmengine names them, without ``module.``."""
-    tensors = (k for k, v in content.items() if isinstance(v, Tensor))
-    return {re.sub(r'^module\.', '', name) for name in tensors}
+def _is_of(state_dict: Mapping[str, Any], file: Mapping[str, Any]) -> bool:
+    """Tell whether a state dict is a file's, names and tensors unchanged."""
+    held = file.get('state_dict', file)
+    # mmengine drops this prefix.
+    known = {re.sub(r'^module\.', '', name): t for name, t in held.items()}
+    return all(
+        tensor is known.get(re.sub(r'^module\.', '', name))
+        for name, tensor in state_dict.items()
+        if isinstance(tensor, Tensor)
+    )
 
 
 @WEIGHT_INITIALIZERS.register_module()

@@ -1,5 +1,6 @@
 """Data sets, their transforms and samplers, and the files they read."""
 
+from .coco_images import CocoImagesDataset
 from .davis import VOSDataset
 from .id_masks import (
     VOID,
@@ -57,6 +58,7 @@ __all__ = [
     'PARTS',
     'VOID',
     'BrokenImageError',
+    'CocoImagesDataset',
     'ImageFolderDataset',
     'JHMDBDataset',
     'LoadFrame',

@@ -33,9 +33,11 @@ _ID_MODES = ('P', 'L', '1')
 # Pillow stretches grey samples of 2 and 4 bits to 0..255, by these factors.
 _STRETCHED = {'L;2': 85, 'L;4': 17}
 _LOSSY = ('JPEG', 'MPO')
-# From this number on ids are looked at for smooth edges: more than DAVIS and
-# YouTube-VOS have in one frame.
-_MANY_IDS = 8
+# Smooth edges give at least so many ids, ...
+_FEW_IDS = 4
+# ... with gaps between them: the largest one is this many times their number,
+# or 60. So ids without gaps, as benchmarks have them, never look like edges.
+_GAPS, _MANY_IDS = 3, 20
 
 
 def davis_palette() -> np.ndarray:
@@ -120,7 +122,8 @@ def has_smooth_edges(ids: np.ndarray) -> bool:
     whose neighbours all have the same id.
     """
     found = [i for i in objects_in(ids) if i != VOID]
-    if len(found) < _MANY_IDS or found[-1] < 2 * len(found):
+    gaps = _GAPS * min(len(found), _MANY_IDS)
+    if len(found) < _FEW_IDS or found[-1] < gaps:
         return False
     square = np.ones((3, 3), np.uint8)
     even = cv2.erode(ids, square) == cv2.dilate(ids, square)

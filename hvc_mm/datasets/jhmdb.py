@@ -175,7 +175,10 @@ def read_joints(path: str) -> np.ndarray:
     if 'pos_img' not in content:
         names = sorted(k for k in content if not k.startswith('__'))
         raise ValueError(f'{path} holds {names}; {wanted}')
-    joints = np.asarray(content['pos_img'], dtype=np.float64)
+    joints = np.asarray(content['pos_img'])
+    if joints.dtype.kind not in 'fiu':
+        raise ValueError(f'{path}: pos_img holds {joints.dtype}; {wanted}')
+    joints = joints.astype(np.float64)
     if joints.ndim == 2:  # MATLAB drops a last axis of length 1
         joints = joints[..., None]
     shape = (2, len(JOINTS))

@@ -56,18 +56,19 @@ def check_config(cfg: Config) -> None:
 
     Raises:
         ValueError: An argument of another type, or one that the class does
-            not have; with its dotted key.
+            not have; with its dotted key and the config's file.
     """
+    where = f'{cfg.filename}: '
     ours = cfg.get('default_scope', 'hvc_mm') == 'hvc_mm'
     for key, part in _parts('', cfg.to_dict()):
         for ending, hints in _PLAIN.items():
             if key == ending or (ending and key.endswith(f'{ending}.')):
                 for option in set(hints) & set(part):
                     hint = Optional[hints[option]]
-                    _check(f'{key}{option}', part[option], hint)
+                    _check(f'{where}{key}{option}', part[option], hint)
         cls = _class_of(part.get('type'), ours)
         if cls is not None:
-            _check_arguments(key, part, cls)
+            _check_arguments(f'{where}{key}', part, cls)
 
 
 def _parts(key: str, value: Any) -> Iterator[Tuple[str, dict]]:
@@ -134,18 +135,22 @@ def _arguments(cls: type) -> Tuple[Dict[str, Any], bool]:
 
 
 def _check(key: str, value: Any, hint: Any) -> None:
-    if not _fits(value, hint):
+    if not fits(value, hint):
         kind = type(value).__name__
         raise ValueError(
-            f'{key} is {value!r} ({kind}); expected {_words(hint)}'
+            f'{key} is {value!r} ({kind}); expected {in_words(hint)}'
         )
 
 
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a config's value can be what an annotation says."""
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value is what an annotation says.
+
+    Objects are taken for whatever is said, as configs describe them by
+    dicts; NaN and infinity are no numbers.
+    """
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Union:
-        return any(_fits(value, each) for each in args)
+        return any(fits(value, each) for each in args)
     if hint is float:
         number = isinstance(value, (int, float)) and type(value) is not bool
         return number and math.isfinite(value)
@@ -155,27 +160,29 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, (str, Path))
     if origin is tuple and args and args[-1] is not Ellipsis:
         is_list = isinstance(value, (list, tuple)) and len(value) == len(args)
-        return is_list and all(map(_fits, value, args))
+        return is_list and all(map(fits, value, args))
     if hint is list or origin in (list, tuple, abc.Sequence):
         each = args[0] if args else Any
         is_list = isinstance(value, (list, tuple))
-        return is_list and all(_fits(item, each) for item in value)
+        return is_list and all(fits(item, each) for item in value)
     if hint is dict or origin in (dict, abc.Mapping):
-        return isinstance(value, Mapping)
+        each = args[1] if args else Any
+        is_dict = isinstance(value, Mapping)
+        return is_dict and all(fits(item, each) for item in value.values())
     if hint in (bool, type(None)):
         return isinstance(value, hint)
-    # Objects, which a config gives as the dict they are built from.
     return True
 
 
-def _words(hint: Any) -> str:
+def in_words(hint: Any) -> str:
+    """Say what an annotation expects, for an error."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Union:
-        return ' or '.join(_words(each) for each in args)
+        return ' or '.join(in_words(each) for each in args)
     if origin is tuple and args and args[-1] is not Ellipsis:
-        return f'a list of {len(args)}: {", ".join(map(_words, args))}'
+        return f'a list of {len(args)}: {", ".join(map(in_words, args))}'
     if origin in (list, tuple, abc.Sequence):
-        return f'a list of: {_words(args[0])}' if args else 'a list'
+        return f'a list of: {in_words(args[0])}' if args else 'a list'
     if origin in (dict, abc.Mapping):
         return 'a dict'
     return _WORDS.get(hint, getattr(hint, '__name__', str(hint)))

@@ -1,23 +1,92 @@
-"""Read config files: YAML runs nothing, and errors name file and line."""
+"""Find and read config files.
+
+YAML runs nothing, and errors name file and line.
+"""
 
 from __future__ import annotations
 
 import json
 import traceback
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TextIO, Union
+from typing import Any, Dict, TextIO, Union
 
 import yaml
 from mmengine.config import Config
 from mmengine.fileio import YamlHandler, register_handler
 
-__all__ = ['ConfigError', 'load_config', 'load_values']
+import hvc_mm
+
+__all__ = [
+    'ConfigError',
+    'config_root',
+    'find_config',
+    'list_configs',
+    'load_config',
+    'load_values',
+]
 
 _SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 
 class ConfigError(ValueError):
     """A config file can't be read; the message says which, where and why."""
+
+
+def config_root() -> Path:
+    """Find the folder of configs that belongs to this ``hvc_mm``.
+
+    It is ``.mim/configs`` in an installed package, else ``configs`` next to
+    the package, as a checkout has it.
+    """
+    package = Path(hvc_mm.__file__).resolve().parent
+    # A folder `configs` next to an installed package may be anyone's, so the
+    # package's own comes first.
+    for root in (package / '.mim/configs', package.parent / 'configs'):
+        if root.is_dir():
+            return root
+    raise FileNotFoundError(
+        f'no configs with {package}: expected .mim/configs in it (made by '
+        'pip install) or configs next to it (a checkout)'
+    )
+
+
+def list_configs() -> Dict[str, Path]:
+    """List every config that can be run, by its stem (``hvc_davis``).
+
+    Parts that configs are put together from (``_base_``) are left out.
+    """
+    root = config_root()
+    return {
+        path.stem: path
+        for path in sorted(root.rglob('*.py'))
+        if '_base_' not in path.relative_to(root).parts
+    }
+
+
+def find_config(name: Union[str, Path]) -> Path:
+    """Find a config file.
+
+    Args:
+        name: A path, or the name of one of the project's configs: its stem
+            (``hvc_davis``), with or without ``.py``.
+
+    Raises:
+        FileNotFoundError: Neither is there; the nearest names are told.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    found = list_configs()
+    stem = path.stem if path.suffix == '.py' else path.name
+    # A path that isn't there is a mistake even if its last part is a name.
+    if len(path.parts) == 1 and stem in found:
+        return found[stem]
+    near = get_close_matches(stem, found) or sorted(found)[:8]
+    raise FileNotFoundError(
+        f'no config {name}: neither a file nor one of the {len(found)} names '
+        f'in {config_root()}; did you mean {", ".join(near)}?'
+    )
 
 
 class _SafeLoader(yaml.SafeLoader):

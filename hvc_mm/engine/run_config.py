@@ -1,4 +1,4 @@
-"""Find configs, read them, and settle data, weights and results of a run.
+"""Read a run's config, and settle its data, weights and results.
 
 The configs spell every path of data as ``{{$HVC_DATA_ROOT:data}}/...``, which
 mmengine fills in from the environment while it reads a file. A root given
@@ -11,20 +11,18 @@ from __future__ import annotations
 import argparse
 import inspect
 import os.path as osp
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Union
 
 import torch
 import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
 
-import hvc_mm
-from hvc_mm.engine.check_config import check_config
 from hvc_mm.registry import METRICS, MODELS
 
-from .config_file import load_config
+from .check_config import check_config
+from .config_file import find_config, list_configs, load_config
 from .work_dir import latest_checkpoint
 
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
@@ -33,62 +31,6 @@ DEFAULT_DATA_ROOT = 'data'
 PRETRAINING = 'work_dirs/hvc_coco'
 # Arguments of metrics that say where results go.
 _RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
-
-
-def config_root() -> Path:
-    """Find the folder of configs that belongs to this ``hvc_mm``.
-
-    It is ``.mim/configs`` in an installed package, else ``configs`` next to
-    the package, as a checkout has it.
-    """
-    package = Path(hvc_mm.__file__).resolve().parent
-    # A folder `configs` next to an installed package may be anyone's, so the
-    # package's own comes first.
-    for root in (package / '.mim/configs', package.parent / 'configs'):
-        if root.is_dir():
-            return root
-    raise FileNotFoundError(
-        f'no configs with {package}: expected .mim/configs in it (made by '
-        'pip install) or configs next to it (a checkout)'
-    )
-
-
-def list_configs() -> Dict[str, Path]:
-    """List every config that can be run, by its stem (``hvc_davis``).
-
-    Parts that configs are put together from (``_base_``) are left out.
-    """
-    root = config_root()
-    return {
-        path.stem: path
-        for path in sorted(root.rglob('*.py'))
-        if '_base_' not in path.relative_to(root).parts
-    }
-
-
-def find_config(name: Union[str, Path]) -> Path:
-    """Find a config file.
-
-    Args:
-        name: A path, or the name of one of the project's configs: its stem
-            (``hvc_davis``), with or without ``.py``.
-
-    Raises:
-        FileNotFoundError: Neither is there; the nearest names are told.
-    """
-    path = Path(name)
-    if path.is_file():
-        return path
-    found = list_configs()
-    stem = path.stem if path.suffix == '.py' else path.name
-    # A path that isn't there is a mistake even if its last part is a name.
-    if len(path.parts) == 1 and stem in found:
-        return found[stem]
-    near = get_close_matches(stem, found) or sorted(found)[:8]
-    raise FileNotFoundError(
-        f'no config {name}: neither a file nor one of the {len(found)} names '
-        f'in {config_root()}; did you mean {", ".join(near)}?'
-    )
 
 
 def read_config(
@@ -163,6 +105,12 @@ class _Options(DictAction):
                     f'argument {option_string}: cannot read {shown!r} '
                     f'({error}); expected KEY=VALUE'
                 )
+            key, _, text = word.partition('=')
+            if key.split('.')[-1] == 'videos' and text != 'None':
+                # Names, though 00001 is a number, too, and 12e3456789 inf.
+                names = text.strip('[]() ').split(',')
+                options = getattr(namespace, self.dest)
+                options[key] = [name.strip(' \'"') for name in names]
 
 
 def add_cfg_options(parser: argparse.ArgumentParser) -> None:

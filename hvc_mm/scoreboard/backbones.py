@@ -78,7 +78,7 @@ def parse_backbones(texts: Sequence[str]) -> Dict[str, Dict[str, Any]]:
                     f'several backbones are called {name}; give each a name '
                     'of its own, NAME=...'
                 )
-            _check_entry(name, entry)
+            _check_entry(name, entry, f'{text}: ' if is_list else '')
             found[name] = entry
     return found
 
@@ -148,12 +148,12 @@ def _parse_options(text: str) -> Dict[str, Any]:
     return nested.to_dict()
 
 
-def _check_entry(name: str, entry: Any) -> None:
+def _check_entry(name: str, entry: Any, where: str) -> None:
     reason = ''
     if not re.fullmatch(_NAME, name):
         raise BackboneError(
-            f'backbone {name!r}: expected a name of letters, digits and any '
-            'of ._+-'
+            f'{where}backbone {name!r:.80}: expected a name of letters, '
+            'digits and any of ._+-'
         )
     if not isinstance(entry, Mapping):
         reason = f'expected a text or a mapping, found {entry!r}'
@@ -167,7 +167,7 @@ def _check_entry(name: str, entry: Any) -> None:
         if not all(isinstance(index, int) for index in several):
             reason = f'map is {maps!r}, expected numbers from 0 on'
     if reason:
-        raise BackboneError(f'backbone {name}: {reason}')
+        raise BackboneError(f'{where}backbone {name}: {reason}')
 
 
 def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:

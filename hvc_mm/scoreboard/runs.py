@@ -33,6 +33,7 @@ from hvc_mm.version import __version__
 
 from .entries import Backbone, Benchmark
 from .frame_timer import FrameTimer
+from .results import read_entries, read_result
 
 __all__ = ['Run', 'prepare_run']
 
@@ -79,9 +80,15 @@ class Run:
         """
         path = self.folder / 'result.json'
         if path.is_file():
-            result = json.loads(path.read_text(encoding='utf-8'))
-            if result.get('unit') == 'percent':
-                return result
+            same = dict(
+                backbone=self.backbone.name,
+                benchmark=self.benchmark.name,
+                key=self.key,
+            )
+            try:
+                return read_result(path, same)
+            except ValueError as error:
+                print(f'{error}; summing up again', flush=True)
         done = self.finished_videos()
         left = [name for name in self.videos if name not in done]
         if left:
@@ -102,10 +109,11 @@ class Run:
         metric = self._metric()
         folder, metric.results_dir = metric.results_dir, None
         found = {}
-        for name, result in _read_all(folder / 'videos', self.videos).items():
+        entries = read_entries(folder / 'videos', self.videos)
+        for name, result in entries.items():
             try:
                 figures = _quietly(metric, [result])
-            except (KeyError, ValueError) as error:
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
                 print(f'{name} is scored again: {error}', flush=True)
             else:
                 found[name] = {'result': result, 'figures': figures}
@@ -126,7 +134,7 @@ class Run:
         results = {name: one['result'] for name, one in videos.items()}
         overall = _quietly(self._metric(), list(results.values()))
         curves = {name: _curve(result) for name, result in results.items()}
-        timing = _read_all(self.folder / 'timing', self.videos).values()
+        timing = read_entries(self.folder / 'timing', self.videos).values()
         frames = sum(entry['frames'] for entry in timing)
         seconds = sum(entry['seconds'] for entry in timing)
         return {
@@ -280,12 +288,3 @@ def _curve(result: dict) -> List[float]:
     objects = result.get('objects', {}).values()
     curves = [entry['J'] for entry in objects if 'J' in entry]
     return np.mean(curves, axis=0).round(3).tolist() if curves else []
-
-
-def _read_all(folder: Path, names: List[str]) -> Dict[str, dict]:
-    paths = {name: folder / f'{name}.json' for name in names}
-    return {
-        name: json.loads(path.read_text(encoding='utf-8'))
-        for name, path in paths.items()
-        if path.is_file()
-    }

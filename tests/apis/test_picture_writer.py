@@ -73,6 +73,39 @@ def test_odd_sizes_are_padded_and_what_was_written_before_an_error_plays(
     assert np.abs(frames[0][:47, :63].astype(int) - wanted).mean() < 6
 
 
+@pytest.mark.parametrize('limit', [0, 2000])
+@pytest.mark.parametrize('name', ['v.mp4', 'v.mkv', 'v.avi', 'v.webm', 'f'])
+@pytest.mark.parametrize('pyav', [True, False])
+def test_a_full_disk_is_an_error_and_leaves_no_half_file(
+    tmp_path, file_limit, monkeypatch, name, limit, pyav
+):
+    """OpenCV says nothing: `video_demo` once counted frames of no video."""
+    if not pyav:
+        monkeypatch.setattr(picture_writer, 'av', None)
+    noise = np.random.default_rng(0).integers(0, 255, (12, 64, 96, 3))
+    with pytest.raises(OSError, match=f'new/{name}'), file_limit(limit):
+        with PictureWriter(tmp_path / 'new' / name) as writer:
+            for index, picture in enumerate(noise.astype(np.uint8)):
+                writer.write(picture, str(index))
+    left = [path for path in tmp_path.rglob('*') if path.is_file()]
+    assert not left
+
+
+def test_an_earlier_video_stays_until_the_new_one_is_whole(tmp_path):
+    path = tmp_path / 'v.avi'
+    write(path)
+    first = path.read_bytes()
+    with PictureWriter(path) as writer:
+        for frame in [*smooth_frames()][:2]:
+            writer.write(frame)
+            assert path.read_bytes() == first
+    assert len(read_back(path)[1]) == 2
+    path.write_text('of the user')
+    with pytest.raises(FileExistsError, match=r'v\.avi exists already'):
+        write(path)
+    write(path, force=True)
+
+
 def test_other_names_are_folders(tmp_path):
     writer = write(tmp_path / 'new' / 'v1.2')
     assert writer.codec is None

@@ -1,7 +1,10 @@
 """Frames from files, folders and memory."""
 
 import io
+import warnings
+from fractions import Fraction
 
+import cv2
 import mmcv
 import numpy as np
 import pytest
@@ -75,6 +78,64 @@ def test_a_cut_video_is_noticed(video):
     source.length = 8
     with pytest.warns(UserWarning, match=r'square.avi ended after \d of 8'):
         assert 0 < len(list(source)) < 8
+
+
+@pytest.fixture
+def noisy(tmp_path):
+    """A video of 12 frames with noise in its middle."""
+    path = tmp_path / 'noisy.mp4'
+    code = cv2.VideoWriter_fourcc(*'mp4v')
+    writer = cv2.VideoWriter(str(path), code, 12, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        writer.write(rng.integers(0, 255, (48, 64, 3), np.uint8))
+    writer.release()
+    data = bytearray(path.read_bytes())
+    middle, length = len(data) // 2, len(data) // 8
+    data[middle : middle + length] = rng.bytes(length)
+    path.write_bytes(data)
+    return path
+
+
+def test_noise_inside_a_video_is_no_end(noisy):
+    """It was read up to the noise, as a video that is cut off."""
+    frames = []
+    with pytest.raises(ValueError, match=r'noisy.mp4 is damaged: frame 4 '):
+        for frame in open_frames(noisy):
+            frames.append(frame)
+    assert len(frames) == 4
+
+
+def test_a_varying_frame_rate_is_no_damage(tmp_path):
+    """The number of frames in Matroska is an estimate: here 504 for 12."""
+    av = pytest.importorskip('av')
+    path = tmp_path / 'varying.mkv'
+    times = [0, 40, 80, 1000, 1040, 5000, 5040, 5080, 20000, 20040, 20080]
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, 'yuv420p'
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for time in [*times, 20120]:
+            frame = av.VideoFrame(64, 48, 'yuv420p')
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    source = open_frames(path)
+    assert source.length == 504
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        assert len(list(source)) == 12
+    # What is missing at its end is still noticed.
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 3 // 4])
+    with pytest.warns(UserWarning, match='it may be cut off or damaged'):
+        assert 0 < len(list(open_frames(path))) < 12
+
+
+@pytest.mark.parametrize('source', [iter(()), (f for f in [])])
+def test_a_source_without_frames(source):
+    with pytest.raises(ValueError, match='at least one frame, found none'):
+        list(open_frames(source))
 
 
 def test_what_cannot_be_read_is_named(tmp_path, moving_square):

@@ -124,6 +124,14 @@ def test_wrappers_and_other_keys(content):
         ),
         (_pair('module.query_encoder.', 'module.key_encoder.'), None),
         (_pair('', 'ema.'), ['plain', 'ema']),
+        # Which of MoCo's networks is known, but not of which file's key.
+        (
+            {
+                'model': _named('encoder_q.'),
+                'ema': _named('encoder_q.', plus=10),
+            },
+            ['model.encoder_q', 'ema.encoder_q'],
+        ),
     ],
 )
 def test_of_an_unknown_pair_the_user_chooses(content, places):
@@ -177,7 +185,7 @@ def test_what_is_not_there_is_named():
     with pytest.raises(CheckpointError) as error:
         find_network(FILES['simsiam'], None, 'crw')
     message = str(error.value)
-    assert "encoder.model.layer1.0.conv1.1.weight under 'model'" in message
+    assert 'CRW: encoder.model.layer1.0.conv1.1.weight. Found' in message
     assert "6 tensors under 'state_dict'" in message
     assert 'module.encoder.conv1.weight' in message
     for content in ({}, {'a': 1}, {'w': torch.ones(1)}):

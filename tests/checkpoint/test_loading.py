@@ -141,6 +141,26 @@ def test_a_prefix_chooses(tmp_path):
     assert _equal(model.backbone.state_dict(), zeros)
 
 
+def test_a_state_dict_without_a_file():
+    source = _resnet()
+    for content in (source, {'model': source, 'epoch': 3}):
+        model = LabelPropagationVOS(R18)
+        model.load_state_dict(content)
+        assert _equal(model.backbone.state_dict(), source)
+
+
+def test_changed_tensors_are_what_is_loaded(tmp_path):
+    source = _resnet()
+    path = _save({'state_dict': _under('backbone.', source)}, tmp_path / 'a')
+    content = load_checkpoint(LabelPropagationVOS(R18), path)
+    for tensor in content['state_dict']:
+        content['state_dict'][tensor] = content['state_dict'][tensor] * 2
+    model = LabelPropagationVOS(R18)
+    model.load_state_dict(content['state_dict'])
+    doubled = {name: tensor * 2 for name, tensor in source.items()}
+    assert _equal(model.backbone.state_dict(), doubled)
+
+
 def test_names_that_mmengine_revises_are_what_is_loaded(tmp_path):
     source = _resnet()
     zeros = {name: tensor * 0 for name, tensor in source.items()}

@@ -34,10 +34,11 @@ def test_palette():
 @pytest.mark.parametrize('dtype', [np.uint8, np.int64, np.uint16])
 def test_every_id_survives_writing_and_reading(tmp_path, dtype):
     ids = np.arange(256, dtype=dtype).reshape(8, 32)[:, ::-1]
+    ids = ids.repeat(3, 0).repeat(3, 1)
     path = tmp_path / 'video' / '00000.png'
     write_id_mask(path, ids)
     with Image.open(path) as image:
-        assert image.mode == 'P' and image.size == (32, 8)
+        assert image.mode == 'P' and image.size == (96, 24)
         palette = np.array(image.getpalette()).reshape(-1, 3)
     np.testing.assert_array_equal(palette, davis_palette())
     back = read_id_mask(path)

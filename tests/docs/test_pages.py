@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 import hvc_mm
-from hvc_mm.engine.run_config import list_configs, read_config
+from hvc_mm.engine.config_file import list_configs
+from hvc_mm.engine.run_config import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 # Entries that read_config or mmengine's runner add to a config.

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hvc_mm.engine.run_config import list_configs, read_config
+from hvc_mm.engine.config_file import list_configs
+from hvc_mm.engine.run_config import read_config
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ from hvc_mm.engine.run_config import list_configs, read_config
     ],
 )
 def test_a_wrong_value_is_named(key, value, message):
-    with pytest.raises(ValueError, match=f'^{key}.*{message}'):
+    with pytest.raises(ValueError, match=f'hvc_davis.py: {key}.*{message}'):
         read_config('hvc_davis', {key: value})
 
 

@@ -1,3 +1,4 @@
+import argparse
 from pathlib import Path
 
 import pytest
@@ -5,13 +6,12 @@ import torch
 from mmengine.config import Config
 
 import hvc_mm
+from hvc_mm.engine.config_file import config_root, find_config, list_configs
 from hvc_mm.engine.run_config import (
     DATA_ROOT_VARIABLE,
+    add_cfg_options,
     choose_checkpoint,
-    config_root,
     evaluators_of,
-    find_config,
-    list_configs,
     prepare_cpu_processes,
     read_config,
     read_run,
@@ -47,6 +47,31 @@ def test_configs_by_name_or_path(root_dir, tmp_path):
     # The last part is a name, but the path was meant.
     with pytest.raises(FileNotFoundError, match='no config'):
         find_config(tmp_path / 'hvc_davis')
+
+
+@pytest.mark.parametrize(
+    'text, names',
+    [
+        ('blackswan', ['blackswan']),
+        ('00001', ['00001']),
+        ('[00001]', ['00001']),
+        ('[12e3456789]', ['12e3456789']),
+        ('00001,"a b"', ['00001', 'a b']),
+        ("['00001', 1]", ['00001', '1']),
+        ('None', None),
+    ],
+)
+def test_names_of_videos_stay_names(text, names):
+    parser = argparse.ArgumentParser()
+    add_cfg_options(parser)
+    words = [f'test_dataloader.dataset.videos={text}', 'a.size=[1,2.5]']
+    options = parser.parse_args(['--cfg-options', *words]).cfg_options
+    assert options == {
+        'test_dataloader.dataset.videos': names,
+        'a.size': [1, 2.5],
+    }
+    cfg = read_config('hvc_davis', {**options, 'a.size': [1]})
+    assert cfg.test_dataloader.dataset.videos == names
 
 
 def test_an_installed_package_uses_its_own_folder(tmp_path, monkeypatch):

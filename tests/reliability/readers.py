@@ -425,7 +425,10 @@ class Video(Reader):
         for frame in self.frames[: int(rng.integers(0, 7))]:
             writer.write(frame)
         writer.release()
-        return Mutant(other.read_bytes(), None)
+        reader, frames = cv2.VideoCapture(str(other)), []
+        while reader.isOpened() and reader.grab():
+            frames.append(reader.retrieve()[1])
+        return Mutant(other.read_bytes(), np.stack(frames) if frames else None)
 
 
 class MotionJpeg(Video):

@@ -168,8 +168,8 @@ def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
     # Finished: nothing runs any more.
     seen.frames.clear()
     path = run.folder / 'result.json'
-    path.write_text(json.dumps({**again, 'seed': 'written'}))
-    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == 'written'
+    path.write_text(json.dumps({**again, 'seed': 12345}))
+    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == 12345
     # Stopped between the last video and the summary.
     path.unlink()
     assert prepare(backbone, sample_dir, tmp_path).score() == again

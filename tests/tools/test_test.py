@@ -2,10 +2,15 @@
 
 import argparse
 import json
+import os
 import pickle
 import shutil
+import signal
 import socket
+import subprocess
 import sys
+import time
+from contextlib import suppress
 
 import cv2
 import numpy as np
@@ -262,6 +267,42 @@ def test_what_is_read_is_never_written(
         )
     after = {p: p.stat().st_mtime_ns for p in folder.rglob('*')}
     assert after == before
+
+
+def test_sigterm_leaves_no_process(root_dir, config, sample_dir, tmp_path):
+    """Neither the fork server, nor its resource tracker, nor a worker."""
+    command = [
+        *(sys.executable, root_dir / 'tools/test.py', config, 'none'),
+        *('--work-dir', tmp_path / 'work', '--out', tmp_path / 'masks'),
+        *('--cfg-options', 'test_evaluator.chunk_frames=1'),
+    ]
+    variables = dict(PYTHONPATH=str(root_dir), HVC_DATA_ROOT=str(sample_dir))
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **variables},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        # Masks are written before the second frame is scored.
+        while len(list(tmp_path.glob('masks/*/0*.png'))) < 4:
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+        for _ in range(100):
+            try:
+                os.killpg(process.pid, 0)
+            except ProcessLookupError:
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail('a process is left')
+        assert not list(tmp_path.rglob('*.partial*'))
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def test_a_detector_writes_and_draws_its_own_way(

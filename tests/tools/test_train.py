@@ -71,10 +71,7 @@ def test_amp_works_on_a_cpu(
     assert len(_losses(tmp_path)) == 3
 
 
-@pytest.mark.mmdet
-def test_trains_on_coco_through_mmdet(
-    run_tool, sample_dir, root_dir, tmp_path
-):
+def test_trains_on_coco(run_tool, sample_dir, root_dir, tmp_path):
     out = run_tool(
         'train.py',
         root_dir / 'configs/hvc_coco.py',

@@ -95,8 +95,7 @@ def test_folders_of_the_release(train, root_dir, data, tmp_path, name):
     _check(*train(config, root), root / 'Static/JPEGImages' / RELEASE[name])
 
 
-@pytest.mark.mmdet
-def test_coco_through_mmdet(train, root_dir, data):
+def test_coco_by_its_json(train, root_dir, data):
     losses, read = train(root_dir / 'configs/hvc_coco.py', data)
     _check(losses, read, data / 'coco/train2017')
 

@@ -24,8 +24,7 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hvc_mm.engine.config_file import load_config
-from hvc_mm.engine.run_config import find_config
+from hvc_mm.engine.config_file import find_config, load_config
 from hvc_mm.models.vos import LabelPropagator, propagate
 from hvc_mm.models.vos.propagation import propagate_cells
 from hvc_mm.registry import MODELS

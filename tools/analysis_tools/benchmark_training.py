@@ -33,8 +33,8 @@ from torch.optim import Optimizer
 from torchvision.transforms import RandomResizedCrop
 
 from hvc_mm.datasets import ImageFolderDataset
+from hvc_mm.engine.config_file import find_config
 from hvc_mm.engine.optim_wrappers import BF16OptimWrapper
-from hvc_mm.engine.run_config import find_config
 from hvc_mm.models.heads import PseudoFlowHead
 from hvc_mm.models.losses import (
     HybridCorrespondenceLoss,

@@ -94,7 +94,7 @@ def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
     elif 'prompt_ids' in sample:
         ids, what = sample.prompt_ids.numpy(), 'given to the model'
     elif sample.get('gt_path'):
-        ids = without_void(read_id_mask(sample.gt_path), None)
+        ids = without_void(read_id_mask(sample.gt_path, binarize=None), None)
         what = 'ground truth'
     picture = visualizer.draw(image, gt_ids=ids, gt_joints=joints)
     name = f'{sample.video} {sample.frame_name}'

@@ -51,6 +51,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--pred', required=True, type=Path, metavar='DIR', help='the masks'
     )
     parser.add_argument(
+        '--binarize',
+        action='store_true',
+        help='each mask in DIR shows one object, and its edges may be smooth',
+    )
+    parser.add_argument(
         '--results-dir', metavar='DIR', help='write scores (JSON, CSV) here'
     )
     parser.add_argument(
@@ -89,10 +94,16 @@ def evaluators(cfg: Config, args: argparse.Namespace) -> List[dict]:
     return metrics
 
 
-def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
+def frames(
+    dataset, pred: Path, grid: int = 40, binarize: bool = False
+) -> Iterator[dict]:
     """Yield what a model would have returned for each frame of a data set.
 
-    ``grid``: cells along a frame's sides, the unit of joints in files.
+    Args:
+        dataset: One item per frame, videos whole and in order.
+        pred: The folder of masks (or of joints).
+        grid: Cells along a frame's sides, the unit of joints in files.
+        binarize: Each mask shows one object.
     """
     joints: Dict[str, np.ndarray] = {}
     for i in range(len(dataset)):
@@ -115,6 +126,7 @@ def frames(dataset, pred: Path, grid: int = 40) -> Iterator[dict]:
         else:
             name = f'{sample["frame_name"]}.png'
             sample['pred_path'] = str(pred / video / name)
+            sample['binarize'] = binarize
         yield sample
 
 
@@ -161,7 +173,9 @@ def score(args: argparse.Namespace) -> Dict[str, float]:
     evaluator = Evaluator(metrics)
     evaluator.dataset_meta = dataset.metainfo
     for sample in track(
-        frames(dataset, args.pred, grid), 'Scoring', total=len(dataset)
+        frames(dataset, args.pred, grid, args.binarize),
+        'Scoring',
+        total=len(dataset),
     ):
         evaluator.process([sample])
     return evaluator.evaluate(len(dataset))

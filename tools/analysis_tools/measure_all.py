@@ -35,7 +35,8 @@ from measuring import Target, environment
 from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets import ImageFolderDataset
-from hvc_mm.engine.run_config import find_config, read_config
+from hvc_mm.engine.config_file import find_config
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.scoreboard import BackboneError, make_backbone, parse_backbones
 from hvc_mm.utils import register_all_modules

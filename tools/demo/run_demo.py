@@ -9,7 +9,6 @@ weights, prints both scores, and leaves a picture and a video of the masks.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import subprocess
@@ -100,16 +99,13 @@ class Demo:
         """Train until steps or minutes are over; return the checkpoint."""
         steps = epochs * (IMAGES // BATCH)
         self.say(f'training HVC: {steps} steps, {minutes:g} minutes at most')
-        # COCO's json needs MMDetection; the same images are a folder, too.
-        has_mmdet = importlib.util.find_spec('mmdet') is not None
-        config = 'hvc_coco' if has_mmdet else 'hvc_coco_folder'
         # One that holds checkpoints, of an earlier demo, would be refused.
         work_dir, again = self.out / 'train', 2
         while any(work_dir.glob('*.pth')):
             work_dir, again = self.out / f'train_{again}', again + 1
         self.call(
             'train.py',
-            str(ROOT / f'configs/{config}.py'),
+            str(ROOT / 'configs/hvc_coco.py'),
             f'--work-dir={work_dir}',
             '--amp',
             '--cfg-options',

@@ -2,15 +2,11 @@
 # nothing is annotated.
 _base_ = './paired_views.py'
 
-# MMDetection's registry doesn't import its data sets by itself everywhere.
-custom_imports = dict(imports=['mmdet.datasets'], allow_failed_imports=True)
-
 train_dataloader = dict(
     dataset=dict(
-        type='mmdet.CocoDataset',
+        type='CocoImagesDataset',
         data_root='{{$HVC_DATA_ROOT:data}}/coco',
         ann_file='annotations/instances_train2017.json',
         data_prefix=dict(img='train2017/'),
-        filter_cfg=None,
     )
 )

@@ -126,7 +126,8 @@ class VOSVisualizationHook(Hook):
         if self.draw_gt:
             gt_joints = sample.get('gt_joints')
             if gt_joints is None and sample.get('gt_path'):
-                gt_ids = without_void(read_id_mask(sample.gt_path), None)
+                stored = read_id_mask(sample.gt_path, binarize=None)
+                gt_ids = without_void(stored, None)
         visualizer, image = runner.visualizer, frame_image(frame, sample)
         if self.out_dir is None:
             visualizer.add_datasample(

@@ -122,7 +122,8 @@ class FrameJob(NamedTuple):
 
         Args:
             sample: With ``pred_ids``, an ``(H, W)`` uint8 array or tensor,
-                or ``pred_path``, a mask file; and ``ori_shape``.
+                or ``pred_path``, a mask file (with ``binarize``: of one
+                object); and ``ori_shape``.
 
         Raises:
             ValueError: There is no prediction, or one of another type or
@@ -133,7 +134,8 @@ class FrameJob(NamedTuple):
         if sample.get('pred_ids') is not None:
             pred = sample['pred_ids']
         elif sample.get('pred_path') is not None:
-            pred = read_id_mask(sample['pred_path'])
+            one = sample.get('binarize', False)
+            pred = read_id_mask(sample['pred_path'], binarize=one)
         else:
             raise ValueError(f'{name}: the model gave no pred_ids')
         if hasattr(pred, 'cpu'):

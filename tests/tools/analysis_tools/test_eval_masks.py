@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from hvc_mm.datasets import read_id_mask, read_image_size, write_id_mask
 from hvc_mm.datasets.jhmdb import read_joints
@@ -73,6 +74,20 @@ def test_a_shifted_mask_is_not(score, sample_dir, davis_masks, tmp_path):
     assert not (tmp_path / 'out').exists()
     merged = score('davis16_val', sample_dir, davis_masks)
     assert merged['davis/J_mean'] > found['davis/J_mean']
+
+
+def test_masks_of_one_object_with_smooth_edges(
+    score, sample_dir, davis_masks, tmp_path
+):
+    """Refused as ids, also where all ids are merged for scoring."""
+    for path in davis_masks.rglob('*.png'):
+        image = Image.fromarray((read_id_mask(path) > 0) * np.uint8(255))
+        small = image.resize((80, 48), Image.BILINEAR)
+        small.resize((160, 96), Image.BICUBIC).save(path)
+    with pytest.raises(SystemExit, match=r'error: .*smooth.*--binarize'):
+        score('davis16_val', sample_dir, davis_masks)
+    found = score('davis16_val', sample_dir, davis_masks, '--binarize')
+    assert found['davis/J_mean'] > 90
 
 
 def test_published_masks(score, shared_dir):

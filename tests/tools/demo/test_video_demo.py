@@ -1,11 +1,18 @@
 """The demo's command line, as a user runs it."""
 
+import os
+import signal
+import subprocess
+import sys
+import time
+
 import mmcv
 import numpy as np
 import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from hvc_mm.apis import PictureWriter
 from hvc_mm.datasets import read_id_mask, write_id_mask
 
 TOOL = 'demo/video_demo.py'
@@ -143,6 +150,48 @@ def test_a_jpeg_of_one_object(demo, call_tool, moving_square):
     first = read_id_mask(demo / 'masks/00000.png')
     assert set(np.unique(first)) == {0, 1}
     assert np.mean(first != moving_square[1][0]) < 0.05
+
+
+@pytest.mark.parametrize('out', ['o.mp4', 'o.avi', 'pictures'])
+def test_a_full_disk_is_no_success(demo, call_tool, file_limit, out):
+    with pytest.raises(SystemExit, match=f'error: .*{out}'), file_limit(1000):
+        call_tool(
+            *(TOOL, 'square.avi', '--mask', 'first.png', '--out', out),
+            *(*OPTIONS, 'none'),
+        )
+    assert not list(demo.rglob('o.*')) + list(demo.rglob('*.jpg'))
+
+
+@pytest.mark.parametrize('number, status', [('INT', 130), ('TERM', 143)])
+def test_what_was_written_before_a_stop_plays(
+    demo, root_dir, moving_square, number, status
+):
+    with PictureWriter(demo / 'long.avi') as writer:
+        for index in range(3000):
+            writer.write(moving_square[0][index % 8])
+    tool = root_dir / 'tools' / TOOL
+    arguments = ['long.avi', '--mask', 'first.png', '--out', 'o.mp4']
+    process = subprocess.Popen(
+        [sys.executable, tool, *arguments, *OPTIONS, 'none'],
+        env={**os.environ, 'PYTHONPATH': str(root_dir)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while not list(demo.glob('.o.*')):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1)
+        assert not (demo / 'o.mp4').exists()
+        process.send_signal(getattr(signal, f'SIG{number}'))
+        printed, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == status
+    frames = len(mmcv.VideoReader(str(demo / 'o.mp4')))
+    assert 0 < frames < 3000
+    assert f'stopped: o.mp4 holds the first {frames} frames' in printed
+    assert not list(demo.glob('.o.*'))
 
 
 def test_masks_by_frame(load_tool):

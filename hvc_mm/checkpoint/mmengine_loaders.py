@@ -1,0 +1,122 @@
+"""Make mmengine read files and URLs of checkpoints by the one reader."""
+
+from __future__ import annotations
+
+import os
+import os.path as osp
+from collections import OrderedDict
+from typing import Any, Dict
+from urllib.parse import urlparse
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.fileio import get_local_path
+from mmengine.runner import checkpoint as mmengine_checkpoint
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from .reading import FILE, CheckpointError, read_checkpoint
+
+
+def guard_mmengine() -> None:
+    """Let mmengine load every checkpoint by :func:`read_checkpoint`.
+
+    Its ``load_from``, ``resume``, ``Pretrained`` and ``load_checkpoint`` look
+    a loader up by what a path begins with. Each of them is replaced.
+    """
+    for prefixes, loader in (
+        ('', load_from_local),
+        (('http://', 'https://'), load_from_http),
+        (('modelzoo://', 'torchvision://'), load_from_zoo),
+        (('open-mmlab://', 'openmmlab://', 'mmcls://'), load_from_zoo),
+        ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://'), load_from_ceph),
+        ('pavi://', load_from_pavi),
+    ):
+        CheckpointLoader.register_scheme(prefixes, loader, force=True)
+
+
+def load_from_local(path: str, map_location: Any = None) -> Dict[str, Any]:
+    """Load a file for mmengine."""
+    content = read_checkpoint(osp.expanduser(path), map_location)
+    return _with_origin(content, path)
+
+
+def load_from_http(url: str, map_location: Any = None) -> Dict[str, Any]:
+    """Load a URL for mmengine, which is downloaded once.
+
+    The first process does so; the others wait for it.
+    """
+    name = osp.basename(urlparse(url).path)
+    path = osp.join(torch.hub.get_dir(), 'checkpoints', name)
+    if not is_main_process():
+        barrier()
+    try:
+        if not osp.isfile(path):
+            os.makedirs(osp.dirname(path), exist_ok=True)
+            torch.hub.download_url_to_file(url, path)
+    except OSError as error:
+        raise CheckpointError(f"{url}: can't be loaded ({error})") from None
+    finally:
+        if is_main_process():
+            barrier()
+    return _with_origin(read_checkpoint(path, map_location), url)
+
+
+def load_from_zoo(path: str, map_location: Any = None) -> Dict[str, Any]:
+    """Load a model that torchvision or OpenMMLab published, by its name."""
+    scheme, _, name = path.partition('://')
+    if scheme in ('modelzoo', 'torchvision'):
+        models = mmengine_checkpoint.get_torchvision_models()
+    elif scheme == 'mmcls':
+        models = mmengine_checkpoint.get_mmcls_models()
+    else:
+        models = mmengine_checkpoint.get_external_models()
+        renamed = mmengine_checkpoint.get_deprecated_model_names()
+        name = renamed.get(name, name)
+    if name not in models:
+        raise CheckpointError(f'{path}: {scheme} has no model of this name')
+    if '://' in models[name]:
+        content = load_from_http(models[name], map_location)
+    else:
+        home = mmengine_checkpoint._get_mmengine_home()
+        content = load_from_local(osp.join(home, models[name]), map_location)
+    if scheme == 'mmcls':
+        content = mmengine_checkpoint._process_mmcls_checkpoint(content)
+    return content
+
+
+def load_from_ceph(path: str, map_location: Any = None) -> Dict[str, Any]:
+    """Load a file of a Ceph storage for mmengine."""
+    with get_local_path(path, backend_args={'backend': 'petrel'}) as local:
+        return _with_origin(read_checkpoint(local, map_location), path)
+
+
+def load_from_pavi(path: str, map_location: Any = None) -> Dict[str, Any]:
+    """Refuse: mmengine's own loader would run code in the file."""
+    raise CheckpointError(f'{path}: download the file and give its path')
+
+
+def _with_origin(content: Dict[str, Any], path: str) -> Dict[str, Any]:
+    """Note in the metadata of a state dict which file it is from.
+
+    mmengine gives a model the entry ``state_dict`` alone. With this note the
+    model's hook sees all that the file holds.
+    """
+    names = content.get('state_dict', content)
+    if not isinstance(names, dict):
+        raise CheckpointError(
+            f'{path}: its state_dict is a {type(names).__name__}, expected a '
+            'dict of tensors'
+        )
+    state_dict = OrderedDict(names)
+    metadata = OrderedDict(getattr(names, '_metadata', {}))
+    networks = {
+        key: value
+        for key, value in content.items()
+        if isinstance(value, torch.Tensor)
+        or (isinstance(value, dict) and key != 'optimizer')
+    }
+    metadata[''] = {**metadata.get('', {}), FILE: (path, networks)}
+    state_dict._metadata = metadata
+    if 'state_dict' in content:
+        return {**content, 'state_dict': state_dict}
+    return state_dict
