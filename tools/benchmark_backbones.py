@@ -43,14 +43,13 @@ import argparse
 import sys
 import traceback
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
 from hvc_mm.engine.run_config import read_run
 from hvc_mm.scoreboard import (
     BENCHMARKS,
-    BackboneError,
     Benchmark,
     Scoreboard,
     make_backbone,
@@ -58,6 +57,7 @@ from hvc_mm.scoreboard import (
     prepare_run,
 )
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.outputs import check_outputs, claim_file
 
 
 def parse_size(text: str) -> Tuple[int, int]:
@@ -87,6 +87,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--out', type=Path, required=True, help='the folder of the report'
+    )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help="write over files of the report's names that no earlier "
+        'scoreboard wrote',
     )
     parser.add_argument(
         '--input-size',
@@ -128,21 +134,41 @@ def missing_data(cfg: Config) -> Optional[str]:
     return None
 
 
-def find_data(board: Scoreboard, args: argparse.Namespace) -> None:
-    """Skip benchmarks without data; stop where there is none at all."""
+def find_data(board: Scoreboard, args: argparse.Namespace) -> List[str]:
+    """Skip benchmarks without data, and list the roots of the others'.
+
+    Raises:
+        ValueError: None has its data.
+    """
+    roots = []
     for name in dict.fromkeys(args.benchmarks):
         benchmark = BENCHMARKS[name]
-        missing = missing_data(read_benchmark(benchmark, args))
+        cfg = read_benchmark(benchmark, args)
+        missing = missing_data(cfg)
         if missing is None:
             board.benchmarks.append(benchmark)
+            roots.append(cfg.test_dataloader.dataset.data_root)
         else:
             print(f'{benchmark.title} is skipped: {missing}', flush=True)
             board.skipped[name] = missing
     if not board.benchmarks:
-        raise SystemExit(
+        raise ValueError(
             'there are no data of any of these benchmarks; their root is set '
             'by HVC_DATA_ROOT or --cfg-options data_root=DIR'
         )
+    return roots
+
+
+def claim_files(
+    board: Scoreboard, roots: Sequence[str], args: argparse.Namespace
+) -> None:
+    """Refuse to write over what is read, or over others' files."""
+    lists = [text for text in args.backbones if Path(text).is_file()]
+    weights = [path for each in board.backbones for path in each.weights]
+    files = board.files(args.out)
+    check_outputs([*files, args.out / 'runs'], [*lists, *weights, *roots])
+    for path in files:
+        claim_file(path, args.force)
 
 
 def score_all(board: Scoreboard, args: argparse.Namespace) -> None:
@@ -172,10 +198,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         # All of them before the first one is scored: mistakes come early.
         named = parse_backbones(args.backbones)
         backbones = [make_backbone(name, named[name]) for name in named]
-    except BackboneError as error:
+        board = Scoreboard(backbones, input_size=args.input_size)
+        claim_files(board, find_data(board, args), args)
+    except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    board = Scoreboard(backbones, input_size=args.input_size)
-    find_data(board, args)
     score_all(board, args)
     print(board.overview())
     print(f'the report is in {args.out}')

@@ -13,6 +13,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hvc_mm.utils.outputs import listed_file
+
 from .entries import Benchmark
 
 __all__ = ['draw_plots']
@@ -68,10 +70,10 @@ def draw_plots(
         figure = score_against_time(shown, styles)
         title = 'Score against seconds per frame'
         drawn['score_against_time.png'] = (title, figure)
-    out_dir.mkdir(parents=True, exist_ok=True)
     for name, (_, figure) in drawn.items():
         _legend_below(figure)
-        figure.savefig(out_dir / name, dpi=110)
+        with listed_file(out_dir / name) as path:
+            figure.savefig(path, dpi=110)
     return [(name, title) for name, (title, _) in drawn.items()]
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
 from hvc_mm.utils.files import write_json
+from hvc_mm.utils.outputs import listed_file
 
 from .entries import Backbone, Benchmark
 from .plots import draw_plots
@@ -19,6 +20,7 @@ __all__ = ['Scoreboard', 'markdown_table']
 # Longer tables help nobody; the JSON has all.
 _MOST_SEQUENCES = 40
 _SECONDS = 's/frame'
+_JSON, _MARKDOWN = 'scoreboard.json', 'scoreboard.md'
 
 
 @dataclass
@@ -42,13 +44,21 @@ class Scoreboard:
     skipped: Dict[str, str] = field(default_factory=dict)
     input_size: Optional[Tuple[int, int]] = None
 
+    def files(self, out_dir: Path) -> List[Path]:
+        """List the files that :meth:`write` may write."""
+        plots = ['score_against_time.png']
+        for name in (benchmark.name for benchmark in self.benchmarks):
+            plots += [f'{name}_sequences.png', f'{name}_j_over_time.png']
+        return [out_dir / name for name in (_JSON, _MARKDOWN, *plots)]
+
     def write(self, out_dir: Path) -> None:
         """Write ``scoreboard.json``, ``scoreboard.md`` and the plots."""
-        write_json(out_dir / 'scoreboard.json', self.as_dict())
+        with listed_file(out_dir / _JSON) as path:
+            write_json(path, self.as_dict())
         results = list(self.results.values())
         plots = draw_plots(self.benchmarks, results, out_dir)
-        text = self.as_markdown(plots)
-        (out_dir / 'scoreboard.md').write_text(text, encoding='utf-8')
+        with listed_file(out_dir / _MARKDOWN) as path:
+            path.write_text(self.as_markdown(plots), encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""

@@ -192,12 +192,13 @@ class Meta(Tree):
 
     def read(self) -> dict:
         items = build_dataset('hvc_ytvos18', self.root)
-        prompt = items[0]['prompt']
-        return dict(
-            categories=items[0]['object_categories'],
-            begins=dict.fromkeys(prompt['objects'], 0),
-            later=[i['frame_index'] for i in items if 'prompt' in i],
-        )
+        begins = {
+            i: item['frame_name']
+            for item in items
+            if 'prompt' in item
+            for i in item['prompt']['objects']
+        }
+        return dict(begins=begins, names=items[0]['object_categories'])
 
     def judge(self, data: bytes) -> dict:
         videos = json.loads(data)['videos']
@@ -207,22 +208,23 @@ class Meta(Tree):
             assert isinstance(one.get('category', ''), str)
             assert all(isinstance(f, str) for f in one['frames'])
             assert set(one['frames']) <= {f'{i:05d}' for i in range(4)}
-            assert '00000' in one['frames']
         assert name == 'one' and objects and set(objects) <= {1, 2}
         return dict(
-            categories={
+            begins={i: min(one['frames']) for i, one in objects.items()},
+            names={
                 i: one.get('category', 'unknown') for i, one in objects.items()
             },
-            begins=dict.fromkeys(objects, 0),
-            later=[0],
         )
+
+    def named(self, message: str) -> bool:
+        # A video without a folder is named by that.
+        return str(self.root / 'YTB') in message
 
 
 class Coco(Tree):
-    """COCO's annotations, through MMDetection."""
+    """COCO's json, of which the names of images are read."""
 
     suffix = '.json'
-    mmdet = True
     tree = dict(
         info={},
         images=[
@@ -260,10 +262,8 @@ class Coco(Tree):
     def judge(self, data: bytes) -> list:
         content = json.loads(data)
         names = [image['file_name'] for image in content['images']]
-        ids = [image['id'] for image in content['images']]
         assert all(isinstance(name, str) for name in names) and names
-        assert len(set(ids)) == len(ids)
-        return names
+        return list(dict.fromkeys(names))
 
 
 class Checkpoint(Reader):

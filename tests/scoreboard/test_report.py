@@ -18,6 +18,7 @@ from hvc_mm.scoreboard.plots import (
     styles_of,
 )
 from hvc_mm.scoreboard.report import markdown_table
+from hvc_mm.utils.outputs import claim_file
 
 SHA = 'abcdef0123456789'
 
@@ -111,7 +112,12 @@ def test_what_is_missing_in_a_table_is_a_dash():
 
 
 def test_files(board, tmp_path):
-    board.write(tmp_path / 'report')
+    for _ in range(2):  # a report grows: its own files are replaced
+        for path in board.files(tmp_path / 'report'):
+            claim_file(path)
+        board.write(tmp_path / 'report')
+    written = set((tmp_path / 'report').glob('[!.]*'))
+    assert written < set(board.files(tmp_path / 'report'))
     found = json.loads((tmp_path / 'report/scoreboard.json').read_text())
     own = found['backbones']['hvc']
     assert own['weights_sha256'] == {'epoch_20.pth': SHA}

@@ -177,6 +177,34 @@ def test_mistakes_come_before_the_first_run(
     assert not (tmp_path / 'report').exists()
 
 
+@pytest.mark.parametrize(
+    'out, message',
+    [
+        ('data/DAVIS/report', 'report/scoreboard.json lies in .*DAVIS'),
+        ('data/DAVIS', 'DAVIS/scoreboard.json lies in .*DAVIS, which'),
+        ('mine', 'mine/scoreboard.md exists already, and no earlier run'),
+        ('file', 'file'),
+    ],
+)
+def test_a_report_is_written_over_nothing_of_others(
+    call_tool, sample_dir, tmp_path, out, message
+):
+    (tmp_path / 'data').symlink_to(sample_dir)
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine/scoreboard.md').write_text('my own notes')
+    (tmp_path / 'file').write_text('mine')
+    before = {path: path.read_bytes() for path in sample_dir.rglob('*.*')}
+    with pytest.raises(SystemExit, match=message):
+        call_tool(
+            *(TOOL, '--backbones', 'HVCResNet:stage=1', '--benchmarks'),
+            *('davis', '--out', tmp_path / out),
+            *('--cfg-options', f'data_root={tmp_path / "data"}'),
+        )
+    assert (tmp_path / 'mine/scoreboard.md').read_text() == 'my own notes'
+    after = {path: path.read_bytes() for path in sample_dir.rglob('*.*')}
+    assert after == before
+
+
 def test_data_that_are_not_there(load_tool, tmp_path):
     missing_data = load_tool(TOOL).missing_data
     cfg = read_config('hvc_davis')
