@@ -261,11 +261,9 @@ class Coco(Tree):
         return [Path(item['img_path']).name for item in items]
 
     def judge(self, data: bytes) -> list:
-        content = json.loads(data)
-        names = [image['file_name'] for image in content['images']]
-        ids = [image['id'] for image in content['images']]
+        # Only the names of images are used.
+        names = [image['file_name'] for image in json.loads(data)['images']]
         assert all(isinstance(name, str) for name in names) and names
-        assert len(set(ids)) == len(ids)
         return names
 
 
@@ -415,7 +413,7 @@ class Backbones(Tree):
     def judge(self, data: bytes) -> dict:
         found = {}
         for name, entry in yaml.safe_load(data)['backbones'].items():
-            entry = dict(entry)
+            entry = dict(type=entry) if type(entry) is str else dict(entry)
             if entry.pop('map', None) not in (None, 0, [0]):
                 raise ValueError('no such map')
             stage = entry.pop('stage', None)
