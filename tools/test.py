@@ -68,6 +68,12 @@ def parse_args() -> argparse.Namespace:
         '--show-dir', metavar='DIR', help='write frames with masks over them'
     )
     parser.add_argument(
+        '--protocol',
+        metavar='NAME',
+        help='test by a published protocol of configs/_base_/protocols: '
+        'hvc, crw, vfs, dino, dinov3, cropmae, smtc16, smtc8, ...',
+    )
+    parser.add_argument(
         '--fuse-conv-bn',
         action='store_true',
         help='fuse batch norms into the convolutions before them: faster, '
@@ -133,7 +139,11 @@ def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
     try:
         cfg = read_run(
-            args.config, args.cfg_options, args.work_dir, args.launcher
+            args.config,
+            args.cfg_options,
+            args.work_dir,
+            args.launcher,
+            args.protocol,
         )
         cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
     except (OSError, ValueError) as error:

@@ -37,6 +37,7 @@ from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
+from hvc_mm.utils.protocols import apply_protocol
 
 from .prompt_masks import Masks, PromptMasks
 from .video_io import Frame, FrameSource, open_frames
@@ -57,6 +58,7 @@ def init_model(
     device: Optional[str] = None,
     cfg_options: Optional[dict] = None,
     prefix: Optional[str] = None,
+    protocol: Optional[str] = None,
 ) -> LabelPropagationVOS:
     """Build a propagation model, load weights, put it in eval mode.
 
@@ -70,6 +72,8 @@ def init_model(
         cfg_options: Entries to override, dotted keys to values.
         prefix: Which network of the checkpoint, where it has several that
             fit: what the names of its tensors begin with.
+        protocol: Name of a published protocol (``'dino'``, ...) in place of
+            the config's own; ``cfg_options`` come after it.
 
     Returns:
         The model; ``model.cfg`` is its config.
@@ -77,15 +81,18 @@ def init_model(
     Raises:
         FileNotFoundError: No such config or checkpoint.
         TypeError: The config has no :class:`LabelPropagationVOS`.
-        ValueError: The checkpoint doesn't fit the backbone.
+        ValueError: The checkpoint doesn't fit the backbone, or there is no
+            such protocol.
     """
     if isinstance(config, (str, Path)):
-        cfg = read_config(config, cfg_options)
+        cfg = read_config(config, cfg_options, protocol)
     else:
         if isinstance(config, Config):
             cfg = config.copy()
         else:
             cfg = Config(ConfigDict(config).to_dict())
+        if protocol is not None:
+            apply_protocol(cfg, protocol)
         cfg.merge_from_dict(cfg_options or {})
     logger = MMLogger.get_current_instance()
     level = logger.level

@@ -83,6 +83,10 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         carrier = dict(carrier)
         if 'preprocessor' in carrier:
             carrier['data_preprocessor'] = carrier.pop('preprocessor')
+        # Its file is read when it is needed: weights of the whole tracker
+        # may be loaded before.
+        carrier['backbone'] = dict(carrier['backbone'])
+        self._carrier_init = carrier['backbone'].pop('init_cfg', None)
         self.carrier = LabelPropagationVOS(**carrier)
         self.references = 0
         self.tracks = InstanceTracks(**(tracks or {}))
@@ -90,7 +94,8 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         self.score_thr = score_thr
         self.max_references = max_references
         self.label_map = label_map
-        self.detector.register_load_state_dict_post_hook(_note_loaded)
+        for part in (self.detector, self.carrier):
+            part.register_load_state_dict_post_hook(_note_loaded)
 
     def loss(
         self, inputs: Dict[str, Tensor], data_samples: List[Any], **kwargs
@@ -261,15 +266,20 @@ class HVCInstanceTracker(BaseMultiObjectTracker):
         ).to(device)
 
     def _ensure_weights(self) -> None:
-        # The detector's may come by its init_cfg, and mmengine's test loop,
-        # unlike its training, doesn't initialise.
-        detector = self.detector
+        # They may come by init_cfg, and mmengine's test loop, unlike its
+        # training, doesn't initialise.
+        detector, carrier = self.detector, self.carrier
         if not (detector.is_init or getattr(detector, 'is_loaded', False)):
             detector.init_weights()
+        if self._carrier_init and not getattr(carrier, 'is_loaded', False):
+            carrier.backbone.init_cfg = self._carrier_init
+            carrier.backbone.is_init = False
+            carrier.backbone.init_weights()
+            carrier.is_loaded = True
 
 
-def _note_loaded(detector: nn.Module, _) -> None:
-    detector.is_loaded = True
+def _note_loaded(part: nn.Module, _) -> None:
+    part.is_loaded = True
 
 
 def _only_frame(

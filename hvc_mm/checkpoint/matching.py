@@ -201,8 +201,8 @@ def check_weights(tensors: Tensors) -> None:
     arrays = [n for n, t in tensors.items() if not isinstance(t, Tensor)]
     if arrays:
         raise CheckpointError(
-            f'{len(arrays)} of its weights are numpy arrays, expected tensors '
-            f'(torch.from_numpy): {_some(arrays)}'
+            f'numpy arrays in the place of {len(arrays)} tensors (use '
+            f'torch.from_numpy): {_some(arrays)}'
         )
     odd = [n for n, t in tensors.items() if not t.isfinite().all()]
     off = [
@@ -217,7 +217,7 @@ def check_weights(tensors: Tensors) -> None:
     odd = [name for name in odd if name not in off]
     if odd:
         raise CheckpointError(
-            f'{len(odd)} of its tensors hold NaN or infinity: {_some(odd)}'
+            f'NaN or infinity in {len(odd)} of its tensors: {_some(odd)}'
         )
 
 

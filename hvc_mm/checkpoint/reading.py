@@ -30,6 +30,8 @@ _ALLOWED = (
     'code. If you trust the file, save its tensors alone where it was made, '
     'with torch.save(model.state_dict(), ...), and use that file'
 )
+# What a file of torch before 1.6 begins with, after a few bytes: a number.
+_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, 'little')
 # Entry of a state dict's metadata: the file that it is from.
 FILE = 'hvc_mm_file'
 
@@ -120,6 +122,8 @@ def _check_format(path: Path) -> None:
         )
     elif head.startswith(b'PK\x03\x04'):
         found = _fault_of_zip(path)
+    elif head.startswith(b'\x80') and _MAGIC not in head:
+        found = 'is a plain pickle, expected a file of torch.save'
     elif tarfile.is_tarfile(path):
         found = 'is a tar archive, which torch wrote until version 0.1'
     if found:
@@ -146,6 +150,9 @@ def _fault_of_zip(path: Path) -> str:
 
 def _unreadable(path: Path, error: Exception) -> CheckpointError:
     reason = str(error).strip().split('\n')[0] or type(error).__name__
+    if reason.startswith('Weights only load failed'):
+        # Torch goes on to advise loading the file unsafely.
+        reason = 'its pickle is damaged'
     return CheckpointError(
         f"{path}: can't be read as a checkpoint of torch ({reason}); is it "
         'complete, and is it the file itself rather than a web page or an '

@@ -195,6 +195,8 @@ class VideoDataset(BaseDataset, ABC):
 
     def frames_in(self, folder: str) -> List[str]:
         """List a video's frames in order, at most ``max_frames`` of them."""
+        listed = f' ({self.ann_file} lists it)' if self.ann_file else ''
+        check_folder(folder, f'the frames of a video{listed}')
         return list_frames(folder)[: self.max_frames]
 
     def _chosen(self, names: List[str]) -> List[str]:

@@ -72,10 +72,11 @@ def read_video_names(list_file: str) -> List[str]:
     for number, line in lines:
         name = line
         if '/' in line:  # paths; a name alone may have spaces
-            name = line.split()[0].rstrip('/')
-            if name.lower().endswith(IMAGE_SUFFIXES):
-                name = osp.dirname(name)
-            name = osp.basename(name)
+            path = line.split()[0].rstrip('/')
+            if path.lower().endswith(IMAGE_SUFFIXES):
+                path = osp.dirname(path)
+            # 'a/..' is no way to name the folder next to it.
+            name = osp.basename(path) if '..' not in path else path
         names[check_name(name, f'{list_file}, line {number}')] = None
     if not names:
         raise ValueError(f'the list {list_file} names no video')

@@ -15,11 +15,10 @@ import yaml
 from mmengine.config import Config
 from mmengine.fileio import YamlHandler, register_handler
 
-import hvc_mm
+from hvc_mm.utils.protocols import config_root
 
 __all__ = [
     'ConfigError',
-    'config_root',
     'find_config',
     'list_configs',
     'load_config',
@@ -31,24 +30,6 @@ _SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 
 class ConfigError(ValueError):
     """A config file can't be read; the message says which, where and why."""
-
-
-def config_root() -> Path:
-    """Find the folder of configs that belongs to this ``hvc_mm``.
-
-    It is ``.mim/configs`` in an installed package, else ``configs`` next to
-    the package, as a checkout has it.
-    """
-    package = Path(hvc_mm.__file__).resolve().parent
-    # A folder `configs` next to an installed package may be anyone's, so the
-    # package's own comes first.
-    for root in (package / '.mim/configs', package.parent / 'configs'):
-        if root.is_dir():
-            return root
-    raise FileNotFoundError(
-        f'no configs with {package}: expected .mim/configs in it (made by '
-        'pip install) or configs next to it (a checkout)'
-    )
 
 
 def list_configs() -> Dict[str, Path]:

@@ -20,6 +20,7 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
 
 from hvc_mm.registry import METRICS, MODELS
+from hvc_mm.utils.protocols import apply_protocol
 
 from .check_config import check_config
 from .config_file import find_config, list_configs, load_config
@@ -34,7 +35,9 @@ _RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
 
 
 def read_config(
-    name: Union[str, Path], cfg_options: Optional[dict] = None
+    name: Union[str, Path],
+    cfg_options: Optional[dict] = None,
+    protocol: Optional[str] = None,
 ) -> Config:
     """Read a config, apply options to it, and settle where the data are.
 
@@ -43,6 +46,9 @@ def read_config(
         cfg_options: What ``--cfg-options`` gave, dotted keys to values.
             ``data_root`` moves every path of data; other options come after
             that and may name a path of their own.
+        protocol: Name of a published protocol to test by, see
+            :func:`~hvc_mm.utils.protocols.apply_protocol`; options come
+            after it.
     """
     cfg = load_config(find_config(name))
     options = dict(cfg_options or {})
@@ -60,6 +66,8 @@ def read_config(
         if key not in ('work_dir', 'data_root'):
             cfg[key] = _moved(key, cfg[key], old, root.rstrip('/'))
     cfg.data_root = root
+    if protocol is not None:
+        apply_protocol(cfg, protocol)
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, AttributeError, AssertionError) as error:
@@ -144,6 +152,7 @@ def read_run(
     cfg_options: Optional[dict] = None,
     work_dir: Optional[str] = None,
     launcher: str = 'none',
+    protocol: Optional[str] = None,
 ) -> Config:
     """Read a config for a run: where it writes, and by which launcher.
 
@@ -155,11 +164,14 @@ def read_run(
         cfg_options: Likewise.
         work_dir: Instead of the config's own, else ``work_dirs/NAME``.
         launcher: ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        protocol: As for :func:`read_config`; the default work dir has its
+            name, too: ``work_dirs/NAME_PROTOCOL``.
     """
-    cfg = read_config(name, cfg_options)
+    cfg = read_config(name, cfg_options, protocol)
     cfg.launcher = launcher
     stem = Path(name).stem
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{stem}'
+    own = '_'.join(filter(None, (stem, protocol)))
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{own}'
     defaults = [f'work_dirs/{other}/' for other in {stem, *list_configs()}]
     for evaluator in evaluators_of(cfg):
         for key in _RESULTS:

@@ -41,6 +41,8 @@ __all__ = ['Run', 'prepare_run']
 _NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir', 'force')
 # Where a metric may write to, which the report needn't tell.
 _OUTPUTS = ('out_dir', 'format_only', 'zip_path', 'zip_root')
+# What of a `ResizeFrame` sets a size.
+_SIZES = ('size', 'short_side', 'long_side', 'multiple')
 # Digits of a folder's name: few enough to read, enough to differ.
 _KEY_LENGTH = 12
 
@@ -203,7 +205,8 @@ def _resize_frames(
     """
     resized = None
     for step in cfg.test_dataloader.dataset.pipeline:
-        if size and step['type'] == 'ResizeFrame' and not step.get('size'):
+        has_size = any(map(step.get, _SIZES))
+        if size and step['type'] == 'ResizeFrame' and not has_size:
             # Most frames shrink: average, so that nothing is skipped.
             step.update(size=tuple(size), interpolation='area')
             resized = tuple(size)
@@ -266,10 +269,12 @@ def _protocol(cfg: Config) -> str:
         (cfg.test_evaluator, METRICS),
     )
     with DefaultScope.overwrite_default_scope('hvc_mm'):
-        return '; '.join(
+        texts = [
             describe(part, registry, leave_out=_OUTPUTS)
             for part, registry in parts
-        )
+        ]
+    zero_image = cfg.model.get('warmup_zero_image')
+    return '; '.join([*texts, f'warmup_zero_image={zero_image}'])
 
 
 def _quietly(metric: BaseMetric, results: List[dict]) -> Dict[str, float]:

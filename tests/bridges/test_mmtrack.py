@@ -448,8 +448,29 @@ def test_the_propagations_init_cfg_is_used(tmp_path):
     cfg.backbone.init_cfg = dict(
         type='hvc_mm.PretrainedBackbone', checkpoint=str(tmp_path / 'a.pth')
     )
-    own = _tracker(carrier=cfg).carrier.state_dict()
+    tracker = _tracker(carrier=cfg)
+    tracker._ensure_weights()
+    own = tracker.carrier.state_dict()
     assert all(torch.equal(own[name], state[name]) for name in state)
+
+
+def test_the_propagations_init_cfg_gives_way_to_a_checkpoint(tmp_path):
+    from mmengine.runner import load_checkpoint
+
+    source = _tracker(label_map=None)
+    torch.save({'state_dict': source.state_dict()}, tmp_path / 'a.pth')
+    cfg = _config(Path('.'), Path('.')).model.carrier
+    cfg.backbone.init_cfg = dict(
+        type='hvc_mm.PretrainedBackbone', checkpoint='gone.pth'
+    )
+    tracker = _tracker(carrier=cfg, label_map=None)
+    load_checkpoint(tracker, str(tmp_path / 'a.pth'))
+    tracker._ensure_weights()
+    own, state = tracker.carrier.state_dict(), source.carrier.state_dict()
+    assert all(torch.equal(own[name], state[name]) for name in state)
+    # Without a checkpoint it is needed.
+    with pytest.raises(ValueError, match=r'gone\.pth: there is no such file'):
+        _tracker(carrier=cfg)._ensure_weights()
 
 
 def test_misuse():

@@ -170,7 +170,7 @@ def test_numpy_arrays_and_odd_values_are_named(logged):
             find_network(content, WANTED)
     for value in (float('nan'), float('inf'), -float('inf')):
         content = {**_named(), name: torch.tensor([value]).half()}
-        with pytest.raises(CheckpointError, match=f'1 of its .*{name}'):
+        with pytest.raises(CheckpointError, match=f'in 1 of .*{name}'):
             find_network(content, WANTED)
     # Float16 can't hold a large variance; its channel is well defined.
     content = {**_named(), NAMES[5]: torch.tensor([float('inf')])}

@@ -4,6 +4,7 @@ import argparse
 import collections
 import os
 import pathlib
+import pickle
 import struct
 import tarfile
 import warnings
@@ -145,6 +146,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     [
         (b'version https://git-lfs.github.com/spec/v1\noid a', 'git lfs pull'),
         (struct.pack('<Q', 2) + b'{}', 'safetensors.torch.load_file'),
+        (pickle.dumps({'w': np.ones(3)}), 'plain pickle'),
         ('tar', 'tar archive'),
         ('script', 'TorchScript'),
     ],

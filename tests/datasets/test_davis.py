@@ -85,7 +85,10 @@ def test_without_a_list_every_folder_is_a_video(davis, build):
     [
         ('', 'DAVIS.*HVC_DATA_ROOT'),
         ('ImageSets/2017/val.txt', r'no list of videos .*val\.txt'),
-        ('JPEGImages/480p/b', 'no folder of frames .*480p/b'),
+        (
+            'JPEGImages/480p/b',
+            r'no folder .*480p/b; .*frames .*val\.txt lists',
+        ),
         ('Annotations/480p/b/00000.png', r'no first mask .*b/00000\.png'),
     ],
 )

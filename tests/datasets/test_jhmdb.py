@@ -94,6 +94,8 @@ def test_splits_differ(jhmdb):
         (np.ones((2, 15, 3, 2)), 'pos_img', r'has shape \(2, 15, 3, 2\)'),
         (_positions(), 'pos_world', r"holds \['pos_world', 'scale'\]; exp"),
         (np.full((2, 15, 3), np.nan), 'pos_img', 'not finite'),
+        (_positions().astype(str), 'pos_img', 'holds <U'),
+        (_positions() + 1j, 'pos_img', 'holds complex128'),
         (_positions(frames=5), 'pos_img', 'of 5 frames; expected at most 4'),
     ],
 )

@@ -127,7 +127,7 @@ def test_names_of_videos(tmp_path, text, names, encoding):
     assert read_video_names(str(tmp_path / 'val.txt')) == names
 
 
-@pytest.mark.parametrize('name', ['..', 'a/..', '.', 'x/../../y/.', 'b\0'])
+@pytest.mark.parametrize('name', ['..', 'a/..', '.', 'x/../y', 'b\0'])
 def test_names_that_lead_out_of_their_folder(tmp_path, name):
     (tmp_path / 'val.txt').write_text(f'bear\n{name}\n')
     message = r'val\.txt, line 2: .* is no name below its folder'

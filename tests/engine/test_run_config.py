@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 
 import hvc_mm
-from hvc_mm.engine.config_file import config_root, find_config, list_configs
+from hvc_mm.engine.config_file import find_config, list_configs
 from hvc_mm.engine.run_config import (
     DATA_ROOT_VARIABLE,
     add_cfg_options,
@@ -16,6 +16,7 @@ from hvc_mm.engine.run_config import (
     read_config,
     read_run,
 )
+from hvc_mm.utils.protocols import config_root
 
 BASE = """
 train_pipeline = [dict(type='X', data='data')]

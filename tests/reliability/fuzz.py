@@ -65,7 +65,9 @@ READERS = {
     'result of scoreboard': texts.Result,
 }
 # What docs/reliability.md lists: formats without any checksum.
-LISTED = ('MPEG-4 video', 'Motion JPEG video', 'old checkpoint')
+LISTED = (
+    *('JPEG frame', 'MPEG-4 video', 'Motion JPEG video', 'old checkpoint'),
+)
 CLASSES = ('accepted', 'refused', 'unclear', 'silent', 'listed', 'hang')
 WRONG = ('unclear', 'silent', 'hang')
 # Seconds a case; far more than any takes.

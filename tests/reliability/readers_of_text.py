@@ -222,10 +222,9 @@ class Meta(Tree):
 
 
 class Coco(Tree):
-    """COCO's annotations, through MMDetection."""
+    """COCO's json, of which the names of images are read."""
 
     suffix = '.json'
-    mmdet = True
     tree = dict(
         info={},
         images=[
@@ -261,10 +260,10 @@ class Coco(Tree):
         return [Path(item['img_path']).name for item in items]
 
     def judge(self, data: bytes) -> list:
-        # Only the names of images are used.
-        names = [image['file_name'] for image in json.loads(data)['images']]
+        content = json.loads(data)
+        names = [image['file_name'] for image in content['images']]
         assert all(isinstance(name, str) for name in names) and names
-        return names
+        return list(dict.fromkeys(names))
 
 
 class Checkpoint(Reader):

@@ -163,6 +163,24 @@ def test_a_class_of_mmdet():
     refused('mmdet.ResNet:depth=18,stage=5', 'stage 5 cannot be built')
 
 
+def test_one_of_two_networks(pretrained, tmp_path):
+    state = torch.load(pretrained, weights_only=True)['state_dict']
+    state = {name[len('backbone.') :]: t for name, t in state.items()}
+    zeros = {name: tensor * 0 for name, tensor in state.items()}
+    path = tmp_path / 'pair.pth'
+    torch.save({'model': state, 'model_ema': zeros}, path)
+    for text in (f'a={path}', f'a=HVCResNet:depth=18,weights={path}'):
+        refused(f'{text}', "--prefix (prefix= in Python) 'model' or 'model_e")
+    for prefix in ('model', 'model_ema'):
+        init_cfg = make(f'a={path}:prefix={prefix}').config['init_cfg']
+        assert init_cfg['prefix'] == prefix
+        text = f'a=HVCResNet:depth=18,stage=2,weights={path},prefix={prefix}'
+        overrides = make(text).overrides
+        assert overrides['model.weights_prefix'] == prefix
+        assert overrides['load_from'] == str(path)
+    refused(f'a={path}:prefix=odd', "prefix 'odd'; found 'model', 'model_ema'")
+
+
 def test_weights_of_an_ensembles_members_are_hashed(pretrained):
     member = dict(type='HVCResNet', depth=18, out_indices=(1,))
     init = dict(type='hvc_mm.PretrainedBackbone', checkpoint=pretrained)

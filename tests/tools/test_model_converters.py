@@ -175,9 +175,30 @@ def test_one_file_for_both(call, tmp_path, tool):
     path = tmp_path / 'a.pth'
     torch.save(_backbone(18), path)
     before = path.read_bytes()
-    with pytest.raises(SystemExit, match='same file'):
-        call(tool, path, path)
+    (tmp_path / 'link.pth').symlink_to(path)
+    for output in (path, tmp_path / 'link.pth'):
+        with pytest.raises(SystemExit, match=r'pth is .*a\.pth, which'):
+            call(tool, path, output, '--force')
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize('tool', ['convert', 'publish_model'])
+def test_what_is_there_already(call, trained, tmp_path, tool, file_limit):
+    path = tmp_path / 'new/hvc.pth'
+    call(tool, trained[0], path)
+    first = path.read_bytes()
+    call(tool, trained[0], path)
+    assert path.read_bytes() == first
+    with file_limit(10000), pytest.raises(SystemExit, match=r'new/hvc\.pth'):
+        call(tool, trained[0], path)
+    assert path.read_bytes() == first
+    assert not list(tmp_path.rglob('*.partial*'))
+    path.write_bytes(b'of the user')
+    with pytest.raises(SystemExit, match=r'hvc\.pth exists already.*--force'):
+        call(tool, trained[0], path)
+    assert path.read_bytes() == b'of the user'
+    call(tool, trained[0], path, '--force')
+    assert path.read_bytes() == first
 
 
 def test_real_half_precision_weights_of_three_stages(

@@ -327,6 +327,14 @@ def test_a_detector_writes_and_draws_its_own_way(
         load_config(*given, '--show-dir=show', option)
 
 
+def test_a_prefix_is_for_backbones(load_config, config, detector):
+    cfg = load_config(config, 'none', '--prefix=model_ema')
+    assert cfg.model.weights_prefix == 'model_ema'
+    assert 'weights_prefix' not in load_config(config, 'none').model
+    with pytest.raises(SystemExit, match='--prefix: mmdet.FasterRCNN takes'):
+        load_config(detector, 'none', '--prefix=model_ema')
+
+
 def test_masks_do_not_go_into_a_pickle_file(load_config, config, tmp_path):
     with pytest.raises(SystemExit, match='VOSMetric writes a folder of PNGs'):
         load_config(config, 'none', f'--out={tmp_path / "results.pkl"}')

@@ -12,6 +12,7 @@ from typing import Dict, List
 
 import numpy as np
 
+from hvc_mm.utils.files import whole_file
 from hvc_mm.utils.run_log import find_log, read_log, series
 
 
@@ -78,9 +79,10 @@ def plot(
     axes.set_ylabel(', '.join(keys))
     axes.grid(alpha=0.3)
     axes.legend()
-    Path(out).resolve().parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
-    figure.savefig(out, dpi=120)
+    with whole_file(out) as partial:
+        form = Path(out).suffix[1:] or 'png'
+        figure.savefig(partial, dpi=120, format=form)
 
 
 def time_report(entries: List[dict], skip: int) -> str:

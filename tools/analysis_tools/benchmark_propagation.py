@@ -27,11 +27,13 @@ from torch.nn import functional as F
 from hvc_mm.engine.config_file import find_config, load_config
 from hvc_mm.models.vos import LabelPropagator, propagate
 from hvc_mm.models.vos.propagation import propagate_cells
+from hvc_mm.models.vos.window import Window
 from hvc_mm.registry import MODELS
 from hvc_mm.structures import VOSDataSample
 
 # The released setting.
 RADIUS, TOPK, TEMPERATURE = 12, 15, 0.1
+WINDOW = Window(RADIUS)
 # Label channels of the first frame: background and three objects.
 CHANNELS = 4
 # Query cells that the dense form works on at a time.
@@ -195,7 +197,7 @@ def dense_labels(
     results = []
     for some in cells.split(CHUNK):
         found = [
-            propagate_cells(*context, query, some, RADIUS, TOPK, TEMPERATURE)
+            propagate_cells(*context, query, some, WINDOW, TOPK, TEMPERATURE)
             for context in contexts
         ]
         results.append(torch.cat([found[0][:CHANNELS], found[-1][CHANNELS:]]))
@@ -244,7 +246,7 @@ class DensePropagator:
         if self.frames:
             own = self.settings
             context = stack_context(self.frames, 0, own.context)
-            numbers = (own.radius, own.topk, own.temperature, CHUNK)
+            numbers = (own.window.radius, own.topk, own.temperature, CHUNK)
             labels = propagate(*context, features, *numbers)
         self.frames.append((features, labels))
         return labels

@@ -22,6 +22,7 @@ from hvc_mm.datasets import read_id_mask, read_image, without_void
 from hvc_mm.engine.run_config import add_cfg_options, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
+from hvc_mm.utils.outputs import check_outputs, dataset_inputs
 from hvc_mm.visualization import (
     VOSLocalVisualizer,
     as_rgb,
@@ -43,6 +44,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--out', required=True, help='folder for pictures, or a video'
+    )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='write over files that no earlier run wrote, too',
     )
     parser.add_argument('--number', type=int, default=20, help='items to draw')
     parser.add_argument('--video', help='draw this video only')
@@ -143,7 +149,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         cfg = read_config(args.config, args.cfg_options)
         dataset = build_dataset(cfg, args.phase)
         total = min(args.number, len(dataset))
-        with PictureWriter(args.out, args.fps) as writer:
+        check_outputs([args.out], [*dataset_inputs(dataset), cfg.filename])
+        with PictureWriter(args.out, args.fps, args.force) as writer:
             for name, picture in track_frames(
                 pictures(dataset, args.number, args.video), total, 'items'
             ):

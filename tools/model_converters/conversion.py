@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os.path as osp
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -20,7 +23,8 @@ from hvc_mm.checkpoint import (
     sha256_of,
 )
 from hvc_mm.models.backbones.hvc_resnet import guess_resnet, resnet_shapes
-from hvc_mm.utils.files import whole_file, write_json
+from hvc_mm.utils.files import write_json
+from hvc_mm.utils.outputs import claim_file, listed_file
 from hvc_mm.version import __version__
 
 
@@ -72,17 +76,41 @@ class Conversion:
             'converted_by': f'hvc_mm {__version__}',
         }
 
-    def save(self, path: str) -> None:
+    def save(
+        self, path: str, hash_name: bool = False, force: bool = False
+    ) -> Tuple[str, str]:
         """Write the plain state dict with its record.
 
         The record is the state dict's attribute ``record``, which torch
         keeps, and, for people, the file ``PATH.json``.
+
+        Args:
+            path: The file; it may be one that an earlier call wrote.
+            hash_name: Add the first 8 digits of its sha256 to its name.
+            force: Write over any other file, too.
+
+        Returns:
+            The file's name and sha256.
+
+        Raises:
+            OSError: It can't be written, or is there already; names it.
         """
         state_dict = OrderedDict(self.state_dict)
         state_dict.record = self.record()
-        with whole_file(path) as partial:
-            torch.save(state_dict, partial)
-        write_json(f'{path}.json', self.record())
+        # By way of memory: torch's own errors don't say that a disk is full.
+        content = io.BytesIO()
+        torch.save(state_dict, content)
+        digest = hashlib.sha256(content.getbuffer()).hexdigest()
+        if hash_name:
+            stem, extension = osp.splitext(path)
+            path = f'{stem}-{digest[:8]}{extension}'
+        for name in (path, f'{path}.json'):
+            claim_file(name, force)
+        with listed_file(path) as partial:
+            partial.write_bytes(content.getbuffer())
+        with listed_file(f'{path}.json') as partial:
+            write_json(partial, self.record())
+        return path, digest
 
 
 def convert(

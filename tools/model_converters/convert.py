@@ -4,11 +4,11 @@
 """
 
 import argparse
-import os.path as osp
 
 from conversion import Conversion, convert
 
-from hvc_mm.checkpoint import LAYOUTS, CheckpointError, sha256_of
+from hvc_mm.checkpoint import LAYOUTS, CheckpointError
+from hvc_mm.utils.outputs import check_outputs
 
 
 def parse_args() -> argparse.Namespace:
@@ -35,6 +35,11 @@ def parse_args() -> argparse.Namespace:
         help='which network of the file, where it has several: what the '
         'names of its tensors begin with',
     )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='write over a file that no earlier run wrote, too',
+    )
     return parser.parse_args()
 
 
@@ -60,15 +65,14 @@ def report(conversion: Conversion) -> str:
 
 def main() -> None:
     args = parse_args()
-    if osp.abspath(args.input) == osp.abspath(args.output):
-        raise SystemExit(f'{args.output}: IN and OUT are the same file')
     try:
+        check_outputs([args.output, f'{args.output}.json'], [args.input])
         conversion = convert(args.input, args.layout, args.prefix)
-    except CheckpointError as error:
+        print(report(conversion))
+        output, digest = conversion.save(args.output, force=args.force)
+    except (CheckpointError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
-    print(report(conversion))
-    conversion.save(args.output)
-    print(f'wrote {args.output} (sha256 {sha256_of(args.output)})')
+    print(f'wrote {output} (sha256 {digest})')
 
 
 if __name__ == '__main__':

@@ -4,8 +4,6 @@
 """
 
 import argparse
-import os
-import os.path as osp
 from typing import Any, Dict
 
 from conversion import Conversion, convert, source_of
@@ -15,8 +13,8 @@ from hvc_mm.checkpoint import (
     CheckpointError,
     check_weights,
     read_checkpoint,
-    sha256_of,
 )
+from hvc_mm.utils.outputs import check_outputs
 
 _PREFIX = 'backbone.'
 
@@ -34,6 +32,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help="add the first 8 digits of the file's sha256 to its name, as "
         'OpenMMLab does',
+    )
+    parser.add_argument(
+        '--force',
+        action='store_true',
+        help='write over a file that no earlier run wrote, too',
     )
     return parser.parse_args()
 
@@ -95,19 +98,14 @@ def _run(meta: Any) -> Dict[str, Any]:
 
 def main() -> None:
     args = parse_args()
-    if osp.abspath(args.input) == osp.abspath(args.output):
-        raise SystemExit(f'{args.output}: IN and OUT are the same file')
     try:
+        check_outputs([args.output, f'{args.output}.json'], [args.input])
         conversion = publish(args.input)
-    except CheckpointError as error:
+        output, digest = conversion.save(
+            args.output, args.hash_name, args.force
+        )
+    except (CheckpointError, ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
-    conversion.save(args.output)
-    output, digest = args.output, sha256_of(args.output)
-    if args.hash_name:
-        stem, extension = osp.splitext(args.output)
-        output = f'{stem}-{digest[:8]}{extension}'
-        os.replace(args.output, output)
-        os.replace(f'{args.output}.json', f'{output}.json')
     print(
         f'{args.input}: backbone ({conversion.architecture}), '
         f'{len(conversion.state_dict)} tensors; '

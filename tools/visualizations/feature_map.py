@@ -29,6 +29,7 @@ from hvc_mm.engine.run_config import (
     read_config,
 )
 from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.utils.outputs import check_outputs
 from hvc_mm.visualization import (
     FeaturePCA,
     caption,
@@ -71,6 +72,11 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         sub.add_argument('video', help='video file, or folder of frames')
         sub.add_argument(
             '--out', required=True, help='video to write, or a folder'
+        )
+        sub.add_argument(
+            '--force',
+            action='store_true',
+            help='write over files that no earlier run wrote, too',
         )
         sub.add_argument('--config', default='hvc_davis')
         sub.add_argument(
@@ -164,9 +170,11 @@ def affinity_pictures(
 def run(args: argparse.Namespace) -> int:
     """Do what the command line says; return the number of frames."""
     source = open_frames(args.video)
-    writer = PictureWriter(args.out, source.fps or 25)
+    writer = PictureWriter(args.out, source.fps or 25, args.force)
     cfg = read_config(args.config, args.cfg_options)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
+    inputs = [*source.inputs, cfg.filename, checkpoint or '']
+    check_outputs([args.out], inputs)
     model = init_model(cfg, checkpoint, args.device)
     if args.kind == 'pca':
         pictures = pca_pictures(model, source, args.fit_frames)

@@ -1,4 +1,5 @@
-# HVC's public release (arXiv 2404.13505).
+# HVC's public release (arXiv 2404.13505). The first frame matches anywhere
+# and takes the place of the frames before it.
 model = dict(
     # The release shows each network an all-zero image in train mode first.
     warmup_zero_image=(256, 256),

@@ -5,12 +5,13 @@ H, W: height and width of the image; S: side of a view, in pixels.
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple, Union
+import math
+from typing import Iterable, Optional, Sequence, Tuple, Union
 
 import mmcv
 import numpy as np
 import torch
-from mmcv.image.geometric import cv2_interp_codes
+from mmcv.image.geometric import cv2_interp_codes, pillow_interp_codes
 from mmcv.transforms import BaseTransform
 from PIL import Image
 from torchvision.transforms import InterpolationMode, RandomResizedCrop
@@ -19,6 +20,8 @@ from torchvision.transforms.functional import resized_crop
 from hvc_mm.registry import TRANSFORMS
 
 Crop = Tuple[int, int, int, int]
+
+_INTERPOLATIONS = {'cv2': cv2_interp_codes, 'pillow': pillow_interp_codes}
 
 
 @TRANSFORMS.register_module()
@@ -125,7 +128,7 @@ def normalised_box(crop: Crop, height: int, width: int) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class ResizeFrame(BaseTransform):
-    """Resize a frame with OpenCV, or leave it as it is.
+    """Resize a frame, or leave it as it is.
 
     Only what the network sees is resized; labels keep the frame's own size.
     'bilinear' has half-pixel centres and no anti-aliasing, as the protocols
@@ -133,45 +136,107 @@ class ResizeFrame(BaseTransform):
     keys: ``img``, ``img_shape``; ``ori_shape`` stays.
 
     Args:
-        size: Height and width in pixels; None for the frame's own.
+        size: Height and width in pixels; None for the frame's own, or what
+            the next arguments make of it.
         interpolation: 'nearest', 'bilinear', 'area', 'bicubic' or 'lanczos'.
+        short_side: Pixels of the shorter side (of the height, in a square);
+            the other one keeps the ratio.
+        long_side: The same of the longer side.
+        multiple: Round sides to multiples of so many pixels, e.g. of a
+            Vision Transformer's patch.
+        round: 'up': both sides are rounded up, as in DINOv3's evaluation.
+            'floor': sides are cut, but not one that is given, as in DINO's.
+        backend: 'cv2', or 'pillow', which averages where a frame shrinks.
 
     Raises:
-        ValueError: Not two positive numbers, or an unknown interpolation.
+        ValueError: A number that is not positive, several sizes, or an
+            unknown word.
     """
 
     def __init__(
         self,
         size: Optional[Sequence[int]] = None,
         interpolation: str = 'bilinear',
+        short_side: Optional[int] = None,
+        long_side: Optional[int] = None,
+        multiple: Optional[int] = None,
+        round: str = 'up',
+        backend: str = 'cv2',
     ) -> None:
         if size is not None and (len(size) != 2 or min(size) < 1):
             raise ValueError(
                 f'size must be (height, width) in pixels or None, not {size}'
             )
-        if interpolation not in cv2_interp_codes:
+        given = {'short_side': short_side, 'long_side': long_side}
+        for name, value in {**given, 'multiple': multiple}.items():
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be positive, not {value}')
+        if [size, short_side, long_side].count(None) < 2:
             raise ValueError(
-                f'interpolation must be one of {sorted(cv2_interp_codes)}, '
-                f'not {interpolation!r}'
+                f'size {size} and {given}: expected one of them at most'
             )
+        if size is not None and multiple is not None:
+            raise ValueError(f'size {size} leaves nothing to round')
+        _check_word('round', round, ('up', 'floor'))
+        _check_word('backend', backend, _INTERPOLATIONS)
+        _check_word('interpolation', interpolation, _INTERPOLATIONS[backend])
         self.size = None if size is None else tuple(size)
         self.interpolation = interpolation
+        self.short_side, self.long_side = short_side, long_side
+        self.multiple, self.round = multiple, round
+        self.backend = backend
+
+    def target_size(self, height: int, width: int) -> Tuple[int, int]:
+        """Compute the height and width that a frame is resized to."""
+        if self.size is not None:
+            return self.size
+        side = self.short_side or self.long_side
+        # Which side is given: the height of a square.
+        by_height = (height <= width) == (self.long_side is None)
+        by_height |= height == width
+        first, second = (height, width) if by_height else (width, height)
+        is_up = self.round == 'up'
+        new = first if side is None else side
+        if is_up or side is None:
+            new = self._rounded(new)
+        # Both sides of a frame at its own size are rounded by themselves.
+        other = second if side is None else second * new / first
+        sides = new, self._rounded(other)
+        return sides if by_height else sides[::-1]
+
+    def _rounded(self, side: float) -> int:
+        if self.multiple is None:
+            return int(side + 0.5)
+        count = side / self.multiple
+        count = math.ceil(count) if self.round == 'up' else math.floor(count)
+        return max(count, 1) * self.multiple
 
     def transform(self, results: dict) -> dict:
         """Resize ``results['img']``."""
-        if self.size is None or results['img'].shape[:2] == self.size:
+        size = self.target_size(*results['img'].shape[:2])
+        if results['img'].shape[:2] == size:
             return results
         results['img'] = mmcv.imresize(
             results['img'],
-            self.size[::-1],
+            size[::-1],
             interpolation=self.interpolation,
-            backend='cv2',
+            backend=self.backend,
         )
-        results['img_shape'] = self.size
+        results['img_shape'] = size
         return results
 
     def __repr__(self) -> str:
         return (
             f'{type(self).__name__}(size={self.size}, '
-            f'interpolation={self.interpolation!r})'
+            f'interpolation={self.interpolation!r}, '
+            f'short_side={self.short_side}, long_side={self.long_side}, '
+            f'multiple={self.multiple}, round={self.round!r}, '
+            f'backend={self.backend!r})'
+        )
+
+
+def _check_word(name: str, word: str, known: Iterable[str]) -> None:
+    if word not in known:
+        raise ValueError(
+            f'{name} must be one of {sorted(known)}, not {word!r}'
         )

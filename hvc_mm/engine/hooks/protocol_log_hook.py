@@ -79,7 +79,8 @@ def describe_test(runner: Runner) -> Dict[str, str]:
 
     Returns:
         dict[str, str]: Text by subject: ``benchmark`` (what was found of what
-        the whole of it has), ``data``, ``pipeline``, the model's parts
+        the whole of it has), ``protocol`` (the name that was asked for),
+        ``data``, ``pipeline``, the model's parts
         and ``metric`` with all their numbers, defaults included, ``weights``
         (with sha256), ``seed`` and ``versions``, in this order.
     """
@@ -89,6 +90,8 @@ def describe_test(runner: Runner) -> Dict[str, str]:
     cfg = runner.cfg.get('model', {})
     found = {}
     found['benchmark'] = describe_counts(loader.dataset)
+    if runner.cfg.get('protocol'):
+        found['protocol'] = runner.cfg.protocol
     dataset = dict(runner.cfg.test_dataloader.dataset)
     steps = dataset.pop('pipeline', ())
     dataset.pop('benchmark', None)

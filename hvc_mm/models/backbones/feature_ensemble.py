@@ -54,6 +54,7 @@ def unit_features(
     maps: Union[Tensor, Sequence[Tensor]],
     index: Index = None,
     size: Optional[Tuple[int, int]] = None,
+    stride: Optional[int] = None,
 ) -> Tensor:
     """Choose maps of a backbone's output and L2-normalise over channels.
 
@@ -65,6 +66,9 @@ def unit_features(
             takes the only entry.
         size: ``(H, W)`` of the images; the maps' grids must fit it. None
             checks nothing.
+        stride: Bring every map to ``H // stride`` by ``W // stride`` cells
+            (bilinear) before it is normalised; needs ``size``. None keeps
+            the first one's grid.
 
     Returns:
         ``(N, sum C, h, w)`` in fp32, of length 1 in every cell.
@@ -75,6 +79,8 @@ def unit_features(
     """
     chosen = _choose((maps,) if isinstance(maps, Tensor) else maps, index)
     grid = chosen[0].shape[-2:]
+    if stride is not None:
+        grid = torch.Size([max(1, side // stride) for side in size])
     parts = []
     for features in chosen:
         if size is not None:

@@ -51,6 +51,9 @@ class LabelPropagationVOS(BaseModel):
         warmup_zero_image: Height and width of an all-zero image that the
             backbone sees once before the first frame, see :meth:`warm_up`;
             None for no such image. HVC's release has one of 256x256.
+        feature_stride: Bring the backbone's map to cells of so many pixels
+            (bilinear) before it is normalised, as SMTC's evaluation does;
+            None keeps the backbone's own stride.
         **removed: Options of 0.1, refused with what to use instead.
 
     Raises:
@@ -67,6 +70,7 @@ class LabelPropagationVOS(BaseModel):
         weights_prefix: Optional[str] = None,
         init_cfg: Optional[dict] = None,
         warmup_zero_image: Optional[Sequence[int]] = None,
+        feature_stride: Optional[int] = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
@@ -75,6 +79,10 @@ class LabelPropagationVOS(BaseModel):
             raise ValueError(
                 f'warmup_zero_image is {size}; expected height and width in '
                 'pixels, or None'
+            )
+        if feature_stride is not None and feature_stride < 1:
+            raise ValueError(
+                f'feature_stride is {feature_stride}; expected pixels >= 1'
             )
         # Built here, where names without a scope are hvc_mm's: BaseModel
         # would look in mmengine's own registry. Default parts name their
@@ -105,6 +113,7 @@ class LabelPropagationVOS(BaseModel):
                     'counted from 0'
                 )
         self.feature_index = feature_index
+        self.feature_stride = feature_stride
         self.weights_prefix = weights_prefix
         self._started = False
         self.warmup_zero_image = size
@@ -200,7 +209,9 @@ class LabelPropagationVOS(BaseModel):
         features: List[Tensor] = []
         for size, frames in groupby(inputs, key=lambda f: tuple(f.shape[1:])):
             maps = self.backbone(_stack(list(frames)))
-            batch = unit_features(maps, self.feature_index, size)
+            batch = unit_features(
+                maps, self.feature_index, size, self.feature_stride
+            )
             features += batch.split(1)
         return features
 

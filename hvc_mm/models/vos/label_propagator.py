@@ -16,6 +16,7 @@ of the ring of latest frames, n: queries, K: candidates.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
 
 import torch
@@ -23,11 +24,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from hvc_mm.registry import MODELS
+from hvc_mm.utils.protocols import read_protocol
 
 from .feature_bank import FeatureBank
 from .propagation import check_settings, floating_type
+from .window import Window, in_window
 from .windowed_search import (
     Candidates,
+    Segment,
     WindowedSearch,
     topk_candidates,
 )
@@ -71,14 +75,16 @@ class LabelPropagator:
     Of the list the first frame may match anywhere, the others within the
     window; :func:`~hvc_mm.models.vos.propagation.propagate` has the formula.
     It is computed exactly: products are made only where the window reaches,
-    copies are counted, and references share the search.
+    copies are counted, and references share the search. Other protocols have
+    other windows and rules for the reference; :meth:`from_protocol` knows
+    the published ones.
 
     Memory: ``context`` feature maps, one per reference, and about ``64 MiB``
     (CPU) to work in, whatever the video's length.
 
     Args:
-        radius: In grid cells, > 0; frames other than the reference match
-            only cells nearer than this. None: no limit.
+        radius: In cells of the grid at hand, > 0; frames other than the
+            reference match only cells nearer than this. None: no limit.
         topk: Context cells kept per query cell, >= 1.
         temperature: Divides the dot products, > 0.
         context: Number of latest frames kept, >= 0.
@@ -86,9 +92,15 @@ class LabelPropagator:
             a half type the ``topk + 17`` most similar cells of each kind of
             frame are scored again in full precision before the selection;
             that keeps the features a second time.
-        repeat_reference: Let the reference take the place of the frames
-            before it, as CRW and HVC do. False: it is in the context once,
-            as in DINO's evaluation.
+        repeat_reference: How often the reference is in the context. True:
+            it also takes the place of the frames before it, as in CRW and
+            HVC. ``'latest'``: a second time as long as it is one of the
+            latest frames, as in VFS. False: once, as in DINO's evaluation.
+        reference_in_window: Let the reference, too, match only within the
+            window.
+        window: ``'disc'``, or ``'square'``, where the larger one of the
+            rows and the columns between two cells counts.
+        with_edge: Whether cells at exactly the radius are in the window.
         **removed: Refused, with what to use instead.
 
     Raises:
@@ -103,20 +115,49 @@ class LabelPropagator:
         temperature: float = 0.1,
         context: int = 50,
         compute_dtype: Union[str, torch.dtype, None] = None,
-        repeat_reference: bool = True,
+        repeat_reference: Union[bool, str] = True,
+        reference_in_window: bool = False,
+        window: str = 'disc',
+        with_edge: bool = False,
         **removed: Any,
     ) -> None:
         _refuse(removed)
-        check_settings(radius, topk, temperature)
+        self.window = Window(radius, window, with_edge)
+        check_settings(self.window, topk, temperature)
         if int(context) != context or context < 0:
             raise ValueError(f'context must be an integer >= 0, got {context}')
-        self.radius = radius
+        if repeat_reference not in (True, False, 'latest'):
+            raise ValueError(
+                "repeat_reference must be True, False or 'latest', got "
+                f'{repeat_reference!r}'
+            )
         self.topk = int(topk)
         self.temperature = float(temperature)
         self.context = int(context)
         self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
+        self.reference_in_window = reference_in_window
         self.reset()
+
+    @classmethod
+    def from_protocol(cls, name: str, **overrides: Any) -> LabelPropagator:
+        """Make the propagator of a published protocol.
+
+        Args:
+            name: Of one of ``configs/_base_/protocols``: ``'hvc'``,
+                ``'dino'``, ...
+            **overrides: Arguments in place of the protocol's.
+
+        Raises:
+            ValueError: There is no such protocol; the nearest are named.
+
+        Example:
+            >>> LabelPropagator.from_protocol('dino', radius=20).topk
+            5
+        """
+        settings = {**read_protocol(name).model.propagator, **overrides}
+        settings.pop('type')
+        return cls(**settings)
 
     def reset(self) -> None:
         """Forget the video; the next frame starts a new one."""
@@ -192,16 +233,19 @@ class LabelPropagator:
         """Tell what a reference's context has of the latest frames.
 
         This is the protocol's rule. Frames after the reference are there
-        once, within the window. The reference itself is there once without
-        a window, and as often as said here within it.
+        once, within the window. The reference itself is there once, anywhere
+        or within the window (``reference_in_window``), and as often as said
+        here among the latest frames.
 
         Returns:
             Time of the first frame that counts, and how often the reference
-            itself is in the window: it takes the place of the frames before
-            it.
+            is among them as long as it is one of the latest frames.
         """
         if not self.repeat_reference:
             return reference.time + 1, 0
+        if self.repeat_reference == 'latest':
+            return reference.time, 1
+        # It takes the place of the frames before it.
         since = self.time - reference.time
         return reference.time, self.context - since + 1
 
@@ -210,14 +254,14 @@ class LabelPropagator:
 
         Returns:
             Per reference candidates ``(h * w, K)``: of the reference frame,
-            anywhere, then of the latest frames in its context.
+            then of the latest frames in its context.
         """
         search = self._search
         queries = exact.to(search.keys.dtype)
         starts = [self._context_of(one)[0] for one in self.references]
         segments = search.segments(self.time, starts)
         latest = search.in_window(queries, segments)
-        own = [search.anywhere(one.keys, queries) for one in self.references]
+        own = [self._search_reference(one, queries) for one in self.references]
         if self._bank is not None:
             latest = self._bank.rescore(latest, exact, self.topk)
             own = self._bank.rescore_references(own, exact, self.topk)
@@ -230,6 +274,16 @@ class LabelPropagator:
             for start in starts
         ]
         return [[one, *others] for one, others in zip(own, counted)]
+
+    def _search_reference(
+        self, reference: Reference, queries: Tensor
+    ) -> Candidates:
+        """Find the matches of ``(h, w, C)`` in one reference frame."""
+        if not self.reference_in_window:
+            return self._search.anywhere(reference.keys, queries)
+        keys, only = reference.keys[:, :, None], [Segment(0, 0, 1)]
+        (found,) = self._search.in_window(queries, only, keys)
+        return found
 
     def _sum_labels(
         self, reference: Reference, parts: List[Candidates]
@@ -356,14 +410,27 @@ class LabelPropagator:
 
     def _start(self, frame: Tensor) -> None:
         """Make room for a video of frames ``(h, w, C)``."""
+        self._warn_of_wide_window(*frame.shape[:2])
         dtype = self.compute_dtype or frame.dtype
         is_rounded = torch.finfo(dtype).bits < torch.finfo(frame.dtype).bits
         topk = self.topk + SPARE * is_rounded
         self._search = WindowedSearch(
-            frame, self.radius, topk, self.context, dtype
+            frame, self.window, topk, self.context, dtype
         )
         if is_rounded:
             self._bank = FeatureBank(frame, self.context)
+
+    def _warn_of_wide_window(self, height: int, width: int) -> None:
+        radius = self.window.radius
+        corners = torch.tensor([height - 1, width - 1])
+        if radius is None or not in_window(*corners, self.window):
+            return
+        warnings.warn(
+            f'a radius of {radius:g} cells exceeds the grid of {height}x'
+            f'{width} cells: any cell may match any other (radius=None says '
+            'that; a finer stride makes more cells)',
+            stacklevel=2,
+        )
 
     def _check_features(self, features: Tensor) -> None:
         shape = tuple(features.shape)

@@ -12,14 +12,23 @@ from __future__ import annotations
 from typing import Any, List, Optional, Sequence, Tuple
 
 import cv2
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 from hvc_mm.registry import TASK_UTILS
 from hvc_mm.structures import VOSDataSample
+from hvc_mm.utils.protocols import read_protocol
 
 __all__ = ['MaskCodec', 'PartCodec']
+
+# How label channels are resized. 'aligned' is bilinear with the corners
+# aligned, 'bilinear' with half-pixel centres; 'mean' is that over each cell;
+# 'nearest' and 'nearest-exact' are torch's, 'pil-nearest' is Pillow's.
+_SHRINK = ('aligned', 'bilinear', 'mean', 'pil-nearest', 'nearest-exact')
+_ENLARGE = ('aligned', 'bilinear', 'nearest')
 
 
 @TASK_UTILS.register_module()
@@ -37,9 +46,19 @@ class MaskCodec:
             is taken, as the evaluation of DINO does (arXiv 2104.14294, its
             public code). It helps small objects; HVC's protocol does
             without.
-        cell_mean: Shrink by the mean over each cell and enlarge about the
-            cells' centres; HVC's protocol samples with aligned corners
-            both ways.
+        cell_mean: The same as ``shrink='mean', enlarge='bilinear'``.
+        shrink: How one-hot labels go to the grid: ``'aligned'`` (bilinear
+            with aligned corners, HVC's), ``'bilinear'`` (half-pixel
+            centres), ``'mean'`` (over each cell), ``'pil-nearest'``
+            (Pillow's nearest neighbour) or ``'nearest-exact'`` (torch's).
+        enlarge: How soft labels go to the frame: ``'aligned'``,
+            ``'bilinear'`` or ``'nearest'`` (torch's).
+        decide_at_input: Enlarge them to the network's input (``img_shape``
+            of the sample), take the largest there, and bring its id to the
+            frame by Pillow's nearest neighbour.
+
+    Raises:
+        ValueError: For an unknown way to resize.
     """
 
     def __init__(
@@ -47,11 +66,41 @@ class MaskCodec:
         with_confidence: bool = False,
         stretch: bool = False,
         cell_mean: bool = False,
+        shrink: str = 'aligned',
+        enlarge: str = 'aligned',
+        decide_at_input: bool = False,
     ) -> None:
+        if cell_mean:
+            shrink, enlarge = 'mean', 'bilinear'
+        for name, given, known in (
+            ('shrink', shrink, _SHRINK),
+            ('enlarge', enlarge, _ENLARGE),
+        ):
+            if given not in known:
+                raise ValueError(
+                    f'{name} must be one of {", ".join(known)}, got {given!r}'
+                )
         self.with_confidence = with_confidence
         self.stretch = stretch
-        self.cell_mean = cell_mean
+        self.shrink, self.enlarge = shrink, enlarge
+        self.decide_at_input = decide_at_input
         self.reset()
+
+    @staticmethod
+    def from_protocol(name: str, **overrides: Any) -> MaskCodec:
+        """Make the codec of a published protocol.
+
+        Args:
+            name: Of one of ``configs/_base_/protocols``: ``'hvc'``,
+                ``'dino'``, ...
+            **overrides: Arguments in place of the protocol's.
+
+        Raises:
+            ValueError: There is no such protocol; the nearest are named.
+        """
+        codec = {**read_protocol(name).model.codec, **overrides}
+        codec['type'] = f'hvc_mm.{codec["type"]}'
+        return TASK_UTILS.build(codec)
 
     def reset(self) -> None:
         """Forget the objects of the last video."""
@@ -79,7 +128,7 @@ class MaskCodec:
         prompt = sample.get('prompt_ids', None)
         if prompt is None:
             return None
-        prompt = self._at_input_size(prompt)
+        prompt = self._prepare_ids(prompt, sample)
         new = [int(i) for i in torch.unique(prompt) if i != 0]
         where = (
             f'video {sample.get("video")}, frame {sample.get("frame_name")}'
@@ -99,7 +148,7 @@ class MaskCodec:
         labels = torch.stack([prompt == i for i in self._ids]).float()
         if not is_first:
             labels[0] = 0
-        return self._shrink(labels[None], grid)
+        return _resize(labels[None], grid, self.shrink)
 
     def decode(
         self, soft_labels: Optional[Tensor], sample: VOSDataSample
@@ -119,11 +168,12 @@ class MaskCodec:
         if soft_labels is None:
             sample.pred_ids = torch.zeros(size, dtype=torch.uint8)
             return None
-        labels = self._enlarge(soft_labels, size)[0]
+        decided_at = self._decision_size(sample)
+        labels = _resize(soft_labels, decided_at, self.enlarge)[0]
         if self.stretch:
             low, high = labels.flatten(1).aminmax(dim=1, keepdim=True)
-            # A constant channel becomes 0; 1e-6 is far below fp32 labels.
-            scale = (high - low).clamp(min=1e-6)
+            # A constant channel becomes 0.
+            scale = (high - low).masked_fill_(high == low, 1)
             labels = (labels - low[..., None]) / scale[..., None]
         # Ids in ascending order: a tie goes to the smaller one.
         order = sorted(range(len(self._ids)), key=self._ids.__getitem__)
@@ -139,32 +189,20 @@ class MaskCodec:
             sample.pred_confidence = confidence
         return labels
 
-    # The four steps of resampling, in their order.
-
-    def _at_input_size(self, ids: Tensor) -> Tensor:
+    def _prepare_ids(self, ids: Tensor, sample: VOSDataSample) -> Tensor:
         """Resize a prompt ``(H, W)`` to where its channels are made."""
         return ids
 
-    def _shrink(self, labels: Tensor, grid: Tuple[int, int]) -> Tensor:
-        """Resize one-hot labels ``(1, M, H, W)`` to the grid."""
-        if self.cell_mean:
-            return F.adaptive_avg_pool2d(labels, grid)
-        return F.interpolate(
-            labels, size=grid, mode='bilinear', align_corners=True
-        )
-
-    def _enlarge(self, labels: Tensor, size: Tuple[int, int]) -> Tensor:
-        """Resize soft labels ``(1, M, h, w)`` to where the largest counts."""
-        return F.interpolate(
-            labels,
-            size=size,
-            mode='bilinear',
-            align_corners=not self.cell_mean,
-        )
+    def _decision_size(self, sample: VOSDataSample) -> Tuple[int, int]:
+        """Tell at which ``(H, W)`` the largest channel counts."""
+        size = sample.ori_shape
+        if self.decide_at_input:
+            size = sample.get('img_shape', size)
+        return tuple(size[:2])
 
     def _at_frame_size(self, image: Tensor, size: Tuple[int, int]) -> Tensor:
         """Resize a prediction to the frame's ``(H, W)``."""
-        return image
+        return _pil_nearest(image, size)
 
 
 @TASK_UTILS.register_module()
@@ -178,24 +216,29 @@ class PartCodec(MaskCodec):
     Bilinear here is OpenCV's: half-pixel centres, no anti-aliasing.
 
     Args:
-        size: Height and width of the network's input in pixels.
-        kwargs: See :class:`MaskCodec`.
+        size: Height and width of the network's input in pixels; None for
+            the size that the frames have there (``img_shape``).
+        shrink: See :class:`MaskCodec`.
+        enlarge: Likewise.
+        kwargs: Likewise.
     """
 
     def __init__(
-        self, size: Sequence[int] = (560, 560), **kwargs: Any
+        self,
+        size: Optional[Sequence[int]] = (560, 560),
+        shrink: str = 'bilinear',
+        enlarge: str = 'bilinear',
+        **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.size = tuple(size)
+        super().__init__(shrink=shrink, enlarge=enlarge, **kwargs)
+        self.size = None if size is None else tuple(size)
 
-    def _at_input_size(self, ids: Tensor) -> Tensor:
-        return _nearest(ids, self.size)
+    def _prepare_ids(self, ids: Tensor, sample: VOSDataSample) -> Tensor:
+        return _nearest(ids, self._decision_size(sample))
 
-    def _shrink(self, labels: Tensor, grid: Tuple[int, int]) -> Tensor:
-        return _bilinear(labels, grid)
-
-    def _enlarge(self, labels: Tensor, size: Tuple[int, int]) -> Tensor:
-        return _bilinear(labels, self.size)
+    def _decision_size(self, sample: VOSDataSample) -> Tuple[int, int]:
+        size = self.size or sample.get('img_shape', sample.ori_shape)
+        return tuple(size[:2])
 
     def _at_frame_size(self, image: Tensor, size: Tuple[int, int]) -> Tensor:
         return _nearest(image, size)
@@ -211,8 +254,29 @@ def _nearest(image: Tensor, size: Sequence[int]) -> Tensor:
     return torch.from_numpy(resized)
 
 
-def _bilinear(labels: Tensor, size: Sequence[int]) -> Tensor:
-    """Resize ``(1, M, H, W)`` with half-pixel centres."""
+def _resize(labels: Tensor, size: Sequence[int], how: str) -> Tensor:
+    """Resize ``(1, M, H, W)``; see ``_SHRINK`` and ``_ENLARGE``."""
+    size = tuple(size)
+    if how == 'mean':
+        return F.adaptive_avg_pool2d(labels, size)
+    if how == 'pil-nearest':
+        return _pil_nearest(labels, size)
+    if how in ('nearest', 'nearest-exact'):
+        return F.interpolate(labels, size=size, mode=how)
     return F.interpolate(
-        labels, size=tuple(size), mode='bilinear', align_corners=False
+        labels, size=size, mode='bilinear', align_corners=how == 'aligned'
     )
+
+
+def _pil_nearest(image: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize ``(..., H, W)`` by Pillow's nearest neighbour."""
+    if tuple(image.shape[-2:]) == tuple(size):
+        return image
+    chosen = []
+    for old, new in zip(image.shape[-2:], size):
+        # Let Pillow resize the indices of the rows, then of the columns.
+        line = Image.fromarray(np.arange(old, dtype=np.int32)[None])
+        line = line.resize((int(new), 1), Image.NEAREST)
+        chosen.append(torch.from_numpy(np.array(line)[0]).long())
+    rows, columns = (index.to(image.device) for index in chosen)
+    return image[..., rows[:, None], columns]

@@ -12,7 +12,7 @@ from typing import Optional, Union
 import torch
 from torch import Tensor
 
-from .window import in_window
+from .window import Window, in_window
 
 __all__ = [
     'check_settings',
@@ -30,6 +30,9 @@ def propagate(
     topk: int,
     temperature: float,
     query_chunk: int = 100,
+    window: str = 'disc',
+    with_edge: bool = False,
+    reference_in_window: bool = False,
 ) -> Tensor:
     """Propagate the labels of context frames to a query frame.
 
@@ -37,9 +40,10 @@ def propagate(
     their features over ``temperature``. The ``topk`` largest over all
     context cells are kept, a softmax over them gives weights, and the
     result is the weighted sum of the labels of those cells. The first
-    context frame may match anywhere, the others only where the distance of
-    the cells is ``< radius``. (Section 3 of the CRW paper, "Space-Time
-    Correspondence as a Contrastive Random Walk".)
+    context frame, the reference, may match anywhere, the others only where
+    the distance of the cells is ``< radius``. (Section 3 of the CRW paper,
+    "Space-Time Correspondence as a Contrastive Random Walk".) Protocols
+    with other windows are the last three options.
 
     This is the dense form, kept as plain as the formula: the reference that
     the windowed form is tested against.
@@ -54,6 +58,11 @@ def propagate(
         temperature: Divides the dot product, > 0.
         query_chunk: Query cells worked on at a time: bounds the memory to
             ``T * h * w * query_chunk`` affinities and changes no result.
+        window: ``'disc'`` or ``'square'``, see
+            :class:`~hvc_mm.models.vos.window.Window`.
+        with_edge: Whether cells at exactly the radius are in the window.
+        reference_in_window: Let the reference, too, match only within the
+            window.
 
     Returns:
         Soft labels ``(1, M, h, w)``.
@@ -68,7 +77,9 @@ def propagate(
         >>> propagate(features, labels, features[:1], 2, 4, 0.1).shape
         torch.Size([1, 2, 5, 6])
     """
-    _check(context_features, context_labels, query, radius, topk, temperature)
+    limits = Window(radius, window, with_edge)
+    check_settings(limits, topk, temperature)
+    _check_shapes(context_features, context_labels, query)
     height, width = query.shape[2:]
     cells = torch.arange(height * width, device=query.device)
     results = [
@@ -77,9 +88,10 @@ def propagate(
             context_labels,
             query,
             some,
-            radius,
+            limits,
             topk,
             temperature,
+            reference_in_window,
         )
         for some in cells.split(query_chunk)
     ]
@@ -91,14 +103,16 @@ def propagate_cells(
     context_labels: Tensor,
     query: Tensor,
     cells: Tensor,
-    radius: Optional[float],
+    window: Window,
     topk: int,
     temperature: float,
+    reference_in_window: bool = False,
 ) -> Tensor:
     """:func:`propagate` for some query cells.
 
     Args:
-        cells: Flat grid indices, ``(n,)``; the rest as there, unchecked.
+        cells: Flat grid indices, ``(n,)``.
+        window: Its radius, shape and edge; the rest as there, unchecked.
 
     Returns:
         Soft labels ``(M, n)``.
@@ -109,19 +123,20 @@ def propagate_cells(
     # Expanded: a product of 2-D by 3-D copies the keys in some versions.
     queries = query[0].flatten(1).t()[cells].expand(len(keys), -1, -1)
     affinity = queries @ keys / temperature  # (T, n, hw)
-    if radius is not None:
-        every = torch.arange(height * width, device=cells.device)
-        dy = cells[:, None] // width - every // width
-        dx = cells[:, None] % width - every % width
-        far = ~in_window(dy, dx, radius)
-        affinity[1:].masked_fill_(far, -math.inf)
+    every = torch.arange(height * width, device=cells.device)
+    dy = cells[:, None] // width - every // width
+    dx = cells[:, None] % width - every % width
+    limited = affinity[0 if reference_in_window else 1 :]
+    limited.masked_fill_(~in_window(dy, dx, window), -math.inf)
     affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
     kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)
     weight = kept.softmax(dim=1).to(labels.dtype)
     return (labels[:, index] * weight).sum(dim=2)
 
 
-def _check(context_features, context_labels, query, radius, topk, temperature):
+def _check_shapes(
+    context_features: Tensor, context_labels: Tensor, query: Tensor
+) -> None:
     frames, channels, *grid = context_features.shape
     if tuple(query.shape) != (1, channels, *grid):
         raise ValueError(
@@ -135,15 +150,17 @@ def _check(context_features, context_labels, query, radius, topk, temperature):
             f'context_labels has shape {labels}, expected (T, M, h, w) = '
             f'({frames}, M, {grid[0]}, {grid[1]})'
         )
-    check_settings(radius, topk, temperature)
 
 
-def check_settings(
-    radius: Optional[float], topk: int, temperature: float
-) -> None:
+def check_settings(window: Window, topk: int, temperature: float) -> None:
     """Raise ValueError when a propagation setting is out of its range."""
+    radius = window.radius
     if radius is not None and not radius > 0:
         raise ValueError(f'radius must be > 0 or None, got {radius}')
+    if window.shape not in ('disc', 'square'):
+        raise ValueError(
+            f"window must be 'disc' or 'square', got {window.shape!r}"
+        )
     if int(topk) != topk or topk < 1:
         raise ValueError(f'topk must be an integer >= 1, got {topk}')
     if not temperature > 0:

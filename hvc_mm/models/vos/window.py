@@ -2,8 +2,8 @@
 
 `in_window` is the rule, and the only place that knows it. `cut_tiles` makes
 of it what the search needs: rectangles of queries, the key cells within
-their reach, and a table of those in each query's window. Whoever wants
-another window changes the rule; the tables follow.
+their reach, and a table of those in each query's window. A window of another
+shape is another table.
 
 h w: grid; of a tile, H X: query rows and columns, V U: key rows and columns
 in reach, J: query rows stored per key row, D: most key cells in a window.
@@ -17,29 +17,48 @@ from typing import List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-__all__ = ['Tile', 'cut_tiles', 'in_window']
+__all__ = ['Tile', 'Window', 'cut_tiles', 'in_window']
 
 # Matrix kernels are slower where a width is no multiple of 16: by a twentieth
 # to a third, on the CPUs that were measured.
 ALIGNMENT = 16
 
 
-def in_window(dy: Tensor, dx: Tensor, radius: Optional[float]) -> Tensor:
+class Window(NamedTuple):
+    """The cells of another frame that a cell may match.
+
+    Attributes:
+        radius: In cells of the grid at hand, > 0; None: no limit.
+        shape: ``'disc'``: the Euclidean distance counts; ``'square'``: the
+            larger one of the rows and the columns between the cells.
+        with_edge: Whether a cell at exactly the radius is in the window.
+    """
+
+    radius: Optional[float]
+    shape: str = 'disc'
+    with_edge: bool = False
+
+
+def in_window(dy: Tensor, dx: Tensor, window: Window) -> Tensor:
     """Tell which offsets between two cells are within the window.
 
     Args:
         dy: Rows between the cells, integers of any shape.
         dx: Columns between them, of a shape that broadcasts with it.
-        radius: In cells; None: no limit.
+        window: Its shape and size.
 
     Returns:
-        Bool of the common shape, True where ``dy^2 + dx^2 < radius^2``: a
-        cell at exactly this distance is outside.
+        Bool of the common shape.
     """
+    radius = math.inf if window.radius is None else float(window.radius)
     # In float64 the squares of integers are exact, and so is the border of
     # an integer radius.
-    limit = math.inf if radius is None else float(radius) ** 2
-    return (dy * dy + dx * dx).double() < limit
+    if window.shape == 'square':
+        squares = torch.maximum(*torch.broadcast_tensors(dy * dy, dx * dx))
+    else:
+        squares = dy * dy + dx * dx
+    squares, limit = squares.double(), radius**2
+    return squares <= limit if window.with_edge else squares < limit
 
 
 class Tile(NamedTuple):
@@ -79,7 +98,7 @@ class Tile(NamedTuple):
 
 def cut_tiles(
     grid: Tuple[int, int],
-    radius: Optional[float],
+    window: Window,
     columns: int,
     budget: int,
     device: torch.device,
@@ -88,7 +107,7 @@ def cut_tiles(
 
     Args:
         grid: ``(h, w)``.
-        radius: Of the window, see :func:`in_window`.
+        window: Its shape and size.
         columns: Query columns of a tile.
         budget: Most scores ``V * U * J * X`` of a tile for one frame; limits
             its rows.
@@ -102,7 +121,7 @@ def cut_tiles(
     columns = min(columns, width)
     offsets = torch.arange(max(grid))
     # A window is widest along the axes.
-    reach = int(in_window(offsets, 0 * offsets, radius).nonzero().max())
+    reach = int(in_window(offsets, 0 * offsets, window).nonzero().max())
     across = min(width, columns + 2 * reach) * columns
     bands = _count_bands(height, columns, reach, budget // across)
     tiles, tables = [], {}
@@ -119,7 +138,7 @@ def cut_tiles(
             # Most tiles differ by a shift alone and share their tables.
             shape = (i, left - u.start, len(u))
             if shape not in tables:
-                near, missing = _tabulate(*axes, stored, first, radius)
+                near, missing = _tabulate(*axes, stored, first, window)
                 tables[shape] = [
                     None if table is None else table.to(device)
                     for table in (first, near, missing)
@@ -172,14 +191,14 @@ def _tabulate(
     key_columns: range,
     stored: int,
     first: Tensor,
-    radius: Optional[float],
+    window: Window,
 ) -> Tuple[Tensor, Optional[Tensor]]:
     """Compute ``near`` and ``missing`` of a tile."""
     axes = (rows, columns, key_rows, key_columns)
     y, x, v, u = torch.meshgrid(
         *(torch.arange(axis.start, axis.stop) for axis in axes), indexing='ij'
     )
-    inside = in_window(y - v, x - u, radius).flatten(0, 1).flatten(1)
+    inside = in_window(y - v, x - u, window).flatten(0, 1).flatten(1)
     key = (v - key_rows.start) * len(key_columns) + u - key_columns.start
     slot = y - rows.start - first[v - key_rows.start]
     near = (key * stored + slot) * len(columns) + x - columns.start

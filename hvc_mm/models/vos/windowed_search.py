@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .window import Tile, cut_tiles
+from .window import Tile, Window, cut_tiles
 
 __all__ = ['Candidates', 'Segment', 'WindowedSearch', 'topk_candidates']
 
@@ -99,7 +99,7 @@ class WindowedSearch:
     Args:
         frame: Features of a frame, ``(h, w, C)``: shape and device of those
             to come.
-        radius: Of the window, see :func:`~hvc_mm.models.vos.window.in_window`.
+        window: Of the latest frames.
         topk: Candidates kept per query and set of frames.
         slots: S, latest frames kept.
         dtype: Of the products.
@@ -108,7 +108,7 @@ class WindowedSearch:
     def __init__(
         self,
         frame: Tensor,
-        radius: Optional[float],
+        window: Window,
         topk: int,
         slots: int,
         dtype: torch.dtype,
@@ -124,7 +124,7 @@ class WindowedSearch:
         budget = CPU_BUDGET if self.row_by_row else GPU_BUDGET
         self.tiles = cut_tiles(
             self.grid,
-            radius,
+            window,
             CPU_COLUMNS if self.row_by_row else GPU_COLUMNS,
             8 * budget // max(1, slots) // torch.finfo(dtype).bits,
             frame.device,
@@ -201,19 +201,23 @@ class WindowedSearch:
         return Candidates(*(torch.cat(parts) for parts in zip(*found)))
 
     def in_window(
-        self, queries: Tensor, segments: Sequence[Segment]
+        self,
+        queries: Tensor,
+        segments: Sequence[Segment],
+        keys: Optional[Tensor] = None,
     ) -> List[Candidates]:
-        """Search the ring's frames within the window, segment by segment.
+        """Search frames within the window, segment by segment.
 
         Args:
             queries: ``(h, w, C)``.
-            segments: Ranges of the ring, from its first slot on.
+            segments: Ranges of the frames, from the first one on.
+            keys: The frames, ``(h, w, L, C)``; None for the ring's.
 
         Returns:
             Per segment ``(h * w, topk)``.
         """
         live = max((segment.stop for segment in segments), default=0)
-        keys = self.keys[:, :, :live]
+        keys = (self.keys if keys is None else keys)[:, :, :live]
         shape = (*self.grid, self.topk)
         results = [
             Candidates(

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.visualization import Visualizer
 from torch import nn
 
+from hvc_mm.datasets import ImageFolderDataset, VideoFramesDataset
 from hvc_mm.engine import PairedViewsVisualizationHook
 from hvc_mm.engine.hooks import paired_views_visualization_hook as module
 from hvc_mm.registry import HOOKS, MODELS
@@ -112,3 +114,25 @@ def test_errors(batch):
         PairedViewsVisualizationHook().after_train_iter(
             runner_of(nn.Linear(1, 1)), 0, batch
         )
+
+
+def test_training_images_are_never_drawn_over(tmp_path):
+    for folder in ('images', 'videos/a'):
+        path = tmp_path / folder / '0.png'
+        mmcv.imwrite(np.zeros((8, 8, 3), np.uint8), str(path))
+    images = ImageFolderDataset('images', data_root=str(tmp_path))
+    videos = VideoFramesDataset(
+        data_root=str(tmp_path), data_prefix=dict(img_path='videos')
+    )
+    for folder, dataset in (
+        ('images', RepeatDataset(images, 2)),
+        ('videos/a/new', ConcatDataset([videos, videos])),
+    ):
+        loader = SimpleNamespace(dataset=dataset)
+        runner = SimpleNamespace(train_dataloader=loader)
+        out = str(tmp_path / folder)
+        hook = PairedViewsVisualizationHook(out_dir=out)
+        with pytest.raises(ValueError, match=f'output {out}.*this run reads'):
+            hook.before_train(runner)
+        out = str(tmp_path / 'out')
+        PairedViewsVisualizationHook(out_dir=out).before_train(runner)

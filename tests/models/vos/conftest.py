@@ -5,25 +5,33 @@ import torch
 import torch.nn.functional as F
 
 from hvc_mm.models.vos import propagate
-from hvc_mm.models.vos.window import in_window
+from hvc_mm.models.vos.window import Window, in_window
 
 
 class DenseStream:
     """Keep every frame, stack each reference's context, take the step."""
 
     def __init__(
-        self, radius, topk, temperature=0.1, context=50, repeat_reference=True
+        self,
+        radius,
+        topk,
+        temperature=0.1,
+        context=50,
+        repeat_reference=True,
+        **limits,
     ):
         self.radius, self.topk = radius, topk
         self.temperature, self.context = temperature, context
         self.repeat_reference = repeat_reference
+        self.limits = limits  # of `propagate`: window, edge, reference
         self.frames, self.references = [], []
 
     def times(self, start):
         latest = range(len(self.frames) - self.context, len(self.frames))
-        if self.repeat_reference:
+        if self.repeat_reference is True:
             return [start] + [max(time, start) for time in latest]
-        return [start] + [time for time in latest if time > start]
+        first = start if self.repeat_reference == 'latest' else start + 1
+        return [start] + [time for time in latest if time >= first]
 
     def stack(self, start):
         channels = self.frames[-1][1].shape[1]
@@ -40,6 +48,7 @@ class DenseStream:
                 self.radius,
                 self.topk,
                 self.temperature,
+                **self.limits,
             )
             result[:, channels] = found[:, channels]
         return result
@@ -63,7 +72,7 @@ class DenseStream:
         cells = torch.arange(height * width)
         dy = cells[:, None] // width - cells // width
         dx = cells[:, None] % width - cells % width
-        far = ~in_window(dy, dx, self.radius)
+        far = ~in_window(dy, dx, Window(self.radius))
         clear = torch.ones(height * width, dtype=torch.bool)
         for start, _ in self.references:
             keys, _ = self.stack(start)

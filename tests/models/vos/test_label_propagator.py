@@ -8,7 +8,7 @@ from hvc_mm.models.vos import LabelPropagator, windowed_search
 from hvc_mm.registry import MODELS
 
 
-@pytest.mark.parametrize('seed', range(60))
+@pytest.mark.parametrize('seed', range(100))
 def test_equals_the_dense_form(dense_stream, video, seed):
     """In float64 only an error, not rounding, can tell them apart."""
     pick = random.Random(seed)
@@ -17,7 +17,10 @@ def test_equals_the_dense_form(dense_stream, video, seed):
         radius=pick.choice([None, 1, 1.5, 2, 3.7, 5, 12, 40]),
         topk=pick.choice([1, 2, 5, 15, 60]),
         context=pick.choice([0, 1, 2, 5, 9]),
-        repeat_reference=pick.random() < 0.7,
+        repeat_reference=pick.choice([True, True, False, 'latest']),
+        reference_in_window=pick.random() < 0.4,
+        window=pick.choice(['disc', 'square']),
+        with_edge=pick.random() < 0.5,
     )
     count = pick.randint(2, 14)
     new_at = sorted(pick.sample(range(1, 14), pick.randint(0, 3)))
@@ -203,6 +206,8 @@ def test_bad_input(features, labels, message):
         ({'compute_dtype': 'int64'}, "must be a floating-point.*'int64'"),
         ({'compute_dtype': 'half_float'}, "floating-point.*'half_float'"),
         ({'compute_dtype': 16}, 'must be a floating-point.*16'),
+        ({'window': 'circle'}, "window must be 'disc' or 'square'.*'circle'"),
+        ({'repeat_reference': 'once'}, "True, False or 'latest', got 'once'"),
         ({'bank_dtype': 'float16'}, 'bank_dtype is gone.*shorter `context`'),
         ({'bank_device': None}, 'bank_device is gone.*shorter `context`'),
         (

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hvc_mm.models.vos import MaskCodec, PartCodec
 from hvc_mm.structures import VOSDataSample
@@ -67,11 +68,12 @@ def test_a_tie_goes_to_the_smaller_id():
     assert sample.pred_ids.unique().tolist() == [4]
 
 
-def test_stretch_gives_faint_objects_their_say():
+@pytest.mark.parametrize('faint', [0.4, 1e-9])
+def test_stretch_gives_faint_objects_their_say(faint):
     """A faint object that is nowhere the largest, but has a clear peak."""
     soft = torch.zeros(1, 2, 8, 12)
     soft[0, 0], soft[0, 0, 0, 0] = 0.6, 0.9
-    soft[0, 1, 2, 3] = 0.4
+    soft[0, 1, 2, 3] = faint
     for stretch, expected in ((False, [0]), (True, [0, 1])):
         codec = MaskCodec(stretch=stretch)
         codec.encode(_sample(_mask((1, *LEFT))), (8, 12))
@@ -93,6 +95,43 @@ def test_cell_mean_shrinks_to_shares_and_enlarges_about_centres():
     codec.decode(torch.eye(2).view(1, 2, 1, 2), sample)
     # Channels 0 and 1 in the left and right cell: half of the frame each.
     assert sample.pred_ids.eq(1).float().mean() == 0.5
+
+
+@pytest.mark.parametrize('old, new', [(9, 4), (104, 26), (65, 99), (7, 480)])
+def test_pillows_nearest_neighbour(old, new):
+    """Also for channels, which Pillow itself does not resize."""
+    ids = torch.from_numpy(
+        np.random.default_rng(0).integers(1, 4, (old, 8), np.uint8)
+    )
+    expected = Image.fromarray(ids.numpy()).resize((11, new), Image.NEAREST)
+    codec = MaskCodec(shrink='pil-nearest', decide_at_input=True)
+    labels = codec.encode(_sample(ids), (new, 11))
+    np.testing.assert_array_equal(labels[0].argmax(0), np.array(expected))
+    sample = _sample(size=(new, 11))
+    sample.set_metainfo(dict(img_shape=(old, 8)))
+    labels = torch.nn.functional.one_hot(ids.long()).permute(2, 0, 1)
+    codec.decode(labels[None].float(), sample)
+    np.testing.assert_array_equal(sample.pred_ids, np.array(expected))
+
+
+def test_parts_at_the_size_of_the_networks_input():
+    ids = _mask((3, 0, 4, 0, 5))
+    one, other = PartCodec((16, 18)), PartCodec(None)
+    samples = [_sample(ids), _sample(ids)]
+    samples[1].set_metainfo(dict(img_shape=(16, 18)))
+    labels = [c.encode(s, (4, 5)) for c, s in zip((one, other), samples)]
+    assert torch.equal(*labels)
+    one.decode(labels[0], samples[0]), other.decode(labels[1], samples[1])
+    assert torch.equal(samples[0].pred_ids, samples[1].pred_ids)
+    assert samples[0].pred_ids.shape == (8, 12)
+
+
+@pytest.mark.parametrize(
+    'option, known', [('shrink', 'pil-nearest'), ('enlarge', 'nearest')]
+)
+def test_unknown_ways_to_resize_are_refused(option, known):
+    with pytest.raises(ValueError, match=f"{option} .*{known}.*'cubic'"):
+        MaskCodec(**{option: 'cubic'})
 
 
 def test_masks_that_are_refused_and_nothing_before_the_first():

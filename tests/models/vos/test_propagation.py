@@ -6,7 +6,25 @@ import torch.nn.functional as F
 from hvc_mm.models.vos import propagate
 
 
-def by_hand(features, labels, query, radius, topk, temperature):
+def is_near(dy, dx, radius, window, with_edge):
+    distance = max(abs(dy), abs(dx))
+    if window == 'disc':
+        distance = (dy**2 + dx**2) ** 0.5
+    at_edge = abs(distance - radius) < 1e-9
+    return with_edge if at_edge else distance < radius
+
+
+def by_hand(
+    features,
+    labels,
+    query,
+    radius,
+    topk,
+    temperature,
+    window='disc',
+    with_edge=False,
+    reference_in_window=False,
+):
     """The definition, one cell at a time, in Python numbers."""
     frames, _, height, width = features.shape
     result = torch.zeros(labels.shape[1:], dtype=torch.float64)
@@ -16,9 +34,10 @@ def by_hand(features, labels, query, radius, topk, temperature):
             for t in range(frames):
                 for v in range(height):
                     for u in range(width):
-                        squared = (v - y) ** 2 + (u - x) ** 2
-                        near = radius is None or squared < radius**2
-                        if t == 0 or near:
+                        near = radius is None or is_near(
+                            v - y, u - x, radius, window, with_edge
+                        )
+                        if near or (t == 0 and not reference_in_window):
                             dot = features[t, :, v, u] @ query[0, :, y, x]
                             found.append((float(dot), labels[t, :, v, u]))
             found.sort(key=lambda pair: -pair[0])
@@ -58,6 +77,20 @@ def test_golden_step(golden_dir):
 def test_equals_the_definition(radius, topk):
     arguments = (*sample(), radius, topk, 0.1)
     torch.testing.assert_close(propagate(*arguments), by_hand(*arguments))
+
+
+@pytest.mark.parametrize('window', ['disc', 'square'])
+@pytest.mark.parametrize('with_edge', [True, False])
+@pytest.mark.parametrize('reference_in_window', [True, False])
+@pytest.mark.parametrize('radius', [1, 2, 2.5])
+def test_other_windows_equal_the_definition(
+    window, with_edge, reference_in_window, radius
+):
+    arguments = (*sample(), radius, 9, 0.1)
+    limits = (window, with_edge, reference_in_window)
+    torch.testing.assert_close(
+        propagate(*arguments, 100, *limits), by_hand(*arguments, *limits)
+    )
 
 
 def test_chunks_change_nothing():

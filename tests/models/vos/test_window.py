@@ -4,41 +4,49 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.models.vos.window import cut_tiles, in_window
+from hvc_mm.models.vos.window import Window, cut_tiles, in_window
 
 CPU = torch.device('cpu')
 
 
-def test_the_window_is_a_disc_without_its_edge():
+def test_the_window_is_a_disc_or_a_square_with_or_without_its_edge():
     offsets = torch.arange(-2, 3)
-    inside = in_window(offsets[:, None], offsets, 2)
-    assert inside.sum() == 9 and not inside[0, 2] and inside[1, 1]
-    assert in_window(offsets[:, None], offsets, 2.01).sum() == 13
+
+    def cells(*window):
+        return in_window(offsets[:, None], offsets, Window(*window)).sum()
+
+    assert cells(2) == 9 and cells(2.01) == 13
+    assert cells(2, 'disc', True) == 13
+    assert cells(1, 'disc', True) == 5 and cells(1) == 1
+    assert cells(2, 'square') == 9 and cells(2, 'square', True) == 25
+    assert cells(1.5, 'square') == cells(1.5, 'square', True) == 9
     for unlimited in (None, math.inf):
-        assert in_window(offsets[:, None], offsets, unlimited).all()
+        assert cells(unlimited) == cells(unlimited, 'square', True) == 25
 
 
 CASES = [
-    (1, 1, 2, 4, 10**9),
-    (9, 13, 0.5, 4, 10**9),
-    (9, 13, 3, 4, 10**9),
-    (9, 13, 3, 4, 400),  # several bands of rows
-    (30, 3, 4, 4, 10**9),  # narrower than a tile
-    (5, 6, 40, 3, 10**9),  # smaller than the window
-    (7, 9, math.sqrt(5), 2, 10**9),
-    (12, 5, None, 2, 300),
-    (40, 6, 5.5, 8, 1),  # no budget at all: single rows
+    (1, 1, Window(2), 4, 10**9),
+    (9, 13, Window(0.5), 4, 10**9),
+    (9, 13, Window(3), 4, 10**9),
+    (9, 13, Window(3, 'disc', True), 4, 10**9),
+    (9, 13, Window(3, 'square', True), 4, 10**9),
+    (9, 13, Window(3), 4, 400),  # several bands of rows
+    (9, 13, Window(3, 'square', True), 4, 400),
+    (30, 3, Window(4), 4, 10**9),  # narrower than a tile
+    (5, 6, Window(40), 3, 10**9),  # smaller than the window
+    (7, 9, Window(math.sqrt(5)), 2, 10**9),
+    (12, 5, Window(None), 2, 300),
+    (40, 6, Window(5.5, 'square'), 8, 1),  # no budget at all: single rows
 ]
 
 
-@pytest.mark.parametrize('height, width, radius, columns, budget', CASES)
+@pytest.mark.parametrize('height, width, window, columns, budget', CASES)
 def test_every_pair_within_the_window_is_listed_once(
-    height, width, radius, columns, budget
+    height, width, window, columns, budget
 ):
     """Enumerate, for each query, the keys that the tables lead to."""
-    limit = math.inf if radius is None else radius
     done = set()
-    for tile in cut_tiles((height, width), radius, columns, budget, CPU):
+    for tile in cut_tiles((height, width), window, columns, budget, CPU):
         rows, xs, key_rows, key_columns = (
             range(axis.start, axis.stop) for axis in tile[:4]
         )
@@ -57,19 +65,16 @@ def test_every_pair_within_the_window_is_listed_once(
                 assert column == x - xs.start
                 keys.add((key_rows[v], key_columns[u]))
             assert len(keys) == (~gone).sum(), 'listed twice'
-            assert keys == {
-                (v, u)
-                for v in range(height)
-                for u in range(width)
-                if (v - y) ** 2 + (u - x) ** 2 < limit**2
-            }
+            every = torch.arange(height)[:, None], torch.arange(width)
+            inside = in_window(every[0] - y, every[1] - x, window)
+            assert keys == {tuple(key) for key in inside.nonzero().tolist()}
             done.add((y, x))
     assert len(done) == height * width
 
 
 @pytest.mark.parametrize('budget', [300, 3000, 30000])
 def test_scores_stay_within_the_budget(budget):
-    for tile in cut_tiles((40, 20), 3, 4, budget, CPU):
+    for tile in cut_tiles((40, 20), Window(3), 4, budget, CPU):
         rows, columns, keys, across = (
             axis.stop - axis.start for axis in tile[:4]
         )
@@ -81,7 +86,7 @@ def test_most_products_are_needed():
     """What is computed beyond the disc is bounded."""
     made = sum(
         4 * (tile.key_columns.stop - tile.key_columns.start) * len(span)
-        for tile in cut_tiles((60, 108), 12, 4, 10**9, CPU)
+        for tile in cut_tiles((60, 108), Window(12), 4, 10**9, CPU)
         for span in tile.spans
     )
     needed = sum(

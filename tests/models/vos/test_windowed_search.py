@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from hvc_mm.models.vos import windowed_search
-from hvc_mm.models.vos.window import in_window
+from hvc_mm.models.vos.window import Window, in_window
 from hvc_mm.models.vos.windowed_search import (
     GROUP,
     Segment,
@@ -16,7 +16,7 @@ def _noise(*shape, seed=0):
 
 
 def _search(frame, radius=2, topk=4, slots=4, dtype=torch.float64):
-    return WindowedSearch(frame, radius, topk, slots, dtype)
+    return WindowedSearch(frame, Window(radius), topk, slots, dtype)
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def _expected(keys, queries, radius, segment, k):
     cells = torch.arange(height * width)
     dy = cells[:, None] // width - cells // width
     dx = cells[:, None] % width - cells % width
-    scores.masked_fill_(~in_window(dy, dx, radius), float('-inf'))
+    scores.masked_fill_(~in_window(dy, dx, Window(radius)), float('-inf'))
     scores = scores.transpose(0, 1).flatten(1)
     kept, index = scores.topk(min(k, scores.shape[1]), dim=1)
     return kept, index + segment.start * height * width

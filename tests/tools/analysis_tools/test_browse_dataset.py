@@ -69,7 +69,7 @@ def test_pairs_by_seed(run, capsys):
 
 def test_frames_at_their_own_size_with_masks(run, tmp_path):
     out = run('--phase', 'test', '--video', 'cow')
-    names = sorted(path.name for path in out.iterdir())
+    names = sorted(path.name for path in out.glob('*.jpg'))
     assert names == [f'cow_{t:05d}.jpg' for t in range(4)]
     given, plain = (
         mmcv.imread(str(out / name))[-60:].astype(int) for name in names[:2]
@@ -91,3 +91,11 @@ def test_errors(run):
         run('--phase', 'val')
     with pytest.raises(SystemExit, match='no video dog'):
         run('--phase', 'test', '--video', 'dog')
+
+
+@pytest.mark.parametrize('out', ['photos', 'photos/new', '.'])
+def test_images_are_never_drawn_over(run, tmp_path, out):
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*.*')}
+    with pytest.raises(SystemExit, match='photos, which this run reads'):
+        run(out=out)
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob('*.*')} == before

@@ -9,11 +9,13 @@ import time
 import mmcv
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 
 from hvc_mm.apis import PictureWriter
 from hvc_mm.datasets import read_id_mask, write_id_mask
+from hvc_mm.models import HVCResNet
 
 TOOL = 'demo/video_demo.py'
 
@@ -63,6 +65,17 @@ def test_masks_of_several_frames(demo, call_tool):
         for t in range(8)
     ]
     assert present[2] == {0, 1} and present[3] == present[7] == {0, 1, 2}
+
+
+def test_a_prefix_chooses_a_network(demo, call_tool):
+    state = HVCResNet(18, out_indices=(0,)).state_dict()
+    odd = {name: tensor * 0 for name, tensor in state.items()}
+    torch.save({'model': state, 'ema': odd}, 'pair.pth')
+    given = TOOL, 'square.avi', '--mask', 'first.png', *OPTIONS, 'pair.pth'
+    with pytest.raises(SystemExit, match=r"pair\.pth: .*'model' or 'ema'"):
+        call_tool(*given, '--out', 'out')
+    call_tool(*given, '--out', 'out', '--prefix', 'model')
+    assert len(list((demo / 'out').glob('*.jpg'))) == 8
 
 
 @pytest.mark.parametrize(

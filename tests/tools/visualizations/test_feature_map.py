@@ -27,7 +27,7 @@ def run(call_tool, tmp_path, tiny_cfg, frame_folder):
 
 def test_pca_folder_and_video(run, capsys):
     out = run('pca')
-    files = sorted(path.name for path in out.iterdir())
+    files = sorted(path.name for path in out.glob('*.jpg'))
     assert files == [f'{t}.jpg' for t in range(8)]
     picture = mmcv.imread(str(out / '2.jpg'))
     assert picture.shape == (48, 128, 3)
@@ -56,3 +56,5 @@ def test_errors_are_one_line(run):
         run('affinity', '--point', '64', '0')
     with pytest.raises(SystemExit, match='has no frame 8'):
         run('affinity', '--point', '1', '1', '--frame', '8')
+    with pytest.raises(SystemExit, match='square is .*square, which this'):
+        run('pca', out='square')
