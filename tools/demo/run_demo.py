@@ -20,6 +20,8 @@ import mmcv
 from rich.console import Console
 from rich.table import Table
 
+from hvc_mm.apis import PictureWriter, open_frames
+
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = ('J&F', 'J_mean', 'J_recall', 'J_decay', 'F_mean')
 # Sizes that two cores with AVX2 train and test in five minutes: a step is
@@ -138,6 +140,7 @@ class Demo:
             f'--work-dir={work_dir}',
             f'--out={work_dir / "masks"}',
             f'--show-dir={work_dir / "frames"}',
+            '--force',  # the folder is the demo's own
             '--cfg-options',
             f'randomness.seed={self.seed}',
         )
@@ -145,17 +148,12 @@ class Demo:
 
     def pictures(self) -> tuple[Path, Path]:
         """Make a picture and a video of one video's masks."""
-        folder = sorted((self.out / 'test_trained' / 'frames').iterdir())[0]
-        frames = sorted(folder.glob('*.jpg'))
-        video = self.out / f'{folder.name}.mp4'
-        mmcv.frames2video(
-            str(folder),
-            str(video),
-            fps=12,
-            fourcc='mp4v',
-            filename_tmpl='{:05d}.jpg',
-            show_progress=False,
-        )
+        frames = sorted((self.out / 'test_trained/frames').glob('*/*.jpg'))
+        frames = [f for f in frames if f.parent == frames[0].parent]
+        video = self.out / f'{frames[0].parent.name}.mp4'
+        with PictureWriter(video, fps=12, force=True) as writer:
+            for frame in open_frames(frames[0].parent):
+                writer.write(mmcv.bgr2rgb(frame.image))
         return frames[len(frames) // 2], video
 
 
