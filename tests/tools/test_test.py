@@ -56,11 +56,11 @@ def _scores(work_dir):
 
 
 @pytest.fixture(scope='module')
-def one_process(run_tool, config, checkpoint, sample_dir, tmp_path_factory):
+def one_process(run_tool, checkpoint, sample_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp('one')
     out = run_tool(
         'test.py',
-        config,
+        'hvc_davis',
         checkpoint,
         f'--work-dir={folder / "work"}',
         f'--out={folder / "masks"}',
