@@ -6,9 +6,10 @@ import os.path as osp
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from hvc_mm.checkpoint import CheckpointError
+from hvc_mm.checkpoint import CheckpointError, require_weights
 from hvc_mm.engine.run_config import (
     PRETRAINING,
     add_run_arguments,
@@ -179,6 +180,9 @@ def prepare_run(cfg: Config, args: argparse.Namespace) -> Runner:
     if args.out and args.out.endswith(_PICKLES):
         claim_file(args.out, args.force)
     runner = Runner.from_cfg(cfg)
+    if not is_a(cfg.model, MODELS, 'LabelPropagationVOS'):
+        model = runner.model
+        require_weights(model.module if is_model_wrapper(model) else model)
     # Metrics check what they write when the data set is built, here.
     dataset = runner.test_dataloader.dataset
     check_outputs(outputs, dataset_inputs(dataset))

@@ -10,6 +10,7 @@ from .loading import (
     PretrainedBackbone,
     adopt_backbone_weights,
     load_backbone,
+    require_weights,
 )
 from .matching import check_complete, check_weights, find_network
 from .mmengine_loaders import guard_mmengine
@@ -34,6 +35,7 @@ __all__ = [
     'guard_mmengine',
     'load_backbone',
     'read_checkpoint',
+    'require_weights',
     'sha256_of',
 ]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hvc_mm.registry import WEIGHT_INITIALIZERS
 
 from .layouts import Network
-from .matching import find_network
+from .matching import check_complete, check_weights, find_network
 from .reading import FILE, CheckpointError, read_checkpoint, sha256_of
 
 
@@ -125,6 +125,42 @@ def _is_of(state_dict: Mapping[str, Any], file: Mapping[str, Any]) -> bool:
         for name, tensor in state_dict.items()
         if isinstance(tensor, Tensor)
     )
+
+
+def require_weights(model: nn.Module) -> None:
+    """Refuse checkpoints that would leave tensors of a model at random.
+
+    mmengine only warns of them. Other names that the model itself converts,
+    as mmdet's do with those of older versions, are not in the way.
+
+    Args:
+        model: Its ``load_state_dict`` then raises :class:`CheckpointError`.
+    """
+    path = 'the checkpoint'
+
+    def check(tensors: Dict[str, Tensor], wanted: Dict[str, Tensor]) -> None:
+        network = Network('', '', 'plain', tensors, [])
+        try:
+            check_complete(network, wanted, type(model).__name__)
+            check_weights(tensors)
+        except CheckpointError as error:
+            raise CheckpointError(f'{path}: {error}') from None
+
+    def check_given(
+        _: nn.Module, given: Mapping[str, Any], __: str, metadata: Any, *___
+    ) -> None:
+        nonlocal path
+        path = metadata.get(FILE, [path])[0]
+        own = model.state_dict()
+        tensors = {name: t for name, t in given.items() if name in own}
+        check(tensors, {name: own[name] for name in tensors})
+
+    def check_missing(_: nn.Module, keys: Any) -> None:
+        own, missing = model.state_dict(), keys.missing_keys
+        check({n: t for n, t in own.items() if n not in missing}, own)
+
+    model._register_load_state_dict_pre_hook(check_given, with_module=True)
+    model.register_load_state_dict_post_hook(check_missing)
 
 
 @WEIGHT_INITIALIZERS.register_module()

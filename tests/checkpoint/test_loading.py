@@ -12,7 +12,11 @@ from mmengine.runner import load_checkpoint
 
 import hvc_mm.checkpoint
 from hvc_mm.apis import init_model
-from hvc_mm.checkpoint import CheckpointError, load_backbone
+from hvc_mm.checkpoint import (
+    CheckpointError,
+    load_backbone,
+    require_weights,
+)
 from hvc_mm.models import HVCResNet, LabelPropagationVOS
 
 R18 = dict(type='hvc_mm.HVCResNet', depth=18, out_indices=(2,))
@@ -243,6 +247,37 @@ def test_a_refused_state_dict_changes_nothing():
     with pytest.raises(CheckpointError, match='lacks 1 of the 90'):
         model.load_state_dict(state, strict=False)
     assert _equal(model.state_dict(), before)
+
+
+@pytest.mark.parametrize(
+    'change, said',
+    [
+        (lambda state: state.pop('1.bias'), 'lacks 1 of the 7 .*: 1.bias'),
+        (
+            lambda state: state.update({'0.weight': torch.ones(2, 2)}),
+            r'lacks 1 of .*0\.weight is \(2, 2\), expected \(3, 2\)',
+        ),
+        (
+            lambda state: state.update({'0.bias': np.ones(3, 'float32')}),
+            'numpy arrays in the place of 1 tensors .*: 0.bias',
+        ),
+        (lambda state: state['0.bias'].fill_(np.nan), 'NaN .*: 0.bias'),
+        (lambda state: state.pop('1.num_batches_tracked'), None),
+        (lambda state: state.update(other=torch.ones(1)), None),
+    ],
+)
+def test_a_whole_model_of_another_project(change, said, tmp_path):
+    model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    state = {k: v + 1 for k, v in model.state_dict().items()}
+    change(state)
+    path = _save({'state_dict': state}, tmp_path / 'a.pth')
+    require_weights(model)
+    if said is None:
+        load_checkpoint(model, path)
+        assert torch.equal(model[0].weight, state['0.weight'])
+        return
+    with pytest.raises(CheckpointError, match=f'^{path}: .*{said}'):
+        load_checkpoint(model, path)
 
 
 def test_old_import_path():

@@ -122,6 +122,41 @@ def test_fused_batch_norms_change_no_score(
     assert _scores(tmp_path)['davis/J&F'] == pytest.approx(plain, abs=0.5)
 
 
+def test_a_published_protocol_end_to_end(
+    run_tool, config, checkpoint, sample_dir, tmp_path
+):
+    out = run_tool(
+        'test.py',
+        config,
+        checkpoint,
+        '--protocol=dino',
+        '--cfg-options',
+        'model.propagator.radius=6',
+        'test_dataloader.dataset.pipeline.2.short_side=192',
+        data_root=sample_dir,
+        cwd=tmp_path,
+    )
+    assert out.returncode == 0, out.stdout
+    for text in ('protocol ', 'radius=6, topk=5, temperature=0.1, context=7'):
+        assert text in out.stdout
+    assert 'warmup_zero_image=None' in out.stdout
+    scores = _scores(tmp_path / 'work_dirs/hvc_davis_dino')
+    assert 0 < scores['davis/J&F'] <= 100
+
+
+@pytest.mark.parametrize(
+    'config, protocol, message',
+    [
+        ('hvc_davis', 'dinno', "no protocol 'dinno'; did you mean dino"),
+        ('hvc_jhmdb', 'vfs', 'a MaskCodec, which does not fit'),
+        ('hvc_voc', 'vfs', 'for LabelPropagationVOS, but the model is a HVC'),
+    ],
+)
+def test_protocols_that_do_not_fit(load_config, config, protocol, message):
+    with pytest.raises(SystemExit, match=message):
+        load_config(config, 'none', '--protocol', protocol)
+
+
 def _free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
