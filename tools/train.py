@@ -63,14 +63,19 @@ def use_amp(cfg: Config) -> None:
 
 def protect_checkpoints(cfg: Config) -> None:
     """Let a config of any project write and resume checkpoints safely."""
-    hooks = cfg.setdefault('default_hooks', {})
-    checkpoint = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
-    if checkpoint and checkpoint.type in (
+    hooks = dict(cfg.get('default_hooks') or {})
+    # mmengine's default, where a config has none.
+    checkpoint = hooks.get(
+        'checkpoint', dict(type='CheckpointHook', interval=1)
+    )
+    if checkpoint and checkpoint['type'] in (
         'CheckpointHook',
         'mmengine.CheckpointHook',
     ):
-        checkpoint.type = 'hvc_mm.WholeCheckpointHook'
+        checkpoint = dict(checkpoint, type='hvc_mm.WholeCheckpointHook')
+    hooks['checkpoint'] = checkpoint
     hooks.setdefault('resume', dict(type='hvc_mm.ResumeHook'))
+    cfg.default_hooks = hooks
     if checkpoint and not cfg.get('resume') and not checkpoint.get('out_dir'):
         # Before the run writes its log and config there.
         refuse_used_folder(cfg.work_dir)

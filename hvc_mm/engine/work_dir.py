@@ -112,7 +112,12 @@ def latest_checkpoint(folder: Union[str, Path]) -> Optional[Path]:
         # Those after it are of a run that was given up: the last to try.
         groups = [[*older, *(p for p in found if p not in older)]]
     else:
-        print_log(f'{folder}: {LAST} names no checkpoint here', 'current')
+        print_log(
+            f'{folder}: {LAST} names no checkpoint here; looking for the '
+            'newest whole one',
+            'current',
+            logging.WARNING,
+        )
         kinds = sorted({_kind_and_step(path)[0] for path in found})
         groups = [
             [path for path in found if _kind_and_step(path)[0] == kind]

@@ -7,6 +7,7 @@ import json
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from hvc_mm.checkpoint import read_checkpoint
 
@@ -136,3 +137,21 @@ def test_work_dirs_and_files_that_are_refused(
     assert 'epoch_1.pth: plain weights' in plain and 'load_from=' in plain
     missing = refused('--resume', tmp_path / 'no.pth')
     assert f'{tmp_path}/no.pth: there is no such file' in missing
+
+
+def test_configs_of_any_project_get_whole_checkpoints(load_tool, tmp_path):
+    protect = load_tool('train.py').protect_checkpoints
+    whole = dict(type='hvc_mm.WholeCheckpointHook', interval=1)
+    for given, expected in (
+        ({}, whole),
+        (dict(checkpoint=dict(type='CheckpointHook', interval=1)), whole),
+        (dict(checkpoint=dict(type='Odd')), dict(type='Odd')),
+        (dict(checkpoint=None), None),
+    ):
+        cfg = Config(dict(work_dir=str(tmp_path), default_hooks=given))
+        protect(cfg)
+        assert cfg.default_hooks.checkpoint == expected
+        assert cfg.default_hooks.resume == dict(type='hvc_mm.ResumeHook')
+    cfg = Config(dict(work_dir=str(tmp_path)))
+    protect(cfg)
+    assert cfg.default_hooks.checkpoint == whole
