@@ -56,11 +56,11 @@ def _scores(work_dir):
 
 
 @pytest.fixture(scope='module')
-def one_process(run_tool, config, checkpoint, sample_dir, tmp_path_factory):
+def one_process(run_tool, checkpoint, sample_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp('one')
     out = run_tool(
         'test.py',
-        config,
+        'hvc_davis',
         checkpoint,
         f'--work-dir={folder / "work"}',
         f'--out={folder / "masks"}',
@@ -120,6 +120,41 @@ def test_fused_batch_norms_change_no_score(
     assert 'warmup_zero_image=(256, 256)' in out.stdout
     plain = _scores(one_process[0] / 'work')['davis/J&F']
     assert _scores(tmp_path)['davis/J&F'] == pytest.approx(plain, abs=0.5)
+
+
+def test_a_published_protocol_end_to_end(
+    run_tool, config, checkpoint, sample_dir, tmp_path
+):
+    out = run_tool(
+        'test.py',
+        config,
+        checkpoint,
+        '--protocol=dino',
+        '--cfg-options',
+        'model.propagator.radius=6',
+        'test_dataloader.dataset.pipeline.2.short_side=192',
+        data_root=sample_dir,
+        cwd=tmp_path,
+    )
+    assert out.returncode == 0, out.stdout
+    for text in ('protocol ', 'radius=6, topk=5, temperature=0.1, context=7'):
+        assert text in out.stdout
+    assert 'warmup_zero_image=None' in out.stdout
+    scores = _scores(tmp_path / 'work_dirs/hvc_davis_dino')
+    assert 0 < scores['davis/J&F'] <= 100
+
+
+@pytest.mark.parametrize(
+    'config, protocol, message',
+    [
+        ('hvc_davis', 'dinno', "no protocol 'dinno'; did you mean dino"),
+        ('hvc_jhmdb', 'vfs', 'a MaskCodec, which does not fit'),
+        ('hvc_voc', 'vfs', 'for LabelPropagationVOS, but the model is a HVC'),
+    ],
+)
+def test_protocols_that_do_not_fit(load_config, config, protocol, message):
+    with pytest.raises(SystemExit, match=message):
+        load_config(config, 'none', '--protocol', protocol)
 
 
 def _free_port():
@@ -192,7 +227,8 @@ def test_takes_the_last_checkpoint_of_pretraining(
     (folder / 'last_checkpoint').write_text(str(target))
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
-    assert f'Load checkpoint from {target}' in out.stdout
+    loaded = 'Load checkpoint from work_dirs/hvc_coco/epoch_1.pth'
+    assert loaded in out.stdout
     assert "under 'state_dict.backbone'" in out.stdout
 
 
