@@ -69,6 +69,12 @@ def test_images_of_folders_patterns_and_files(folder, kwargs, names):
         assert _names(**{**kwargs, 'sources': absolute}) == names.split()
 
 
+def test_a_link_that_leads_back_is_followed_once(folder):
+    names = _names(data_root=str(folder), recursive=True)
+    (folder / 'sub/again').symlink_to(folder)
+    assert _names(data_root=str(folder), recursive=True) == names
+
+
 def test_a_folder_may_be_named_like_a_pattern(tmp_path, photo):
     photo(tmp_path / 'set [1]' / 'x.jpg')
     assert _names(data_root=str(tmp_path / 'set [1]')) == ['x.jpg']
