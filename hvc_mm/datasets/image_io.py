@@ -77,7 +77,7 @@ def list_images(
     """List the images of a folder, told by their suffix.
 
     Hidden files are left out: a copy from a Mac brings ``._00000.jpg``
-    files, which are no images.
+    files, which are no images. Links are followed, into each folder once.
 
     Args:
         folder: The folder; an absent one has no images.
@@ -90,8 +90,15 @@ def list_images(
     Raises:
         OSError: A folder may not be read.
     """
-    found = []
-    for parent, _, names in os.walk(folder, onerror=_fail, followlinks=True):
+    found: List[str] = []
+    seen = set()
+    tree = os.walk(folder, onerror=_fail, followlinks=True)
+    for parent, folders, names in tree:
+        real = osp.realpath(parent)
+        if real in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add(real)
         found += [
             osp.join(parent, name)
             for name in names

@@ -164,7 +164,7 @@ def _check_entry(name: str, entry: Any, where: str) -> None:
     else:
         maps = entry.get('map', 0)
         several = maps if isinstance(maps, (list, tuple)) else [maps]
-        if not all(isinstance(index, int) for index in several):
+        if not all(type(index) is int and index >= 0 for index in several):
             reason = f'map is {maps!r}, expected numbers from 0 on'
     if reason:
         raise BackboneError(f'{where}backbone {name}: {reason}')

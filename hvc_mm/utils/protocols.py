@@ -12,8 +12,6 @@ from typing import Any, List, Mapping
 
 from mmengine.config import Config
 
-import hvc_mm
-
 __all__ = ['apply_protocol', 'config_root', 'list_protocols', 'read_protocol']
 
 
@@ -23,7 +21,7 @@ def config_root() -> Path:
     It is ``.mim/configs`` in an installed package, else ``configs`` next to
     the package, as a checkout has it.
     """
-    package = Path(hvc_mm.__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     # A folder `configs` next to an installed package may be anyone's, so the
     # package's own comes first.
     for root in (package / '.mim/configs', package.parent / 'configs'):

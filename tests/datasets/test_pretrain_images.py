@@ -18,6 +18,7 @@ from hvc_mm.datasets import (
 )
 from hvc_mm.datasets.pretrain_images import read_frame_ranges, split_evenly
 from hvc_mm.registry import DATASETS
+from hvc_mm.utils.outputs import dataset_inputs
 
 PIPELINE = [
     dict(type='hvc_mm.LoadPretrainImage'),
@@ -67,6 +68,12 @@ def test_images_of_folders_patterns_and_files(folder, kwargs, names):
         sources = [sources] if isinstance(sources, str) else sources
         absolute = [str(folder / source) for source in sources]
         assert _names(**{**kwargs, 'sources': absolute}) == names.split()
+
+
+def test_a_link_that_leads_back_is_followed_once(folder):
+    names = _names(data_root=str(folder), recursive=True)
+    (folder / 'sub/again').symlink_to(folder)
+    assert _names(data_root=str(folder), recursive=True) == names
 
 
 def test_a_folder_may_be_named_like_a_pattern(tmp_path, photo):
@@ -184,14 +191,15 @@ def test_lists_may_have_a_heading_and_empty_videos(tmp_path):
 
 def test_inputs_are_what_the_data_sets_read(folder, root):
     def inputs(*sources):
-        dataset = ImageFolderDataset(sources, str(folder), lazy_init=True)
-        return [path[len(str(folder)) :] for path in dataset.input_paths()]
+        dataset = ImageFolderDataset(sources, str(folder))
+        found = dataset_inputs(dataset)
+        return [path[len(str(folder)) :] for path in found]
 
-    assert inputs('sub', 'b.jpg') == ['/sub', '/b.jpg']
-    assert inputs('**/*.jpg', 'sub/[de]*') == ['', '/sub']
-    frames = VideoFramesDataset('ytvos.csv', str(root), lazy_init=True)
+    assert inputs('sub', 'b.jpg') == ['', '/sub']
+    assert inputs('**/*.jpg') == ['', '/sub']
+    frames = VideoFramesDataset('ytvos.csv', str(root))
     paths = [str(root / name) for name in ('JPEGImages', 'ytvos.csv')]
-    assert frames.input_paths() == paths
+    assert sorted(dataset_inputs(frames)) == paths
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 import torch
 from mmengine.config import Config
 
-import hvc_mm
 from hvc_mm.engine.config_file import find_config, list_configs
 from hvc_mm.engine.run_config import (
     DATA_ROOT_VARIABLE,
@@ -16,6 +15,7 @@ from hvc_mm.engine.run_config import (
     read_config,
     read_run,
 )
+from hvc_mm.utils import protocols
 from hvc_mm.utils.protocols import config_root
 
 BASE = """
@@ -84,7 +84,8 @@ def test_an_installed_package_uses_its_own_folder(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
     (inside / 'ours.py').write_text('')
     (outside / 'theirs.py').write_text('')
-    monkeypatch.setattr(hvc_mm, '__file__', str(package / '__init__.py'))
+    here = package / 'utils/protocols.py'
+    monkeypatch.setattr(protocols, '__file__', str(here))
     assert list(list_configs()) == ['ours']
     inside.rename(package / '.mim' / 'gone')
     assert list(list_configs()) == ['theirs']

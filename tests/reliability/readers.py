@@ -38,6 +38,7 @@ class Reader:
     """
 
     suffix = '.bin'
+    value: Any = None  # of the whole file
     mmdet = False
 
     def __init__(self, root: Path) -> None:

@@ -412,7 +412,7 @@ class Backbones(Tree):
     def judge(self, data: bytes) -> dict:
         found = {}
         for name, entry in yaml.safe_load(data)['backbones'].items():
-            entry = dict(entry)
+            entry = dict(type=entry) if type(entry) is str else dict(entry)
             if entry.pop('map', None) not in (None, 0, [0]):
                 raise ValueError('no such map')
             stage = entry.pop('stage', None)

@@ -56,11 +56,11 @@ def _scores(work_dir):
 
 
 @pytest.fixture(scope='module')
-def one_process(run_tool, config, checkpoint, sample_dir, tmp_path_factory):
+def one_process(run_tool, checkpoint, sample_dir, tmp_path_factory):
     folder = tmp_path_factory.mktemp('one')
     out = run_tool(
         'test.py',
-        config,
+        'hvc_davis',
         checkpoint,
         f'--work-dir={folder / "work"}',
         f'--out={folder / "masks"}',
@@ -227,7 +227,8 @@ def test_takes_the_last_checkpoint_of_pretraining(
     (folder / 'last_checkpoint').write_text(str(target))
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
-    assert f'Load checkpoint from {target}' in out.stdout
+    loaded = 'Load checkpoint from work_dirs/hvc_coco/epoch_1.pth'
+    assert loaded in out.stdout
     assert "under 'state_dict.backbone'" in out.stdout
 
 

@@ -222,8 +222,8 @@ class VOSMetric(VideoMetric):
             _warn(
                 f'video {video.name}: the first annotation {gt_path} holds '
                 f'the ids {ids}; the protocol scores 1 to {count}, and counts '
-                f'{missing} as right where the prediction has none of them '
-                'either'
+                f'{_some(missing)} as right where the prediction has none of '
+                'them either'
             )
         if count == 0:
             raise ValueError(
@@ -231,6 +231,12 @@ class VOSMetric(VideoMetric):
                 'no object'
             )
         video.state.update(binary=binary, objects=count)
+
+
+def _some(ids: List[int]) -> str:
+    """List ids, of more than ten the first ones."""
+    more = f' and {len(ids) - 10} more' if len(ids) > 10 else ''
+    return f'{ids[:10]}{more}'
 
 
 def _warn(message: str) -> None:

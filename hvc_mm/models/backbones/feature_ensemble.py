@@ -37,10 +37,12 @@ def check_grid(shape: Sequence[int], size: Tuple[int, int]) -> None:
         ValueError: When no whole stride fits ``h`` and ``w``: mostly a map
             of ``(N, h, w, C)``, as torchvision's Swin has them.
     """
-    smallest = max(1, size[0] // (shape[2] + _LOST_CELLS + 1))
-    largest = -(-size[0] // max(1, shape[2] - _LOST_CELLS))
-    for stride in range(smallest, largest + 1):
-        lost = [side / stride - cells for side, cells in zip(size, shape[2:])]
+    sides = list(zip(size, shape[2:]))
+    smallest = min(side // (cells + _LOST_CELLS + 1) for side, cells in sides)
+    # A side of few cells bounds nothing: all of them may have been lost.
+    largest = max(-(-side // max(1, n - _LOST_CELLS)) for side, n in sides)
+    for stride in range(max(1, smallest), largest + 1):
+        lost = [side / stride - cells for side, cells in sides]
         if max(map(abs, lost)) <= _LOST_CELLS:
             return
     raise ValueError(

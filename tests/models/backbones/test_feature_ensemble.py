@@ -36,6 +36,14 @@ def test_refuses_members_that_do_not_fit():
         ensemble(torch.zeros(1, 3, 32, 32))
 
 
+def test_frames_of_a_few_pixels_have_a_grid():
+    network = MODELS.build(R18).eval()
+    with torch.no_grad():
+        for size in ((1, 40), (40, 1), (1, 1), (2, 300)):
+            maps = network(torch.zeros(1, 3, *size))
+            assert unit_features(maps, size=size).shape[0] == 1
+
+
 def test_members_start_from_the_files_that_their_configs_name(tmp_path):
     torch.manual_seed(0)
     path = str(tmp_path / 'r18.pth')

@@ -341,3 +341,10 @@ def test_without_an_image_or_a_batch_norm_nothing_is_moved(size):
 def test_a_zero_image_without_a_size_is_refused(size):
     with pytest.raises(ValueError, match='expected height and width'):
         _two_norms(warmup_zero_image=size)
+
+
+@pytest.mark.parametrize('index', [-1, [0, -2]])
+def test_maps_are_counted_from_0(index):
+    backbone = dict(type='HVCResNet', depth=18, out_indices=(0,))
+    with pytest.raises(ValueError, match='feature_index is .*from 0'):
+        LabelPropagationVOS(backbone, feature_index=index)

@@ -183,10 +183,13 @@ def test_as_a_user_calls_it(run_tool, root_dir, sample_dir, davis_masks):
     """The data set's place by the environment, and by an option."""
     config = root_dir / 'configs/hvc_davis.py'
     option = ('--cfg-options', f'data_root={sample_dir}')
-    for data_root, options in ((sample_dir, ()), ('elsewhere', option)):
+    for name, data_root, options in (
+        (config, sample_dir, ()),
+        ('hvc_davis', 'elsewhere', option),
+    ):
         done = run_tool(
             TOOL,
-            *(config, f'--pred={davis_masks}', *options),
+            *(name, f'--pred={davis_masks}', *options),
             data_root=data_root,
         )
         assert done.returncode == 0, done.stdout
