@@ -57,6 +57,7 @@ from hvc_mm.scoreboard import (
     prepare_run,
 )
 from hvc_mm.utils import register_all_modules
+from hvc_mm.utils.files import remove_abandoned
 from hvc_mm.utils.outputs import check_outputs, claim_file
 
 
@@ -169,6 +170,7 @@ def claim_files(
     check_outputs([*files, args.out / 'runs'], [*lists, *weights, *roots])
     for path in files:
         claim_file(path, args.force)
+    remove_abandoned(args.out / 'runs')
 
 
 def score_all(board: Scoreboard, args: argparse.Namespace) -> None:
