@@ -275,11 +275,13 @@ def _find_other(folder: Path) -> Optional[Path]:
     return None
 
 
-def _linked_folders(folder: PathLike) -> Iterator[Path]:
-    for root, folders, _ in os.walk(folder):
-        for name in folders:
-            if os.path.islink(os.path.join(root, name)):
-                yield Path(root, name)
+def _linked_folders(folder: PathLike, depth: int = 2) -> Iterator[Path]:
+    # Runs write no deeper than that; all of a home folder would take long.
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+        if entry.is_symlink() and entry.is_dir():
+            yield Path(entry)
+        elif depth > 1 and entry.is_dir():
+            yield from _linked_folders(entry.path, depth - 1)
 
 
 def _identity(path: Path) -> Optional[Tuple[int, int]]:

@@ -18,6 +18,7 @@ from mmengine.logging import print_log
 from PIL import Image
 
 from hvc_mm.datasets.id_masks import davis_palette, write_id_mask
+from hvc_mm.utils.files import remove_abandoned
 from hvc_mm.utils.outputs import claim_file, claim_folder, listed_file
 
 from .background import BackgroundJobs
@@ -25,6 +26,8 @@ from .background import BackgroundJobs
 # Two threads that write keep up with the network; more masks than eight
 # would only take memory while a disk stalls.
 _WRITERS, _WRITE_QUEUE = 2, 8
+
+RESULTS = ('results.json', 'results.csv')
 
 
 class WrittenMask(NamedTuple):
@@ -80,12 +83,20 @@ class PredictionFiles:
             lambda mask, _: self.written.append(mask),
         )
 
-    def claim(self) -> None:
-        """Remove an earlier run's predictions; see `claim_folder`."""
+    def claim(self, results_dir: Optional[Path]) -> None:
+        """Make ready what a run writes, its results among it.
+
+        Raises:
+            OSError: See `claim_folder` and `claim_file`.
+        """
         if self.zip_path is not None:
             claim_file(self.zip_path, self.force)
+        for name in RESULTS if results_dir else ():
+            claim_file(results_dir / name, self.force)
         if self.out_dir is not None:
             claim_folder(self.out_dir, self.force)
+        if results_dir:
+            remove_abandoned(results_dir)
 
     def write_mask(self, video: str, name: str, ids: np.ndarray) -> None:
         """Write ``<out_dir>/<video>/<name>.png`` of ids ``(H, W)`` uint8."""

@@ -18,10 +18,9 @@ from mmengine.dist import (
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 
-from hvc_mm.utils.files import remove_abandoned, write_json
+from hvc_mm.utils.files import write_json
 from hvc_mm.utils.outputs import (
     check_outputs,
-    claim_file,
     claim_on_main_rank,
     listed_file,
 )
@@ -33,7 +32,7 @@ from .background import (
     VideoStream,
     scoring_processes,
 )
-from .prediction_files import PredictionFiles, WrittenMask
+from .prediction_files import RESULTS, PredictionFiles, WrittenMask
 
 # Jobs under way for each process: one computes, one waits for it to finish.
 _JOBS_PER_WORKER = 2
@@ -149,11 +148,7 @@ class VideoMetric(BaseMetric):
         claim_on_main_rank(self._claim)
 
     def _claim(self) -> None:
-        self.files.claim()
-        if self.results_dir:
-            for name in ('results.json', 'results.csv'):
-                claim_file(self.results_dir / name, self.files.force)
-            remove_abandoned(self.results_dir)
+        self.files.claim(self.results_dir)
         self._claimed = True
 
     def wants(self, video: OpenVideo, sample: dict) -> bool:
@@ -341,11 +336,12 @@ class VideoMetric(BaseMetric):
             return
         if self.unit is not None:
             summary = {'unit': self.unit, **summary}
-        with listed_file(self.results_dir / 'results.json') as path:
+        whole, table = (self.results_dir / name for name in RESULTS)
+        with listed_file(whole) as path:
             write_json(path, summary)
-        with listed_file(self.results_dir / 'results.csv') as path:
-            table = pd.DataFrame(rows, columns=columns)
-            table.to_csv(path, index=False, na_rep='nan')
+        with listed_file(table) as path:
+            frame = pd.DataFrame(rows, columns=columns)
+            frame.to_csv(path, index=False, na_rep='nan')
         print_log(f'scores are in {self.results_dir}', 'current')
 
     def _collect(self, key: Tuple[OpenVideo, bool], outcomes: list) -> None:

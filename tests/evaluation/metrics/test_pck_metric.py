@@ -141,6 +141,11 @@ def test_bad_frames(score, change, message):
         score(PCKMetric(), clip)
 
 
+def test_workers_make_no_difference(score):
+    clip = _random_clip(4)
+    assert score(PCKMetric(num_workers=0), clip) == score(PCKMetric(), clip)
+
+
 def test_missing_annotations_and_wrong_options(score):
     with pytest.raises(ValueError, match='00001: the first frame'):
         score(PCKMetric(), _random_clip(4, annotated=[1, 2]))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hvc_mm.evaluation import VOSMetric
+from hvc_mm.evaluation import VOSMetric, YouTubeVOSMetric
 from hvc_mm.evaluation.functional import (
     boundary_accuracy,
     region_similarity,
@@ -128,6 +128,13 @@ def test_other_settings(moving_video, make_video, score):
     assert found['davis/J_mean'] == pytest.approx(100 * expected)
     expected = np.mean([boundary_accuracy(*pair, 0.02) for pair in masks])
     assert found['davis/F_mean'] == pytest.approx(100 * expected)
+
+
+@pytest.mark.parametrize('metric', [VOSMetric, YouTubeVOSMetric])
+@pytest.mark.parametrize('bound_th', [0, 2, -0.1])
+def test_a_distance_in_pixels_is_refused(metric, bound_th):
+    with pytest.raises(ValueError, match=f'bound_th is {bound_th}; .*share'):
+        metric(bound_th=bound_th)
 
 
 def test_masks_tables_and_files(
