@@ -66,10 +66,6 @@ class CocoImagesDataset(BaseDataset):
             )
         return [dict(img_path=path) for path in paths]
 
-    def input_paths(self) -> List[str]:
-        """List the folder of images and the json."""
-        return [self.data_prefix['img'], self.ann_file]
-
 
 def read_image_names(path: str) -> List[str]:
     """Read the names of a COCO json's images, each once, in its order.

@@ -6,7 +6,6 @@ import glob
 import os
 import os.path as osp
 import random
-import re
 from typing import Any, Dict, List, Sequence, Union
 
 import numpy as np
@@ -76,15 +75,6 @@ class ImageFolderDataset(BaseDataset):
         # What a run must not write over.
         self.inputs = sorted({osp.dirname(path) for path in paths})
         return [dict(img_path=path) for path in paths]
-
-    def input_paths(self) -> List[str]:
-        """List what is read; of a pattern the folder that it begins with."""
-        return [
-            source
-            if osp.exists(source)
-            else re.split(r'/?[^/]*[*?[]', source, maxsplit=1)[0] or '.'
-            for source in self._chosen_sources()
-        ]
 
     def _chosen_sources(self) -> List[str]:
         places = [
@@ -203,10 +193,6 @@ class VideoFramesDataset(BaseDataset):
             for name, frames in videos.items()
             for part in split_evenly(frames, self.max_per_video)
         ]
-
-    def input_paths(self) -> List[str]:
-        """List the folder of frames and the list of videos."""
-        return [*filter(None, (self.data_prefix['img_path'], self.ann_file))]
 
     def get_data_info(self, idx: int) -> dict:
         """Draw a frame: ``img_path``, ``video`` and ``sample_idx``."""

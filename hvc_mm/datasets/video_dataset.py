@@ -154,13 +154,6 @@ class VideoDataset(BaseDataset, ABC):
     def load_video(self, name: str) -> VideoRecord:
         """Find the files of one video and check what is cheap to check."""
 
-    def input_paths(self) -> List[str]:
-        """List the folders and files that the data set reads.
-
-        Nothing that a run writes may be, hold, or be in one of these.
-        """
-        return [*filter(None, (self.ann_file, *self.data_prefix.values()))]
-
     def check_annotations(self) -> None:
         """Read what only scoring would read, once, before a test begins.
 

@@ -188,15 +188,10 @@ class VOSLocalVisualizer(Visualizer):
 
 
 def frame_image(frame: Optional[Tensor], sample: VOSDataSample) -> np.ndarray:
-    """Get a frame at its own size; read it where the network's differs.
+    """Get a frame at its own size, RGB ``(H, W, 3)`` uint8.
 
-    Args:
-        frame: BGR, uint8 ``(3, h, w)``, as the network sees it; None where
-            it isn't at hand.
-        sample: With ``ori_shape`` and ``img_path``.
-
-    Returns:
-        RGB, uint8 ``(H, W, 3)``.
+    ``frame``, BGR ``(3, h, w)`` as the network sees it, is taken where it has
+    that size; else the sample's ``img_path`` is read.
     """
     if frame is not None and frame.shape[-2:] == tuple(sample.ori_shape):
         return as_rgb(frame)

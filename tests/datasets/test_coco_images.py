@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from hvc_mm.datasets import CocoImagesDataset
 from hvc_mm.engine.run_config import read_config
+from hvc_mm.utils.outputs import dataset_inputs
 
 TYPES = [
     'CocoImagesDataset',
@@ -79,9 +80,9 @@ def read(tmp_path, photo):
             'coco.json', str(tmp_path), dict(img='images')
         )
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-        assert dataset.input_paths() == [
-            str(tmp_path / 'images'),
+        assert sorted(dataset_inputs(dataset)) == [
             str(tmp_path / 'coco.json'),
+            str(tmp_path / 'images'),
         ]
         return [Path(info['img_path']).name for info in infos]
 

@@ -98,7 +98,7 @@ def scenes(tool, layout):
     """Folders of frames, their stems, and the scene behind each."""
     args = tool.parse_args(['', *SPECS[layout].split()])
     if layout.startswith('davis'):
-        split, count = ('val', 2) if layout == 'davis' else ('testdev', 1)
+        split, count = ('val', 2) if layout == 'davis' else ('test-dev', 1)
         for index in range(count):
             scene = tool.davis_scene(args, split, index)
             yield f'DAVIS/JPEGImages/480p/{scene.name}', '{:05d}'.format, scene

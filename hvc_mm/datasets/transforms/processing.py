@@ -191,18 +191,15 @@ class ResizeFrame(BaseTransform):
         if self.size is not None:
             return self.size
         side = self.short_side or self.long_side
-        # Which side is given: the height of a square.
-        by_height = (height <= width) == (self.long_side is None)
-        by_height |= height == width
-        first, second = (height, width) if by_height else (width, height)
-        is_up = self.round == 'up'
-        new = first if side is None else side
-        if is_up or side is None:
-            new = self._rounded(new)
-        # Both sides of a frame at its own size are rounded by themselves.
-        other = second if side is None else second * new / first
-        sides = new, self._rounded(other)
-        return sides if by_height else sides[::-1]
+        if side is None:
+            return self._rounded(height), self._rounded(width)
+        if self.round == 'up':
+            side = self._rounded(side)
+        # In a square the height is the given side.
+        is_tall = height > width
+        if height == width or is_tall == (self.long_side is not None):
+            return side, self._rounded(width * side / height)
+        return self._rounded(height * side / width), side
 
     def _rounded(self, side: float) -> int:
         if self.multiple is None:

@@ -138,11 +138,49 @@ def test_interpolations_are_opencvs(results, name):
 
 
 @pytest.mark.parametrize(
+    'kwargs, size',
+    [
+        (dict(short_side=10), (10, 15)),
+        (dict(short_side=9), (9, 14)),  # 13.5 rounded
+        (dict(long_side=16), (11, 16)),  # 10.7 rounded
+        (dict(multiple=7), (21, 35)),
+        (dict(multiple=7, round='floor'), (14, 28)),
+        (dict(multiple=50, round='floor'), (50, 50)),  # one at least
+        (dict(short_side=10, multiple=4), (12, 20)),
+        (dict(short_side=10, multiple=4, round='floor'), (10, 12)),
+        (dict(long_side=18, multiple=5, round='floor'), (10, 18)),
+    ],
+)
+@pytest.mark.parametrize('is_tall', [False, True])
+def test_sides_and_multiples(results, kwargs, size, is_tall):
+    if is_tall:
+        results['img'], size = results['img'].transpose(1, 0, 2), size[::-1]
+    out = ResizeFrame(**kwargs)(results)
+    assert out['img'].shape[:2] == size == out['img_shape']
+    assert out['ori_shape'] == (20, 30)
+
+
+def test_pillow_averages_where_a_frame_shrinks(results):
+    image = Image.fromarray(results['img'])
+    expected = image.resize((9, 6), Image.BICUBIC)
+    resize = ResizeFrame((6, 9), interpolation='bicubic', backend='pillow')
+    np.testing.assert_array_equal(resize(results)['img'], np.array(expected))
+
+
+@pytest.mark.parametrize(
     'kwargs, message',
     [
         (dict(size=(0, 4)), 'size must be'),
         (dict(size=(4,)), 'size must be'),
         (dict(interpolation='sharp'), 'interpolation must be one of'),
+        (dict(short_side=0), 'short_side must be positive, not 0'),
+        (dict(multiple=-1), 'multiple must be positive, not -1'),
+        (dict(short_side=4, long_side=4), 'one of them at most'),
+        (dict(size=(4, 4), short_side=4), 'one of them at most'),
+        (dict(size=(4, 4), multiple=2), 'leaves nothing to round'),
+        (dict(multiple=2, round='down'), "round must be .*not 'down'"),
+        (dict(backend='PIL'), "backend must be .*not 'PIL'"),
+        (dict(backend='pillow', interpolation='area'), "must be .*not 'area'"),
     ],
 )
 def test_wrong_resizing_is_refused(kwargs, message):

@@ -124,6 +124,20 @@ def test_maps_with_channels_last_are_refused():
         model.extract_feat([torch.rand(6, 16, 24)])
 
 
+def test_features_at_another_stride():
+    """Resized before they are normalised, to whole cells of the frame."""
+    frame = torch.rand(6, 18, 24)
+    model = _model(_pool(0, 6))
+    model.feature_stride = 8
+    (features,) = model.extract_feat([frame])
+    expected = F.interpolate(
+        F.avg_pool2d(frame[None], 4), (2, 3), mode='bilinear'
+    )
+    torch.testing.assert_close(features, F.normalize(expected, dim=1))
+    with pytest.raises(ValueError, match='feature_stride is 0; expected'):
+        LabelPropagationVOS(backbone=_pool(0, 6), feature_stride=0)
+
+
 def test_a_frame_at_a_time_is_a_batch():
     """As trackers drive it: features and a sample, whenever they want."""
     frames, samples = _stream(5)
