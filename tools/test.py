@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from hvc_mm.checkpoint import CheckpointError, require_weights
+from hvc_mm.engine.check_config import check_parts
 from hvc_mm.engine.run_config import (
     PRETRAINING,
     add_run_arguments,
@@ -146,6 +147,7 @@ def load_config(args: argparse.Namespace) -> Config:
             args.launcher,
             args.protocol,
         )
+        check_parts(cfg, 'test')
         cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from hvc_mm.checkpoint import CheckpointError
+from hvc_mm.engine.check_config import check_parts
 from hvc_mm.engine.run_config import (
     add_run_arguments,
     leave_processes,
@@ -84,6 +85,7 @@ def protect_checkpoints(cfg: Config) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
     cfg = read_run(args.config, args.cfg_options, args.work_dir, args.launcher)
+    check_parts(cfg, 'train')
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:

@@ -10,6 +10,7 @@ import inspect
 import math
 import typing
 from collections import abc
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, Union
 
@@ -69,6 +70,62 @@ def check_config(cfg: Config) -> None:
         cls = _class_of(part.get('type'), ours)
         if cls is not None:
             _check_arguments(f'{where}{key}', part, cls)
+
+
+def check_parts(cfg: Config, mode: str) -> None:
+    """Make sure that a config has the parts that a run is built from.
+
+    Args:
+        cfg: A complete config.
+        mode: ``'train'`` or ``'test'``.
+
+    Raises:
+        ValueError: A part is missing, or its type is not known; with the
+            config's file.
+    """
+    last = 'optim_wrapper' if mode == 'train' else 'test_evaluator'
+    needed = ('model', f'{mode}_dataloader', f'{mode}_cfg', last)
+    missing = [key for key in needed if not cfg.get(key)]
+    if missing:
+        raise ValueError(
+            f'{cfg.filename}: no {", ".join(missing)}; expected a config of '
+            f'a {mode}, with {", ".join(needed)}'
+        )
+    if cfg.get('default_scope', 'hvc_mm') != 'hvc_mm':
+        return  # the classes of other projects are for mmengine to find
+    loader = cfg[f'{mode}_dataloader']
+    data = loader.get('dataset') or {}
+    metrics = cfg.get(f'{mode}_evaluator') or []
+    parts = [
+        ('model', cfg.model, registry.MODELS),
+        (f'{mode}_dataloader.dataset', data, registry.DATASETS),
+    ]
+    if cfg.model.get('backbone') is not None:
+        parts.append(('model.backbone', cfg.model.backbone, registry.MODELS))
+    for step in data.get('pipeline') or []:
+        parts.append(('a step of the pipeline', step, registry.TRANSFORMS))
+    for metric in metrics if isinstance(metrics, list) else [metrics]:
+        parts.append((f'{mode}_evaluator', metric, registry.METRICS))
+    for key, part, where in parts:
+        _check_type(f'{cfg.filename}: {key}', part, where)
+
+
+def _check_type(key: str, part: Mapping, where: Registry) -> None:
+    kind = part.get('type')
+    if kind is None:
+        raise ValueError(f'{key} has no type; expected a dict with one')
+    if not isinstance(kind, str) or '.' in kind:
+        return
+    cls = where.get(kind)
+    if cls is None:
+        near = get_close_matches(kind, where.module_dict)
+        hint = f'; did you mean {", ".join(near)}?' if near else ''
+        raise ValueError(f'{key}: type {kind} is not registered{hint}')
+    for parameter in inspect.signature(cls).parameters.values():
+        named = parameter.kind is not parameter.VAR_KEYWORD
+        if named and parameter.default is parameter.empty:
+            if parameter.name not in part:
+                raise ValueError(f'{key}: {kind} needs {parameter.name}')
 
 
 def _parts(key: str, value: Any) -> Iterator[Tuple[str, dict]]:

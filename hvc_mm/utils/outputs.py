@@ -155,7 +155,9 @@ def claim_file(path: PathLike, force: bool = False) -> None:
         )
     _try_to_write(path.parent)
     for name in os.listdir(path.parent):
-        if name.startswith(f'.{path.stem}.') and is_abandoned(name):
+        # A writer within a writer begins with two dots.
+        mine = name.lstrip('.').startswith(f'{path.stem}.')
+        if mine and is_abandoned(name):
             (path.parent / name).unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from hvc_mm.engine.check_config import check_parts
 from hvc_mm.engine.config_file import list_configs
 from hvc_mm.engine.run_config import read_config
 
@@ -43,6 +44,43 @@ def test_values_that_fit_are_taken():
     }
     cfg = read_config('hvc_davis', options)
     assert cfg.model.propagator.radius is None
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'model': None}, 'no model; expected a config of a test, with'),
+        ({'test_dataloader': None}, 'no test_dataloader; expected'),
+        ({'test_evaluator': None, 'test_cfg': None}, 'no test_cfg, test_ev'),
+        ({'model.type': None}, 'model has no type'),
+        ({'model.type': 'LabelPropagationVOs'}, 'mean LabelPropagationVOS'),
+        ({'model.backbone.type': 'HVCResNett'}, 'mean HVCResNet'),
+        ({'test_dataloader.dataset.type': 'Davis'}, 'type Davis is not reg'),
+        ({'test_dataloader.dataset': None}, 'dataset has no type'),
+        ({'test_evaluator.type': 'VOSMetrics'}, 'evaluator: .*mean VOSMetric'),
+        (
+            {'test_dataloader.dataset.pipeline.0.type': 'LoadFrames'},
+            'step of the pipeline: .*LoadFrame',
+        ),
+    ],
+)
+def test_a_config_that_lacks_parts_is_named(options, message):
+    with pytest.raises(ValueError, match=f'hvc_davis.py: .*{message}'):
+        check_parts(read_config('hvc_davis', options), 'test')
+
+
+@pytest.mark.parametrize(
+    'is_mixed', [False, pytest.param(True, marks=pytest.mark.mmdet)]
+)
+def test_every_config_has_its_parts(is_mixed):
+    for name, path in list_configs().items():
+        if (path.parent.name == 'mixed') is is_mixed:
+            cfg = read_config(name)
+            for mode in ('train', 'test'):
+                if cfg.get(f'{mode}_dataloader'):
+                    check_parts(cfg, mode)
+    with pytest.raises(ValueError, match='no train_dataloader, train_cfg'):
+        check_parts(read_config('hvc_davis'), 'train')
 
 
 @pytest.mark.parametrize('value', [5, ['data']])

@@ -286,7 +286,7 @@ def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
     assert 'weights=[1.05, 1.0]' in log
     assert f'{moco} (sha256 {sha256_of(moco)})' in log
     # Loaded, not only named.
-    assert f'HVCResNet: 258 tensors from {moco} (state_dict / ' in log
+    assert f'HVCResNet: 258 of 258 tensors found in {moco} ' in log
 
 
 def check_zip(sample, path, root, wanted):

@@ -158,6 +158,16 @@ def test_a_file_is_replaced_when_the_next_one_is_complete(tmp_path):
     assert path.read_text() == 'of somebody'
 
 
+def test_what_killed_writers_of_a_file_left_is_removed(tmp_path):
+    dead = '4194305-1.partial'
+    (tmp_path / f'.a.{dead}.json').touch()
+    # `write_json` in `listed_file`.
+    (tmp_path / f'..a.{dead}.{dead}.json').touch()
+    (tmp_path / f'.b.{dead}.json').touch()
+    claim_file(tmp_path / 'a.json')
+    assert [p.name for p in tmp_path.iterdir()] == [f'.b.{dead}.json']
+
+
 def test_claims_one_within_the_other(tmp_path):
     """Pictures in a folder, masks in a folder below."""
     for names in (('0.png', '1.png'), ('0.png',)):
