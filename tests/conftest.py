@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -215,10 +215,13 @@ def file_limit():
 
     @contextmanager
     def limit(size):
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        # What pytest captures goes to a file, for which the limit holds too.
+        with open(os.devnull, 'w') as null, redirect_stdout(null):
+            with redirect_stderr(null):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+                try:
+                    yield
+                finally:
+                    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
     return limit
