@@ -85,7 +85,8 @@ def check_parts(cfg: Config, mode: str) -> None:
     """
     last = 'optim_wrapper' if mode == 'train' else 'test_evaluator'
     needed = ('model', f'{mode}_dataloader', f'{mode}_cfg', last)
-    missing = [key for key in needed if not cfg.get(key)]
+    # Empty ones count: `test_cfg = dict()` is the default loop.
+    missing = [key for key in needed if cfg.get(key) is None]
     if missing:
         raise ValueError(
             f'{cfg.filename}: no {", ".join(missing)}; expected a config of '

@@ -7,6 +7,7 @@ import resource
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from PIL import Image, ImageDraw
 
 from hvc_mm.datasets.id_masks import davis_palette, read_id_mask
@@ -382,7 +383,8 @@ def test_the_data_sets_read_it(sample, count, dataset):
     if dataset['type'].startswith('mmdet'):
         import mmdet.datasets  # noqa: F401
     root = str(sample / dataset['data_root'])
-    built = DATASETS.build(dict(dataset, data_root=root, pipeline=[]))
+    with DefaultScope.overwrite_default_scope('hvc_mm'):
+        built = DATASETS.build(dict(dataset, data_root=root, pipeline=[]))
     assert len(built) == count
 
 

@@ -278,6 +278,8 @@ def detector(tmp_path):
         ),
         default_hooks=dict(visualization=dict(type='DetVisualizationHook')),
         visualizer=dict(type='DetLocalVisualizer'),
+        test_dataloader=dict(batch_size=1),
+        test_cfg=dict(),
         test_evaluator=dict(type='CocoMetric', metric='bbox'),
     )
     path = tmp_path / 'detector.py'

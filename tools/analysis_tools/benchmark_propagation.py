@@ -33,7 +33,6 @@ from hvc_mm.structures import VOSDataSample
 
 # The released setting.
 RADIUS, TOPK, TEMPERATURE = 12, 15, 0.1
-WINDOW = Window(RADIUS)
 # Label channels of the first frame: background and three objects.
 CHANNELS = 4
 # Query cells that the dense form works on at a time.
@@ -194,10 +193,11 @@ def dense_labels(
 
     Each reference has a context; what came with the last one is its own.
     """
+    settings = Window(RADIUS), TOPK, TEMPERATURE
     results = []
     for some in cells.split(CHUNK):
         found = [
-            propagate_cells(*context, query, some, WINDOW, TOPK, TEMPERATURE)
+            propagate_cells(*context, query, some, *settings)
             for context in contexts
         ]
         results.append(torch.cat([found[0][:CHANNELS], found[-1][CHANNELS:]]))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import mmcv
 import numpy as np
@@ -204,6 +205,8 @@ def test_what_was_written_before_a_stop_plays(
         env={**os.environ, 'PYTHONPATH': str(root_dir)},
         stdout=subprocess.PIPE,
         text=True,
+        # A shell that runs the tests in the background has SIGINT ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     try:
         while not list(demo.glob('.o.*')):
