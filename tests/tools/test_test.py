@@ -272,6 +272,7 @@ def load_config(load_tool, monkeypatch):
 def detector(tmp_path):
     """A config as a detector of another project has it."""
     cfg = dict(
+        default_scope='mmdet',
         model=dict(
             type='mmdet.FasterRCNN',
             backbone=dict(init_cfg=dict(checkpoint='a.pth')),
