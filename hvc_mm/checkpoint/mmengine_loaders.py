@@ -99,8 +99,13 @@ def _with_origin(content: Dict[str, Any], path: str) -> Dict[str, Any]:
     """Note in the metadata of a state dict which file it is from.
 
     mmengine gives a model the entry ``state_dict`` alone. With this note the
-    model's hook sees all that the file holds.
+    model's hook sees all that the file holds. The config that old files have
+    in ``meta`` is left out: to resume, mmengine would run it as code.
     """
+    meta = content.get('meta')
+    if isinstance(meta, dict) and 'config' in meta:
+        meta = {key: value for key, value in meta.items() if key != 'config'}
+        content = {**content, 'meta': meta}
     names = content.get('state_dict', content)
     if not isinstance(names, dict):
         raise CheckpointError(

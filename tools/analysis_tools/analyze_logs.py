@@ -12,7 +12,7 @@ from typing import Dict, List
 
 import numpy as np
 
-from hvc_mm.utils.files import whole_file
+from hvc_mm.utils.outputs import check_outputs, claim_file, listed_file
 from hvc_mm.utils.run_log import find_log, read_log, series
 
 
@@ -22,6 +22,11 @@ def parse_args() -> argparse.Namespace:
     plot = tasks.add_parser('plot', help='curves of losses or scores')
     plot.add_argument('--keys', nargs='+', default=['loss'])
     plot.add_argument('--out', default='curves.png', help='picture to write')
+    plot.add_argument(
+        '--force',
+        action='store_true',
+        help='write over a file that no earlier run wrote, too',
+    )
     plot.add_argument(
         '--smooth',
         type=int,
@@ -80,7 +85,7 @@ def plot(
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()
-    with whole_file(out) as partial:
+    with listed_file(out) as partial:
         form = Path(out).suffix[1:] or 'png'
         figure.savefig(partial, dpi=120, format=form)
 
@@ -108,6 +113,9 @@ def main() -> None:
     args = parse_args()
     try:
         paths = [find_log(path) for path in args.logs]
+        if args.task == 'plot':
+            check_outputs([args.out], paths)
+            claim_file(args.out, args.force)
         logs = [read_log(path) for path in paths]
         if args.task == 'plot':
             names = args.legend or (args.logs if len(logs) > 1 else [''])
@@ -116,7 +124,7 @@ def main() -> None:
             return
         for path, entries in zip(paths, logs):
             print(f'{path}\n{time_report(entries, args.skip)}')
-    except (FileNotFoundError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise SystemExit(f'error: {error}') from None
     except KeyError as error:
         raise SystemExit(f'error: {error.args[0]}') from None

@@ -25,6 +25,8 @@ import pandas as pd  # noqa: E402
 import torch  # noqa: E402
 from measuring import environment, is_gpu  # noqa: E402
 
+from hvc_mm.utils.outputs import claim_file, listed_file  # noqa: E402
+
 COMMANDS = {
     'loss': training.measure_loss,
     'propagation': propagation.measure_propagation,
@@ -37,6 +39,9 @@ COMMON = {
     '--quick': dict(action='store_true', help='less than a minute'),
     '--repeats': dict(type=int, default=3, help='best of how many runs'),
     '--json': dict(type=Path, help='write the figures to this file too'),
+    '--force': dict(
+        action='store_true', help='write over a file of another tool, too'
+    ),
 }
 SEED = {'--seed': dict(type=int, default=0)}
 CASES = [case.name for case in propagation.CASES]
@@ -83,6 +88,11 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> int:
     args = parse_args()
+    if args.json:
+        try:
+            claim_file(args.json, args.force)
+        except OSError as error:
+            raise SystemExit(f'error: {error}') from None
     before = environment(args.device)
     if not is_gpu(args.device):
         torch.set_num_threads(getattr(args, 'threads', 1))
@@ -100,7 +110,8 @@ def main() -> int:
         figures = {**asdict(report), 'environment': before}
         # The file's format has called the targets so from the beginning.
         figures['marks'] = figures.pop('targets')
-        args.json.write_text(json.dumps(figures, indent=2))
+        with listed_file(args.json) as partial:
+            partial.write_text(json.dumps(figures, indent=2))
     print('; '.join(map(str, report.targets)) or 'no targets')
     return int(any(target.missed for target in report.targets))
 

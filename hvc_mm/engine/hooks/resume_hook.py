@@ -50,8 +50,6 @@ class ResumeHook(Hook):
         """Rescale a resumed run's position; see the class."""
         if not (runner._resume and isinstance(runner._train_loop, BaseLoop)):
             return
-        # mmengine would run an old file's config as code.
-        checkpoint['meta'].pop('config', None)
         self._saved = dict(checkpoint, state_dict=None, optimizer=None)
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             self._rescale(runner, checkpoint)

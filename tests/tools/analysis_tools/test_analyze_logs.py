@@ -81,3 +81,20 @@ def test_errors(call, work_dir, tmp_path):
         call('time', tmp_path / 'gone')
     with pytest.raises(SystemExit, match="no 'lss'.*loss, step"):
         call('plot', work_dir, '--keys', 'lss')
+
+
+def test_pictures_are_written_over_no_file_of_others(call, work_dir, tmp_path):
+    out = tmp_path / 'curves.png'
+    for _ in range(2):
+        call('plot', work_dir, '--out', out)
+    out.write_text('mine')
+    with pytest.raises(SystemExit, match=f'error: {out} exists already'):
+        call('plot', work_dir, '--out', out)
+    assert out.read_text() == 'mine'
+    log = max(work_dir.rglob('scalars.json'))
+    before = log.read_bytes()
+    with pytest.raises(SystemExit, match='which this run reads'):
+        call('plot', log, '--out', log, '--force')
+    assert log.read_bytes() == before
+    call('plot', work_dir, '--out', out, '--force')
+    assert out.stat().st_size > 5000

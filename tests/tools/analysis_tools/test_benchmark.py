@@ -297,6 +297,10 @@ def test_the_command_ends_with_its_targets(run_tool, tmp_path):
     figures = json.loads(out.read_text())
     assert len(figures['rows']) == 2 and figures['environment']['torch']
     assert len(figures['marks']) == 4 and figures['marks'][0]['bound'] is None
+    out.write_text('mine')
+    done = run_tool('analysis_tools/benchmark.py', 'loss', f'--json={out}')
+    assert done.returncode == 1 and out.read_text() == 'mine'
+    assert f'error: {out} exists already' in done.stdout
 
 
 def test_a_missed_target_is_the_exit_status(load_tool, monkeypatch, capsys):
