@@ -101,3 +101,11 @@ def test_missing_extra_repeated_and_damaged_frames(masks, tmp_path):
     path.write_bytes(data)
     with pytest.raises(ValueError, match='damaged'):
         check_zip(path, FRAMES)
+
+
+def test_a_zip_on_a_full_disk(masks, tmp_path, file_limit):
+    path = tmp_path / 'out/a.zip'
+    with file_limit(500), pytest.raises(OSError, match=r'out/a\.zip'):
+        write_zip(path, masks, FRAMES)
+    assert not list(path.parent.glob('*.zip*'))
+    assert not list(path.parent.glob('.*.partial*'))

@@ -295,6 +295,17 @@ def test_results_on_a_full_disk(
     assert not [p for p in (tmp_path / 'scores').rglob('*') if p.is_file()]
 
 
+@pytest.mark.parametrize('name', ['results.json', 'results.csv'])
+def test_the_summary_on_a_full_disk(tmp_path, file_limit, name):
+    metric = VOSMetric(num_workers=0, results_dir=str(tmp_path))
+    rows = [[0.5] * 30] * (name == 'results.csv')
+    summary = dict(scores=[0.5] * (0 if rows else 30))
+    with file_limit(100), pytest.raises(OSError, match=rf'/{name}'):
+        metric.write_results(summary, [f'c{i}' for i in range(30)], rows)
+    left = {p.name for p in tmp_path.rglob('*') if p.is_file()}
+    assert left <= {'results.json', '.hvc_outputs.jsonl'} - {name}
+
+
 _LONG_VIDEO = """
 import resource, sys
 import numpy as np, torch
