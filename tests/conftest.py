@@ -6,11 +6,13 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.logging import MMLogger
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared'
@@ -76,6 +78,7 @@ def run_tool():
             env=environment,
             cwd=cwd,
             text=True,
+            errors='replace',  # OpenCV prints bytes of damaged videos
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -215,7 +218,9 @@ def file_limit():
 
     @contextmanager
     def limit(size):
-        # What pytest captures goes to a file, for which the limit holds too.
+        # The limit holds too for what pytest captures, and for the log of a
+        # run that an earlier test made.
+        MMLogger.get_instance(f'limited to {size} at {time.time_ns()}')
         with open(os.devnull, 'w') as null, redirect_stdout(null):
             with redirect_stderr(null):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

@@ -125,7 +125,11 @@ class PredictionFiles:
         try:
             self._jobs.drain()
         finally:
-            self._jobs.close()
+            self.close()
+
+    def close(self) -> None:
+        """Drop what waits to be written; end what is being written."""
+        self._jobs.close()
 
     def pack(self, masks: Sequence[WrittenMask]) -> None:
         """Write the zip, if one is asked for, and log where files are."""

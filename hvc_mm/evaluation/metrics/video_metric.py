@@ -196,7 +196,9 @@ class VideoMetric(BaseMetric):
             for sample in data_samples:
                 self.process_frame(self._stream.follow(sample), sample)
         except Exception:
-            self._scores.close()  # the run ends here: leave no process behind
+            # The run ends here: leave no process and no half file behind.
+            self._scores.close()
+            self.files.close()
             raise
 
     def process_frame(self, video: OpenVideo, sample: dict) -> None:
