@@ -18,7 +18,6 @@ where a target is missed or a command failed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shlex
@@ -354,14 +353,26 @@ def call(command: List[str], log: Path, tail: deque, device: str) -> int:
 
 
 def earlier_entries(path: Path, machine: Mapping[str, str]) -> Dict[str, dict]:
-    """Read what other runs on the same machine found."""
-    with contextlib.suppress(OSError, ValueError, AttributeError, KeyError):
+    """Read what other runs on the same machine found.
+
+    Raises:
+        ValueError: The file is there and no report of this tool.
+    """
+    if not path.exists():
+        return {}
+    try:
         found = json.loads(path.read_text(encoding='utf-8'))
-        if found['machine'] == machine:
-            entries = found['stages'].items()
-            # One that was killed has nothing but its status.
-            return {n: e for n, e in entries if e['status'] != 'running'}
-    return {}
+        entries = {n: e for n, e in found['stages'].items() if e['status']}
+        same = found['machine'] == machine
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        raise ValueError(
+            f'{path} is no report of an earlier run, and would be written '
+            'over; move it, or give another --out'
+        ) from None
+    # One that was killed has nothing but its status.
+    return {
+        n: e for n, e in entries.items() if same and e['status'] != 'running'
+    }
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -374,7 +385,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         head['note'] = 'no GPU in use: the CPU part, quick and small'
         print(head['note'], flush=True)
     names = list(commands(args))
-    entries = earlier_entries(args.out, machine)
+    try:
+        entries = earlier_entries(args.out, machine)
+    except ValueError as error:
+        raise SystemExit(f'error: {error}') from None
     entries = {n: e for n, e in entries.items() if n not in names}
     for name in names:
         entries[name] = {'status': 'running'}

@@ -298,8 +298,11 @@ def test_parts_end_in_one_file(run_scripts, args):
     assert seen['machine'] == {'device': 'this one'}
     args.machine = 'another'
     assert list(run_scripts(one=_report(2.0))[1]) == ['one']
-    args.out.write_text('no JSON')
-    assert list(run_scripts(two=_report(2.0))[1]) == ['two']
+    for text in ('no JSON', '[]', '{"stages": []}'):
+        args.out.write_text(text)
+        with pytest.raises(SystemExit, match='json is no report'):
+            run_scripts(two=_report(2.0))
+        assert args.out.read_text() == text
 
 
 def test_a_new_training_leaves_the_checkpoints_of_an_earlier_one(
