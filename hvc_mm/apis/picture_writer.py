@@ -189,6 +189,7 @@ class _H264:
         self.failed = False
 
     def write(self, picture: np.ndarray) -> None:
+        """Append a picture, BGR uint8 ``(H, W, 3)``."""
         frame = av.VideoFrame.from_ndarray(picture, format='bgr24')
         try:
             self.container.mux(self.stream.encode(frame))
@@ -197,6 +198,7 @@ class _H264:
             raise
 
     def release(self) -> None:
+        """Write what the encoder holds back, and close the file."""
         # PyAV crashes when it goes on after a failure.
         if not self.failed:
             self.container.mux(self.stream.encode(None))

@@ -291,6 +291,7 @@ class _FrameRateColumn(ProgressColumn):
     """Show frames per second; before the first two frames there are none."""
 
     def render(self, task: Task) -> Text:
+        """Write a task's rate."""
         rate = task.finished_speed or task.speed
         return Text('- frames/s' if rate is None else f'{rate:.1f} frames/s')
 

@@ -15,7 +15,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.fileio import YamlHandler, register_handler
 
-from hvc_mm.utils.protocols import config_root
+from hvc_mm.utils.config_root import config_root
 
 __all__ = [
     'ConfigError',

@@ -1,4 +1,4 @@
-"""Find the project's configs, and the published protocols among them.
+"""Find the published protocols, and let a config test by one.
 
 A protocol is a file ``configs/_base_/protocols/NAME.py``: the parts of a
 model that it sets (``model``), and how frames are resized (``frames``).
@@ -7,30 +7,13 @@ model that it sets (``model``), and how frames are resized (``frames``).
 from __future__ import annotations
 
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, List, Mapping
 
 from mmengine.config import Config
 
-__all__ = ['apply_protocol', 'config_root', 'list_protocols', 'read_protocol']
+from .config_root import config_root
 
-
-def config_root() -> Path:
-    """Find the folder of configs that belongs to this ``hvc_mm``.
-
-    It is ``.mim/configs`` in an installed package, else ``configs`` next to
-    the package, as a checkout has it.
-    """
-    package = Path(__file__).resolve().parents[1]
-    # A folder `configs` next to an installed package may be anyone's, so the
-    # package's own comes first.
-    for root in (package / '.mim/configs', package.parent / 'configs'):
-        if root.is_dir():
-            return root
-    raise FileNotFoundError(
-        f'no configs with {package}: expected .mim/configs in it (made by '
-        'pip install) or configs next to it (a checkout)'
-    )
+__all__ = ['apply_protocol', 'list_protocols', 'read_protocol']
 
 
 def list_protocols() -> List[str]:

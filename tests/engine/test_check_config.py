@@ -105,4 +105,4 @@ def test_what_was_removed_says_what_to_use():
     [n for n, path in list_configs().items() if path.parent.name != 'mixed'],
 )
 def test_our_configs_fit(name):
-    read_config(name)
+    assert read_config(name).model

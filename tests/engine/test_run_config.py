@@ -15,8 +15,8 @@ from hvc_mm.engine.run_config import (
     read_config,
     read_run,
 )
-from hvc_mm.utils import protocols
-from hvc_mm.utils.protocols import config_root
+from hvc_mm.utils import config_root as module
+from hvc_mm.utils.config_root import config_root
 
 BASE = """
 train_pipeline = [dict(type='X', data='data')]
@@ -84,8 +84,8 @@ def test_an_installed_package_uses_its_own_folder(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
     (inside / 'ours.py').write_text('')
     (outside / 'theirs.py').write_text('')
-    here = package / 'utils/protocols.py'
-    monkeypatch.setattr(protocols, '__file__', str(here))
+    here = package / 'utils/config_root.py'
+    monkeypatch.setattr(module, '__file__', str(here))
     assert list(list_configs()) == ['ours']
     inside.rename(package / '.mim' / 'gone')
     assert list(list_configs()) == ['theirs']
