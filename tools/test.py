@@ -3,6 +3,7 @@
 import argparse
 import os
 import os.path as osp
+import re
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -191,6 +192,14 @@ def prepare_run(cfg: Config, args: argparse.Namespace) -> Runner:
     return runner
 
 
+def reason_of(error: Exception) -> str:
+    """Give an error's message, of a loader's worker without its traceback."""
+    lines = str(error).strip().splitlines()
+    if 'Original Traceback (most recent call last):' not in lines:
+        return str(error)
+    return re.sub(r'^[\w.]+: ', '', lines[-1])
+
+
 def main() -> None:
     args = parse_args()
     end_orderly_on_sigterm()
@@ -202,7 +211,7 @@ def main() -> None:
     except CheckpointError as error:
         raise SystemExit(f'checkpoint {error}') from None
     except (ValueError, OSError) as error:
-        raise SystemExit(f'error: {error}') from None
+        raise SystemExit(f'error: {reason_of(error)}') from None
     if args.out and args.out.endswith(_PICKLES) and is_main_process():
         with listed_file(args.out) as partial:
             os.replace(args.out, partial)

@@ -402,3 +402,21 @@ def test_a_detector_end_to_end(run_tool, root_dir, sample_dir, tmp_path):
     assert out.returncode == 0, out.stdout
     assert len(pickle.loads((tmp_path / 'results.pkl').read_bytes())) == 2
     assert len(list((tmp_path / 'show').glob('*.jpg'))) == 2
+
+
+def test_an_error_of_a_worker_is_one_line(
+    call_tool, config, sample_dir, tmp_path
+):
+    shutil.copytree(sample_dir / 'DAVIS', tmp_path / 'data/DAVIS')
+    image = max((tmp_path / 'data/DAVIS/JPEGImages').rglob('*.jpg'))
+    image.write_bytes(image.read_bytes()[:900])
+    with pytest.raises(SystemExit) as caught:
+        call_tool(
+            *('test.py', config, 'none', '--work-dir', tmp_path / 'work'),
+            *('--cfg-options', 'test_dataloader.num_workers=1'),
+            f'experiment_name={tmp_path.name}',
+            data_root=tmp_path / 'data',
+        )
+    message = str(caught.value)
+    assert message.startswith(f'error: cannot read the image {image}: ')
+    assert '\n' not in message
