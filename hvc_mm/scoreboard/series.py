@@ -11,6 +11,8 @@ from typing import Any, Dict, Mapping, NamedTuple, Sequence
 import numpy as np
 import pandas as pd
 
+from .protocols import OWN
+
 __all__ = [
     'SHARES',
     'Look',
@@ -56,7 +58,7 @@ def looks_of(names: Sequence[str]) -> Dict[str, Look]:
 
 def protocol_of(run: Mapping[str, Any]) -> str:
     """Name a result's protocol; one without a name is the benchmark's own."""
-    return run['protocol']['name'] or 'own'
+    return run['protocol']['name'] or OWN
 
 
 def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:
