@@ -57,6 +57,8 @@ EXTRAS_REQUIRE = {
     'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
+    # Curves of a training in the browser.
+    'tensorboard': ['tensorboard'],
     'tests': [
         'hypothesis',
         'pycocotools',
@@ -64,6 +66,7 @@ EXTRAS_REQUIRE = {
         'pytest-timeout',
         'scikit-image',
         'scikit-learn',
+        'tensorboard',
         'vos-benchmark',
     ],
     'lint': ['ruff'],

@@ -35,6 +35,9 @@ def report(result_of):
             dict(backbone='b', benchmark='vip', protocol=None, why='<oh>')
         ],
         'skipped': [dict(benchmark='jhmdb', why='there is no folder J')],
+        'warnings': [
+            dict(backbone='c', benchmark='vip', protocol='p', why='too wide')
+        ],
     }
 
 
@@ -98,6 +101,7 @@ def test_tables_and_texts(report, tmp_path):
         'abcdef0123456789' * 4,
         'b on vip, protocol own: failed. &lt;oh&gt;',
         'jhmdb: skipped. there is no folder J',
+        'c on vip, protocol p: too wide',
         'hvc_mm 0.2.0, device EPYC, threads 2',
     ):
         assert part in text
