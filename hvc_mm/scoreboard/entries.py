@@ -20,6 +20,7 @@ class Backbone:
         channels: Of its features.
         stride: Pixels per cell, along the height of the trial frame.
         parameters: Number of weights that are built.
+        has_batch_norm: Whether the zero image of HVC's protocol changes it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Backbone:
     channels: int = 0
     stride: float = 0.0
     parameters: int = 0
+    has_batch_norm: bool = True
 
     @property
     def config(self) -> Dict[str, Any]:
