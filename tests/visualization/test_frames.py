@@ -35,7 +35,9 @@ def test_ground_truth_is_joints_or_ids_or_nothing(tmp_path):
     ids[2:4], ids[5] = 2, 255
     write_id_mask(path, ids)
     found = frame_ground_truth(sample_of(gt_path=path))
-    assert found.joints is None and (found.ids == ids).all()
+    # Void belongs to no object.
+    assert found.joints is None
+    assert (found.ids == np.where(ids == 255, 0, ids)).all()
     # As DAVIS-2016 draws masks: 255 is the object, no void.
     write_id_mask(path, np.where(ids == 2, 255, 0).astype(np.uint8))
     found = frame_ground_truth(sample_of(gt_path=path))
