@@ -22,8 +22,7 @@ MIM_OPTIONAL = ('model-index.yml',)
 
 INSTALL_REQUIRES = [
     'mmengine>=0.10.0,<1.0.0',
-    # No mmcv of today was built with numpy 2 in mind.
-    'numpy>=1.21,<2',
+    'numpy>=1.21',
     'packaging',
     'pandas',
     'pillow',
