@@ -21,6 +21,7 @@ MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml',)
 
 INSTALL_REQUIRES = [
+    'filelock',
     'mmengine>=0.10.0,<1.0.0',
     'numpy>=1.21',
     'packaging',

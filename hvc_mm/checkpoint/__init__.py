@@ -14,6 +14,7 @@ from .loading import (
 )
 from .matching import check_complete, check_weights, find_network
 from .mmengine_loaders import guard_mmengine
+from .model_zoo import MODEL_ZOO, Published, find_weights, local_weights
 from .reading import (
     CheckpointError,
     allow_checkpoint_classes,
@@ -23,17 +24,21 @@ from .reading import (
 
 __all__ = [
     'LAYOUTS',
+    'MODEL_ZOO',
     'CheckpointError',
     'Network',
     'PretrainedBackbone',
+    'Published',
     'adopt_backbone_weights',
     'allow_checkpoint_classes',
     'check_complete',
     'check_weights',
     'compare',
     'find_network',
+    'find_weights',
     'guard_mmengine',
     'load_backbone',
+    'local_weights',
     'read_checkpoint',
     'require_weights',
     'sha256_of',

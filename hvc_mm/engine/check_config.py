@@ -19,6 +19,8 @@ from mmengine.registry import Registry
 
 from hvc_mm import registry
 
+from .other_projects import check_projects
+
 # What mmengine takes out of a part's config before it is built.
 _RESERVED = ('type', '_delete_', '_scope_')
 # Of a config itself; of a data loader, which torch builds; of mmengine's
@@ -80,9 +82,10 @@ def check_parts(cfg: Config, mode: str) -> None:
         mode: ``'train'`` or ``'test'``.
 
     Raises:
-        ValueError: A part is missing, or its type is not known; with the
-            config's file.
+        ValueError: A part is missing, or its type is not known, or of a
+            project that is not installed; with the config's file.
     """
+    check_projects(cfg)
     last = 'optim_wrapper' if mode == 'train' else 'test_evaluator'
     needed = ('model', f'{mode}_dataloader', f'{mode}_cfg', last)
     # Empty ones count: `test_cfg = dict()` is the default loop.
