@@ -55,6 +55,8 @@ EXTRAS_REQUIRE = {
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
+    # Curves of a training in the browser.
+    'tensorboard': ['tensorboard'],
     'tests': [
         'hypothesis',
         'pycocotools',
@@ -62,6 +64,7 @@ EXTRAS_REQUIRE = {
         'pytest-timeout',
         'scikit-image',
         'scikit-learn',
+        'tensorboard',
         'vos-benchmark',
     ],
     'lint': ['ruff'],

@@ -29,6 +29,7 @@ from hvc_mm.checkpoint import (
     local_weights,
     read_checkpoint,
     sha256_of,
+    size_of,
 )
 from hvc_mm.engine.config_file import (
     ConfigError,
@@ -52,7 +53,7 @@ _TRIAL = (128, 192)
 
 _NAME = r'[\w+-][\w.+-]*'
 _LISTS = ('.yaml', '.yml', '.json', '.py')
-_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin')
+_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.safetensors')
 _TYPE = re.compile(r'(\w+\.)*[A-Za-z_]\w*')
 # Options begin at the first colon, and at each comma, that `key=` follows.
 _OPTIONS = re.compile(r'(?P<source>.+?):(?P<options>[A-Za-z_][\w.]*=.*)')
@@ -229,6 +230,12 @@ def _config_of_file(
         found = find_network(read_checkpoint(path), **options)
     except CheckpointError as error:
         raise BackboneError(f'{path}: {error}') from None
+    if found.is_vit:
+        raise BackboneError(
+            f'{path}: holds a Vision Transformer of {size_of(found.tensors)}, '
+            'and no file tells how to build one: name its network and give '
+            f'it the file, TYPE:...,weights={path}'
+        )
     depth, stages = guess_resnet(found.tensors)
     stage = _STAGE if stage is None else stage
     if not 1 <= stage <= stages:

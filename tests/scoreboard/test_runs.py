@@ -28,12 +28,20 @@ def backbone():
     return make('r18=HVCResNet:depth=18,stage=2')
 
 
-def prepare(backbone, sample_dir, out, size=None, name='davis', **options):
+def prepare(
+    backbone,
+    sample_dir,
+    out,
+    size=None,
+    name='davis',
+    protocol=None,
+    **options,
+):
     for part in ('test_dataloader', 'test_evaluator'):
         options[f'{part}.num_workers'] = 0
     options['data_root'] = str(sample_dir)
-    cfg = read_config(BENCHMARKS[name].config, options)
-    return prepare_run(BENCHMARKS[name], backbone, cfg, out, size)
+    cfg = read_config(BENCHMARKS[name].config, options, protocol)
+    return prepare_run(BENCHMARKS[name], backbone, cfg, out, size, protocol)
 
 
 @pytest.mark.parametrize('benchmark', BENCHMARKS.values())
@@ -54,7 +62,7 @@ def test_the_backbone_is_put_into_the_config(backbone, sample_dir, tmp_path):
     (step,) = [step for step in pipeline if step.type == 'ResizeFrame']
     assert (step['size'], step.interpolation) == ((48, 80), 'area')
     assert run.input_size == (48, 80)
-    assert run.folder == tmp_path / 'runs/r18/davis' / run.key
+    assert run.folder == tmp_path / 'runs/r18/davis/own' / run.key
     assert len(run.videos) == 2 and run.finished_videos() == {}
     spec = 'HVCResNet:out_indices=(0,1),map=1,data_preprocessor.mean=(1,2,3)'
     cfg = prepare(make(spec), sample_dir, tmp_path).cfg
@@ -80,6 +88,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
         key(**{'test_dataloader.dataset.max_frames': 4}),
         key(**{'test_evaluator.first_last_excluded': False}),
         key(make('HVCResNet:depth=18,stage=1')),
+        key(protocol='dino'),
     }
     for seed in (0, 1):  # weights of one name
         torch.manual_seed(seed)
@@ -91,7 +100,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
     frame = tmp_path / f'data/DAVIS/JPEGImages/480p/{video}/00003.jpg'
     frame.write_bytes(frame.read_bytes() + b'\0')
     keys.add(key(data=tmp_path / 'data'))
-    assert len(keys | {first}) == 11
+    assert len(keys | {first}) == 12
 
 
 @pytest.fixture
@@ -129,17 +138,27 @@ def test_a_result_is_complete(whole):
         # J of the first video's curve, percent; 4 of 6 frames are scored.
         assert len(result['curves'][name]) == 4
         assert 1 < max(result['curves'][name]) <= 100
+        assert set(result['sequences'][name]) == {'J&F', 'J', 'F'}
     objects = [
         entry['J&F']
         for video in run.finished_videos().values()
         for entry in video['result']['objects'].values()
     ]
     assert scores['J&F'] == pytest.approx(sum(objects) / len(objects))
-    assert result['counts']['frames'] == 12
-    assert result['whole']['frames'] == 1999
-    assert 'radius=12, topk=15, temperature=0.1' in result['protocol']
-    assert 'bound_th=0.008' in result['protocol']
-    assert 'out_dir' not in result['protocol']
+    assert result['benchmark']['counts']['frames'] == 12
+    assert result['benchmark']['whole']['frames'] == 1999
+    assert result['backbone']['name'] == 'r18'
+    protocol = result['protocol']
+    assert 'radius=12, topk=15, temperature=0.1' in protocol['text']
+    assert 'bound_th=0.008' in protocol['text']
+    assert 'out_dir' not in protocol['text']
+    assert protocol['name'] is None and protocol['input_size'] is None
+    # Also what the config leaves at its default.
+    propagator = protocol['model']['propagator']
+    assert propagator['topk'] == 15 and propagator['window'] == 'disc'
+    assert protocol['model']['codec']['shrink'] == 'aligned'
+    assert protocol['model']['warmup_zero_image'] == [256, 256]
+    assert protocol['frames']['interpolation'] == 'bilinear'
     # The first frame of a process isn't timed.
     timed = [
         json.loads(path.read_text())
@@ -184,7 +203,7 @@ def test_fractions_of_an_older_version_are_scored_again(
 ):
     """hvc_mm 0.1 wrote fractions: they never enter a mean of percents."""
     run, result = whole
-    shutil.copytree(run.folder, tmp_path / 'runs/r18/davis' / run.key)
+    shutil.copytree(run.folder, tmp_path / 'runs/r18/davis/own' / run.key)
     run = prepare(run.backbone, sample_dir, tmp_path)
     (run.folder / 'result.json').unlink()
     path = run.folder / f'scores/davis/videos/{run.videos[0]}.json'
