@@ -22,6 +22,7 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hvc_mm.checkpoint import (
     CheckpointError,
@@ -316,6 +317,8 @@ def _try_out(backbone: Backbone) -> None:
     backbone.channels = features.shape[1]
     backbone.stride = _TRIAL[0] / features.shape[2]
     backbone.parameters = sum(p.numel() for p in network.parameters())
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    backbone.has_batch_norm = bool(norms)
 
 
 def _build(backbone: Backbone) -> nn.Module:

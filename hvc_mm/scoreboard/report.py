@@ -30,6 +30,12 @@ _COUNTS = ('counts', 'whole')
 Names = Tuple[str, str, Optional[str]]
 
 
+def in_words(names: Names) -> str:
+    """Name a run: ``'hvc on davis by dino'``."""
+    backbone, benchmark, protocol = names
+    return f'{backbone} on {benchmark} by {protocol or OWN}'
+
+
 @dataclass
 class Scoreboard:
     """What is known so far.
@@ -42,6 +48,7 @@ class Scoreboard:
         results: By names, what :meth:`~hvc_mm.scoreboard.runs.Run.score`
             returned.
         failures: Likewise, why there is none.
+        warnings: Likewise, what to know before one reads it.
         skipped: Which benchmarks, or protocols of a benchmark, were not
             scored, and why.
     """
@@ -51,6 +58,7 @@ class Scoreboard:
     protocols: Sequence[Optional[str]] = (None,)
     results: Dict[Names, dict] = field(default_factory=dict)
     failures: Dict[Names, str] = field(default_factory=dict)
+    warnings: Dict[Names, str] = field(default_factory=dict)
     skipped: List[Dict[str, Optional[str]]] = field(default_factory=list)
 
     def files(self, out_dir: Path) -> List[Path]:
@@ -64,32 +72,44 @@ class Scoreboard:
         """Write ``scoreboard.json``, ``scoreboard.md`` and the plots."""
         with listed_file(out_dir / _JSON) as path:
             write_json(path, self.as_dict())
-        results = list(self.results.values())
-        plots = draw_plots(self.benchmarks, results, out_dir)
+        plots = draw_plots(self.benchmarks, self._in_order(), out_dir)
         with listed_file(out_dir / _MARKDOWN) as path:
             path.write_text(self.as_markdown(plots), encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""
-        failures = [
-            dict(zip(('backbone', 'benchmark', 'protocol'), names), why=why)
-            for names, why in self.failures.items()
-        ]
+        keys = ('backbone', 'benchmark', 'protocol')
+        failures, warnings = (
+            [dict(zip(keys, names), why=why) for names, why in told.items()]
+            for told in (self.failures, self.warnings)
+        )
         return {
             'format': FORMAT,
-            'runs': list(self.results.values()),
+            'runs': self._in_order(),
             'failures': failures,
+            'warnings': warnings,
             'skipped': self.skipped,
         }
+
+    def _in_order(self) -> List[dict]:
+        """List the results by benchmark, protocol and backbone."""
+        names = [
+            (backbone.name, benchmark.name, protocol)
+            for benchmark in self.benchmarks
+            for protocol in self.protocols
+            for backbone in self.backbones
+        ]
+        return [self.results[key] for key in names if key in self.results]
 
     def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
         """Write the report; plots are a file's name and what it shows."""
         parts = ['# Scoreboard\n', self.overview(), '']
         for each in self.skipped:
             parts.append(f'- {each["benchmark"]}: skipped, {each["why"]}')
-        for (backbone, benchmark, protocol), why in self.failures.items():
-            by = protocol or OWN
-            parts.append(f'- {backbone} on {benchmark} by {by}: failed, {why}')
+        for names, why in self.failures.items():
+            parts.append(f'- {in_words(names)}: failed, {why}')
+        for names, why in self.warnings.items():
+            parts.append(f'- {in_words(names)}: {why}')
         for benchmark in self.benchmarks:
             parts += self._section(benchmark)
         if plots:

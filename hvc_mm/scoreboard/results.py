@@ -60,6 +60,7 @@ _FIELDS: Dict[str, Any] = {
     'unit': str,
     'scores': Dict[str, float],
     'sequences': Dict[str, Dict[str, float]],
+    'pooled': Optional[Dict[str, Any]],
     'curves': Dict[str, List[float]],
     'seconds_per_frame': Optional[float],
     'seed': Optional[int],

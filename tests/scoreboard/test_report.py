@@ -68,6 +68,7 @@ def board():
         {f'video{i}': 10.0 + i for i in range(42)},
     )
     board.failures['random', 'davis', None] = 'out of memory'
+    board.warnings['hvc', 'davis', None] = 'the window is wide'
     board.skipped.append(
         dict(benchmark='jhmdb', why='there is no folder JHMDB')
     )
@@ -102,6 +103,7 @@ def test_markdown(board):
     for part in (
         '- jhmdb: skipped, there is no folder JHMDB',
         '- random on davis by own: failed, out of memory',
+        '- hvc on davis by own: the window is wide',
         "### Protocol: the config's own",
         '4 of 30 videos, 236 of 1999 frames at 240x432 (height x width)',
         'LabelPropagator(radius=12).',
@@ -153,6 +155,7 @@ def test_files(board, tmp_path):
     assert found['runs'][0]['sequences']['video41'] == {'J&F': 51.0}
     names = dict(backbone='random', benchmark='davis', protocol=None)
     assert found['failures'] == [dict(names, why='out of memory')]
+    assert found['warnings'][0]['why'] == 'the window is wide'
     assert found['skipped'] == board.skipped
     text = (tmp_path / 'report/scoreboard.md').read_text()
     assert '(davis_sequences.png)' in text

@@ -54,6 +54,7 @@ WHOLE = dict(
     unit='percent',
     scores={'J&F': 51.5, 'J': 50},
     sequences=dict(one={'J&F': 51.5, 'J': 50}),
+    pooled=None,
     curves=dict(one=[50.0, 51.0]),
     seconds_per_frame=None,
     seed=0,
