@@ -39,9 +39,9 @@ KERNEL = Extension(
 )
 
 INSTALL_REQUIRES = [
+    'filelock',
     'mmengine>=0.10.0,<1.0.0',
-    # No mmcv of today was built with numpy 2 in mind.
-    'numpy>=1.21,<2',
+    'numpy>=1.21',
     'packaging',
     'pandas',
     'pillow',
@@ -71,8 +71,12 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # The scoreboard's page.
+    'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
+    # Curves of a training in the browser.
+    'tensorboard': ['tensorboard'],
     'tests': [
         'hypothesis',
         'pycocotools',
@@ -80,6 +84,7 @@ EXTRAS_REQUIRE = {
         'pytest-timeout',
         'scikit-image',
         'scikit-learn',
+        'tensorboard',
         'vos-benchmark',
     ],
     'lint': ['ruff'],
@@ -204,6 +209,8 @@ setup(
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     ext_modules=[KERNEL],
+    # The template of the scoreboard's page.
+    package_data={f'{PACKAGE}.scoreboard': ['*.html']},
     python_requires='>=3.8',
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

@@ -22,12 +22,15 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hvc_mm.checkpoint import (
     CheckpointError,
     find_network,
+    local_weights,
     read_checkpoint,
     sha256_of,
+    size_of,
 )
 from hvc_mm.engine.config_file import (
     ConfigError,
@@ -51,7 +54,7 @@ _TRIAL = (128, 192)
 
 _NAME = r'[\w+-][\w.+-]*'
 _LISTS = ('.yaml', '.yml', '.json', '.py')
-_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin')
+_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.safetensors')
 _TYPE = re.compile(r'(\w+\.)*[A-Za-z_]\w*')
 # Options begin at the first colon, and at each comma, that `key=` follows.
 _OPTIONS = re.compile(r'(?P<source>.+?):(?P<options>[A-Za-z_][\w.]*=.*)')
@@ -189,6 +192,7 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
     if 'prefix' in arguments:
         source['prefix'] = arguments.pop('prefix')
     try:
+        weights = weights and local_weights(str(weights))
         if 'type' in arguments:
             config, title = _config_of_type(arguments, stage)
         else:
@@ -227,6 +231,12 @@ def _config_of_file(
         found = find_network(read_checkpoint(path), **options)
     except CheckpointError as error:
         raise BackboneError(f'{path}: {error}') from None
+    if found.is_vit:
+        raise BackboneError(
+            f'{path}: holds a Vision Transformer of {size_of(found.tensors)}, '
+            'and no file tells how to build one: name its network and give '
+            f'it the file, TYPE:...,weights={path}'
+        )
     depth, stages = guess_resnet(found.tensors)
     stage = _STAGE if stage is None else stage
     if not 1 <= stage <= stages:
@@ -307,6 +317,8 @@ def _try_out(backbone: Backbone) -> None:
     backbone.channels = features.shape[1]
     backbone.stride = _TRIAL[0] / features.shape[2]
     backbone.parameters = sum(p.numel() for p in network.parameters())
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    backbone.has_batch_norm = bool(norms)
 
 
 def _build(backbone: Backbone) -> nn.Module:
