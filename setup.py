@@ -23,7 +23,7 @@ MIM_OPTIONAL = ('model-index.yml',)
 # The search of label propagation, loaded by ctypes. Where it can't be built,
 # torch does the search.
 KERNEL = Extension(
-    f'{PACKAGE}._windowed_topk',
+    f'{PACKAGE}.csrc._windowed_topk',
     [f'{PACKAGE}/csrc/windowed_topk.cpp'],
     depends=[f'{PACKAGE}/csrc/windowed_topk_simd.h'],
     extra_compile_args=[

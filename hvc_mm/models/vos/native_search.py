@@ -90,7 +90,7 @@ def find_kernel() -> Optional[ctypes.CDLL]:
         the source.
     """
     suffix = sysconfig.get_config_var('EXT_SUFFIX') or '.so'
-    path = Path(__file__).parents[2] / f'_windowed_topk{suffix}'
+    path = Path(__file__).parents[2] / f'csrc/_windowed_topk{suffix}'
     if not path.is_file():
         return None
     library = ctypes.CDLL(str(path))
