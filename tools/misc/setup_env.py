@@ -60,7 +60,7 @@ COLUMNS = {
     ),
     'minimal': Column(
         '.venv-minimal',
-        ('3.11', '3.12', '3.10', '3.9'),
+        ('3.11', '3.12', '3.13', '3.10'),
         'minimal.txt',
         f'{_BASE} mmcv-lite',
         'sample,report,tests,lint',
