@@ -53,6 +53,10 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # Backbones; 1.0.20 is the first timm with DINOv3, 4.48 the first
+    # transformers with DINOv2's registers, 4.56 with DINOv3.
+    'timm': ['timm>=1.0.20'],
+    'transformers': ['safetensors', 'transformers>=4.48'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
     'tests': [
