@@ -13,7 +13,7 @@ from typing import Optional, Sequence, Tuple, Union
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from hvc_mm.checkpoint import CheckpointError, check_weights
+from hvc_mm.checkpoint import load_backbone
 from hvc_mm.registry import MODELS
 
 from .patches import (
@@ -43,7 +43,7 @@ class TransformersBackbone(BaseModule):
     state dict is that of the model, under ``body.``.
 
     Args:
-        model: Folder with ``config.json`` and safetensors, as
+        model: Folder with ``config.json`` and ``model.safetensors``, as
             ``save_pretrained`` writes it; a name on the hub, e.g.
             ``'facebook/dinov2-small'``, which has to be in the local cache
             unless ``download``; or a config with ``model_type``, which
@@ -64,8 +64,7 @@ class TransformersBackbone(BaseModule):
         ImportError: When transformers isn't installed.
         ValueError: When the model can't be read or is no Vision Transformer,
             or has no such block or stride.
-        CheckpointError: When the files lack tensors of the model, or hold
-            values that aren't finite.
+        CheckpointError: When the file of weights does not fit the model.
 
     Example:
         >>> tiny = dict(model_type='dinov2', hidden_size=32, patch_size=8,
@@ -88,7 +87,7 @@ class TransformersBackbone(BaseModule):
         name = model if isinstance(model, str) else model.get('model_type')
         self.title = f'TransformersBackbone {name}'
         check_facet(self.title, facet)
-        self.body = _create(self.title, model, download)
+        self.body, path = _create(self.title, model, download)
         # mmengine calls the init_weights of whatever has it and is not yet
         # initialised: this one would draw new ones over those of the files.
         self.body.is_init = True
@@ -101,6 +100,8 @@ class TransformersBackbone(BaseModule):
         if patch_stride is not None:
             refine_patches(self.title, projection, patch_stride)
             _set_patch_size(self.body, patch_stride)
+        if path is not None:
+            load_backbone(self, path)
 
     @property
     def primary(self) -> nn.Module:
@@ -149,63 +150,47 @@ class TransformersBackbone(BaseModule):
         return tuple(tokens_to_map(norm(tokens), grid) for tokens in outputs)
 
 
-def _create(title: str, model: Union[str, dict], download: bool) -> nn.Module:
-    """Build a model, with the weights of its folder if it is one."""
+def _create(
+    title: str, model: Union[str, dict], download: bool
+) -> Tuple[nn.Module, Optional[str]]:
+    """Build a model at random, and find the file of its weights, if any."""
     try:
         from transformers import AutoConfig, AutoModel
+        from transformers.utils import cached_file
     except ImportError:
         raise ImportError(
             f"{title} needs transformers: pip install 'hvc_mm[transformers]'"
         ) from None
-    if not isinstance(model, str):
-        try:
+    path = None
+    try:
+        if isinstance(model, str):
+            options = dict(local_files_only=not download)
+            config = AutoConfig.from_pretrained(model, **options)
+            path = cached_file(model, 'model.safetensors', **options)
+        else:
             config = AutoConfig.for_model(**model)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f'{title}: its config cannot be read: {_reason(error)}'
-            ) from error
-        return _without_pooler(AutoModel.from_config(config))
-    try:
-        network, info = AutoModel.from_pretrained(
-            model,
-            local_files_only=not download,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
     except Exception as error:  # whatever its readers and the hub raise
+        reason = ' '.join(str(error).split())
         raise ValueError(
-            f'{title}: {_expectation(model, download)}; found {_reason(error)}'
+            f'{title}: {_expectation(model, download)}; found '
+            f'{type(error).__name__}: {reason:.200}'
         ) from error
-    missing = [n for n in info['missing_keys'] if not n.startswith('pooler.')]
-    if missing:
-        raise CheckpointError(
-            f'{model}: its files lack {len(missing)} tensors of the model, '
-            f'e.g. {", ".join(sorted(missing)[:4])}'
-        )
-    # Some versions keep the type of the file, which may be float16. Those
-    # that come out of from_pretrained are in eval mode.
-    network = _without_pooler(network.float().train())
-    try:
-        check_weights(network.state_dict())
-    except CheckpointError as error:
-        raise CheckpointError(f'{model}: {error}') from None
-    return network
+    # A config may ask for float16.
+    network = AutoModel.from_config(config).float()
+    return _without_pooler(network), path
 
 
-def _expectation(model: str, download: bool) -> str:
+def _expectation(model: Union[str, dict], download: bool) -> str:
+    if not isinstance(model, str):
+        return 'expected the config of a known model_type'
     if osp.isdir(model):
-        return 'expected config.json and model.safetensors that fit it'
+        return 'expected a folder with config.json and model.safetensors'
     if download:
         return 'expected a folder, or a name on the hub and a connection'
     return (
         'expected a folder with config.json and model.safetensors, or a name '
         'on the hub that is in the local cache (download=True fetches it)'
     )
-
-
-def _reason(error: Exception) -> str:
-    return f'{type(error).__name__}: {" ".join(str(error).split()):.200}'
 
 
 def _without_pooler(network: nn.Module) -> nn.Module:
