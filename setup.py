@@ -53,12 +53,14 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
-    # Backbones; 1.0.20 is the first timm with DINOv3, 4.48 the first
-    # transformers with DINOv2's registers, 4.56 with DINOv3.
+    # Backbones. timm has DINOv3 from 1.0.20 on, transformers has DINOv2 with
+    # registers from 4.48 on and DINOv3 from 4.56 on.
     'timm': ['timm>=1.0.20'],
-    'transformers': ['safetensors', 'transformers>=4.48'],
+    'transformers': ['safetensors', 'transformers>=4.46'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
+    # Curves of a training in the browser.
+    'tensorboard': ['tensorboard'],
     'tests': [
         'hypothesis',
         'pycocotools',
@@ -66,6 +68,7 @@ EXTRAS_REQUIRE = {
         'pytest-timeout',
         'scikit-image',
         'scikit-learn',
+        'tensorboard',
         'vos-benchmark',
     ],
     'lint': ['ruff'],

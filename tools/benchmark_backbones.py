@@ -1,4 +1,4 @@
-"""Score any backbones on all benchmarks whose data are there.
+"""Score any backbones on all benchmarks, by the protocols of publications.
 
     python tools/benchmark_backbones.py \\
         --backbones hvc=work_dirs/hvc_coco/epoch_20.pth \\
@@ -6,7 +6,8 @@
             'torchvision=TorchvisionBackbone:model=resnet50,nodes=layer2' \\
             'mmdet.ResNet:depth=50,stage=2,weights=resnet50.pth' \\
             random=HVCResNet:depth=18,stage=3 \\
-        --benchmarks davis davis16 vip jhmdb --out report/
+        --benchmarks davis davis16 vip jhmdb \\
+        --protocols own dino dinov3 --out report/
 
 A backbone is one of
 
@@ -31,6 +32,10 @@ Keys:
 Any other key is an argument of the backbone: depth=50, style=caffe,
 strides=(1,2,1,1); dots lead into nested dicts.
 
+Every backbone is scored on every benchmark whose data are there, by every
+protocol that fits it: those of configs/_base_/protocols, and `own`, the
+benchmark's config as it is.
+
 The report is scoreboard.md, scoreboard.json and plots. It is written after
 every step, and a run that was stopped goes on after the last video that was
 scored; what depends on a changed setting, file of weights or sample starts
@@ -42,20 +47,31 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from collections import deque
+from contextlib import contextmanager
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
 from hvc_mm.engine.run_config import read_run
 from hvc_mm.scoreboard import (
     BENCHMARKS,
+    OWN,
+    Backbone,
     Benchmark,
+    Run,
     Scoreboard,
+    check_protocols,
+    group_runs,
     make_backbone,
     parse_backbones,
     prepare_run,
+    score_together,
+    why_unfit,
 )
+from hvc_mm.scoreboard.report import Names, in_words
+from hvc_mm.scoreboard.results import refuse_older
 from hvc_mm.utils import register_all_modules
 from hvc_mm.utils.files import remove_abandoned
 from hvc_mm.utils.outputs import check_outputs, claim_file
@@ -87,6 +103,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='those without data are skipped (default: all)',
     )
     parser.add_argument(
+        '--protocols',
+        nargs='+',
+        default=[OWN],
+        metavar='NAME',
+        help='published protocols, as for `tools/test.py --protocol`; own: '
+        "the benchmark's config as it is (default)",
+    )
+    parser.add_argument(
         '--out', type=Path, required=True, help='the folder of the report'
     )
     parser.add_argument(
@@ -99,8 +123,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--input-size',
         type=parse_size,
         metavar='HxW',
-        help='show frames to the network at this size where the protocol '
-        'takes them at their own (DAVIS); scores stay at their own size',
+        help='show frames to the network at this size, in place of that of '
+        'a named protocol, or where the config takes them at their own '
+        "(DAVIS); scores stay at the frames' own size",
     )
     parser.add_argument(
         '--cfg-options',
@@ -113,11 +138,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def read_benchmark(benchmark: Benchmark, args: argparse.Namespace) -> Config:
+def read_benchmark(
+    benchmark: Benchmark,
+    args: argparse.Namespace,
+    protocol: Optional[str] = None,
+) -> Config:
     """Read a benchmark's config as ``tools/test.py`` would."""
     # Each benchmark takes some of the options out.
     options = dict(args.cfg_options or {})
-    return read_run(benchmark.config, options, str(args.out / 'runs'))
+    work_dir = str(args.out / 'runs')
+    return read_run(benchmark.config, options, work_dir, protocol=protocol)
 
 
 def missing_data(cfg: Config) -> Optional[str]:
@@ -151,7 +181,7 @@ def find_data(board: Scoreboard, args: argparse.Namespace) -> List[str]:
             roots.append(cfg.test_dataloader.dataset.data_root)
         else:
             print(f'{benchmark.title} is skipped: {missing}', flush=True)
-            board.skipped[name] = missing
+            board.skipped.append({'benchmark': name, 'why': missing})
     if not board.benchmarks:
         raise ValueError(
             'there are no data of any of these benchmarks; their root is set '
@@ -170,26 +200,93 @@ def claim_files(
     check_outputs([*files, args.out / 'runs'], [*lists, *weights, *roots])
     for path in files:
         claim_file(path, args.force)
+    if not args.force:
+        refuse_older(args.out / 'scoreboard.json')
     remove_abandoned(args.out / 'runs')
 
 
-def score_all(board: Scoreboard, args: argparse.Namespace) -> None:
-    """Run whatever isn't there yet; the report grows with every run."""
+def plan(board: Scoreboard) -> List[Tuple[Benchmark, Optional[str]]]:
+    """Pair benchmarks with the protocols that fit them; tell the others.
+
+    Raises:
+        ValueError: No pair is left.
+    """
+    pairs: List[Tuple[Benchmark, Optional[str]]] = []
     for benchmark in board.benchmarks:
-        for backbone in board.backbones:
-            names = (backbone.name, benchmark.name)
-            print(f'== {names[0]} on {benchmark.title}', flush=True)
-            try:
-                cfg = read_benchmark(benchmark, args)
-                size = args.input_size
-                run = prepare_run(benchmark, backbone, cfg, args.out, size)
-                board.results[names] = run.score()
-            except Exception as error:  # whatever a foreign network raises
-                # The other runs may well be fine.
-                traceback.print_exc()
-                kind = type(error).__name__
-                board.failures[names] = f'{kind}: {error}'
-            board.write(args.out)
+        for protocol in board.protocols:
+            why = why_unfit(protocol, benchmark)
+            if why is None:
+                pairs.append((benchmark, protocol))
+            else:
+                print(f'skipped: {why}', flush=True)
+                skipped = dict(benchmark=benchmark.name, protocol=protocol)
+                board.skipped.append({**skipped, 'why': why})
+    if not pairs:
+        raise ValueError('none of these protocols fits these benchmarks')
+    return pairs
+
+
+def prepare_runs(
+    board: Scoreboard,
+    backbone: Backbone,
+    pairs: Sequence[Tuple[Benchmark, Optional[str]]],
+    args: argparse.Namespace,
+) -> List[Run]:
+    """Read a backbone's configs; tell what a reader should know before."""
+    runs = []
+    for benchmark, protocol in pairs:
+        names = (backbone.name, benchmark.name, protocol)
+        with told_failures(board, [names]):
+            cfg = read_benchmark(benchmark, args, protocol)
+            size = args.input_size
+            run = prepare_run(
+                benchmark, backbone, cfg, args.out, size, protocol
+            )
+            runs.append(run)
+            if run.warning:
+                print(f'{in_words(names)}: {run.warning}', flush=True)
+                board.warnings[names] = run.warning
+    return runs
+
+
+def score_all(
+    board: Scoreboard,
+    pairs: Sequence[Tuple[Benchmark, Optional[str]]],
+    args: argparse.Namespace,
+) -> None:
+    """Run whatever isn't there yet; the report grows with every run."""
+    runs = [
+        run
+        for backbone in board.backbones
+        for run in prepare_runs(board, backbone, pairs, args)
+    ]
+    groups = deque(group_runs(runs))
+    while groups:
+        group = groups.popleft()
+        names = [run.names for run in group]
+        print(f'== {"; ".join(map(in_words, names))}', flush=True)
+        with told_failures(board, names):
+            board.results.update(zip(names, score_together(group)))
+        if len(group) > 1 and names[0] in board.failures:
+            # One protocol's failure is none of the others': each by itself.
+            for name in names:
+                del board.failures[name]
+            groups.extendleft([run] for run in reversed(group))
+        board.write(args.out)
+
+
+@contextmanager
+def told_failures(board: Scoreboard, names: Sequence[Names]) -> Iterator[None]:
+    """Keep on going after whatever a foreign network raises, and tell it.
+
+    The other runs may well be fine.
+    """
+    try:
+        yield
+    except Exception as error:
+        traceback.print_exc()
+        kind = type(error).__name__
+        board.failures.update(dict.fromkeys(names, f'{kind}: {error}'))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -198,17 +295,22 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     register_all_modules(init_default_scope=False)
     try:
         # All of them before the first one is scored: mistakes come early.
+        check_protocols(args.protocols)
         named = parse_backbones(args.backbones)
         backbones = [make_backbone(name, named[name]) for name in named]
-        board = Scoreboard(backbones, input_size=args.input_size)
-        claim_files(board, find_data(board, args), args)
+        board = Scoreboard(backbones)
+        names = dict.fromkeys(args.protocols)
+        board.protocols = [None if name == OWN else name for name in names]
+        roots = find_data(board, args)
+        pairs = plan(board)
+        claim_files(board, roots, args)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
-    score_all(board, args)
+    score_all(board, pairs, args)
     print(board.overview())
     print(f'the report is in {args.out}')
-    for (backbone, benchmark), why in board.failures.items():
-        print(f'{backbone} on {benchmark} failed: {why}', file=sys.stderr)
+    for names, why in board.failures.items():
+        print(f'{in_words(names)} failed: {why}', file=sys.stderr)
     return 1 if board.failures else 0
 
 

@@ -10,6 +10,7 @@ default_hooks = dict(
     epoch_seed=dict(type='EpochSeedHook'),
     resume=dict(type='ResumeHook'),
     protocol=dict(type='ProtocolLogHook'),
+    validation=dict(type='VOSValidationHook'),
 )
 
 env_cfg = dict(

@@ -5,6 +5,7 @@ loaders, ``tools/test.py``, ``init_model``, ``init_cfg``, the converters and
 the scoreboard. It matches a file to a given state dict and knows no model.
 """
 
+from .checks import check_complete, check_weights
 from .layouts import LAYOUTS, Network, compare
 from .loading import (
     PretrainedBackbone,
@@ -12,7 +13,7 @@ from .loading import (
     load_backbone,
     require_weights,
 )
-from .matching import check_complete, check_weights, find_network
+from .matching import find_network
 from .mmengine_loaders import guard_mmengine
 from .reading import (
     CheckpointError,
@@ -20,23 +21,27 @@ from .reading import (
     read_checkpoint,
     sha256_of,
 )
+from .vision_transformers import Size, expected_of_vit, size_of
 
 __all__ = [
     'LAYOUTS',
     'CheckpointError',
     'Network',
     'PretrainedBackbone',
+    'Size',
     'adopt_backbone_weights',
     'allow_checkpoint_classes',
     'check_complete',
     'check_weights',
     'compare',
+    'expected_of_vit',
     'find_network',
     'guard_mmengine',
     'load_backbone',
     'read_checkpoint',
     'require_weights',
     'sha256_of',
+    'size_of',
 ]
 
 # Where a run is built from a config alone, the import of this package by the

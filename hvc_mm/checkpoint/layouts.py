@@ -1,4 +1,4 @@
-"""Know how projects name a backbone's tensors in their files."""
+"""Know where projects have a backbone's tensors in their files."""
 
 from __future__ import annotations
 
@@ -7,34 +7,25 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from torch import Tensor
 
+from .naming import STYLES
+
 # Tensors by name; arrays are kept here to be refused by their names.
 Tensors = Dict[str, Tensor]
 
-# Of each naming style: the name of the first block's first convolution (what
-# precedes it in a key is the backbone's prefix), and patterns with their
-# replacements that lead to torchvision's names.
-STYLES: Dict[str, Tuple[str, Tuple[Tuple[str, str], ...]]] = {
-    'plain': ('layer1.0.conv1.weight', ()),
-    # A padding layer and its convolution in one ``nn.Sequential``.
-    'padded': (
-        'layer1.0.conv1.1.weight',
-        ((r'(conv\d)\.1\.(weight|bias)$', r'\1.\2'),),
-    ),
-    # mmcv's ``ConvModule``: convolution and norm under one name.
-    'conv_module': (
-        'layer1.0.conv1.conv.weight',
-        (
-            (r'(^|\.)conv(\d)\.conv\.', r'\1conv\2.'),
-            (r'(^|\.)conv(\d)\.bn\.', r'\1bn\2.'),
-            (r'downsample\.conv\.', 'downsample.0.'),
-            (r'downsample\.bn\.', 'downsample.1.'),
-        ),
-    ),
-}
 # What wrappers put before the names: DistributedDataParallel, torch.compile.
 _WRAPPERS = re.compile(r'^(module\.|_orig_mod\.)+')
 # Old checkpoints don't count a batch norm's batches; nothing reads it here.
-OPTIONAL = 'num_batches_tracked'
+COUNT = 'num_batches_tracked'
+# Nor what pre-training masks patches with, nor the class token's projection.
+# Periods are set where a network is built.
+OPTIONAL = (
+    COUNT,
+    'mask_token',
+    'masked_embed',
+    'rope_embed.periods',
+    'pooler.dense.weight',
+    'pooler.dense.bias',
+)
 
 
 class Layout(NamedTuple):
@@ -44,16 +35,17 @@ class Layout(NamedTuple):
         title: What it is, for people.
         places: Pairs of a key of the file (``''``: the file itself) and the
             prefix of the backbone's tensors there, without ``module.``.
-        style: Naming style: ``'plain'`` is torchvision's.
+        styles: Keys of :data:`STYLES`; ``'plain'`` is torchvision's.
         note: What a user of these weights must set, if anything.
     """
 
     title: str
     places: Tuple[Tuple[str, str], ...]
-    style: str = 'plain'
+    styles: Tuple[str, ...] = ('plain',)
     note: str = ''
 
 
+_VIT_STYLES = tuple(name for name, style in STYLES.items() if style.is_vit)
 _HOLDERS = ('state_dict', 'model', '')
 
 
@@ -66,14 +58,14 @@ LAYOUTS: Dict[str, Layout] = {
     'crw': Layout(
         'CRW',
         _under('encoder.model.'),
-        style='padded',
+        styles=('padded',),
         note="trained with reflect padding: set padding_mode='reflect' of "
         'HVCResNet',
     ),
     'vfs': Layout(
         'VFS (ConvModule names of mmcv)',
         _under('backbone.'),
-        style='conv_module',
+        styles=('conv_module',),
     ),
     # The online network, not target_encoder.
     'hvc': Layout('HVC, the public release', _under('online_encoder.', '')),
@@ -86,6 +78,7 @@ LAYOUTS: Dict[str, Layout] = {
     'dino': Layout(
         'DINO or iBOT',
         (('teacher', 'backbone.'), ('teacher', ''), *_under('')),
+        styles=('plain', 'vit'),
     ),
     # As the part of a tracker, or inside a wrapper, too.
     'mm': Layout(
@@ -99,8 +92,22 @@ LAYOUTS: Dict[str, Layout] = {
             )
             for holder in ('state_dict', '')
         ),
+        styles=('plain', *_VIT_STYLES),
     ),
     'torchvision': Layout("torchvision's names", _under('')),
+    'vit': Layout(
+        'the names of timm, MAE, DINOv2 or DINOv3', _under(''), styles=('vit',)
+    ),
+    'hugging_face': Layout(
+        "Hugging Face's names",
+        _under('', 'vit.', 'dinov2.', 'dinov2_with_registers.'),
+        styles=('vit_hugging_face',),
+    ),
+    'mmpretrain': Layout(
+        "MMPretrain's names, without a prefix",
+        _under(''),
+        styles=('vit_openmmlab',),
+    ),
 }
 
 
@@ -111,10 +118,13 @@ class Network(NamedTuple):
         holder: Key of the file that has its tensors; ``''``: the file itself.
         prefix: What their names begin with.
         style: Naming style.
-        tensors: Its tensors and whatever else has the same prefix, a ResNet's
-            by torchvision's names.
+        tensors: Name -> tensor of any shape: its own and whatever else has
+            the same prefix, a ResNet's by torchvision's names, a Vision
+            Transformer's by those of the network that was asked for.
         left_over: Names, as in the file, of the other tensors there.
         layout: Key of :data:`LAYOUTS`; empty where none of them fits.
+        obstacle: Why it can't fit, whatever its names; empty where it may.
+        changes: What was done to its values to make them fit; may be empty.
     """
 
     holder: str
@@ -123,6 +133,19 @@ class Network(NamedTuple):
     tensors: Tensors
     left_over: List[str]
     layout: str = ''
+    obstacle: str = ''
+    changes: str = ''
+
+    @property
+    def is_vit(self) -> bool:
+        """Whether it was recognised as a Vision Transformer."""
+        return STYLES[self.style].is_vit
+
+    @property
+    def title(self) -> str:
+        """What it was read as, for people."""
+        known = LAYOUTS.get(self.layout)
+        return known.title if known else f'{self.style} names'
 
     @property
     def place(self) -> str:
@@ -137,12 +160,13 @@ class Network(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What a user of the weights must set; empty when nothing."""
-        return LAYOUTS[self.layout].note if self.layout else ''
+        """What a user must set or know; empty when nothing."""
+        note = LAYOUTS[self.layout].note if self.layout else ''
+        return '; '.join(filter(None, (note, self.changes)))
 
     def rank(self, layout: str) -> Optional[int]:
         """Tell at which place of a layout it is; None where at none."""
-        if self.style != LAYOUTS[layout].style:
+        if self.style not in LAYOUTS[layout].styles:
             return None
         bare = self.bare_prefix
         for rank, (holder, prefix) in enumerate(LAYOUTS[layout].places):
@@ -163,12 +187,14 @@ def compare(tensors: Tensors, wanted: Tensors) -> Tuple[Tensors, List[str]]:
     """Separate what two state dicts have in common from what one lacks.
 
     Args:
-        tensors: What there is, by name.
-        wanted: What there should be; only the shapes are looked at.
+        tensors: What there is, name -> tensor of any shape.
+        wanted: What there should be, name -> tensor; only the shapes are
+            looked at.
 
     Returns:
         The tensors whose name and shape are wanted, and the names that are
-        not there or in another shape (a count of batches is never missing).
+        not there or in another shape (those of :data:`OPTIONAL` are never
+        missing).
     """
     matching = {
         name: tensors[name]

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from hvc_mm.registry import WEIGHT_INITIALIZERS
 
+from .checks import check_complete, check_weights
 from .layouts import Network
-from .matching import check_complete, check_weights, find_network
+from .matching import find_network
 from .reading import FILE, CheckpointError, read_checkpoint, sha256_of
 
 

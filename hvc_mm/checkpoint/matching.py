@@ -8,17 +8,30 @@ that the user gives; never the order in the file.
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch import Tensor
 
-from .layouts import LAYOUTS, OPTIONAL, STYLES, Network, Tensors, compare
+from .checks import (
+    check_complete,
+    check_weights,
+    is_array,
+    of_arrays,
+    some_of,
+)
+from .layouts import COUNT, LAYOUTS, Network, Tensors, compare
+from .naming import STYLES
 from .reading import CheckpointError
+from .vision_transformers import (
+    common_tensors,
+    fit,
+    size_of,
+    vit_places,
+    without_prefix,
+)
 
 # Keys of a file, and those whose network is taken instead: the teacher, as in
 # the evaluations of DINO and iBOT; what mmengine itself tests (its EMAHook has
@@ -35,8 +48,10 @@ def find_network(
     """Find a backbone in a checkpoint.
 
     Args:
-        checkpoint: What a file holds, or its state dict.
-        wanted: The backbone's own state dict; None finds any ResNet.
+        checkpoint: What a file holds: state dicts (name -> tensor of any
+            shape) by key, or one of them.
+        wanted: The backbone's own state dict, name -> tensor of any shape;
+            None finds any ResNet or Vision Transformer.
         layout: A key of :data:`LAYOUTS`, or ``'auto'``.
         prefix: Of which network, where there are several: what its names
             begin with (``'encoder_k'``), after the key of the file that
@@ -44,7 +59,8 @@ def find_network(
             ``'state_dict.module.encoder_k'``).
 
     Returns:
-        The network; with ``wanted``, of its tensors only those, all of them.
+        The network; with ``wanted``, of its tensors only those, all of them,
+        by the same names and in the same shapes.
 
     Raises:
         CheckpointError: When the layout isn't known, when no network is
@@ -61,9 +77,13 @@ def find_network(
     if layout != 'auto':
         found = [n for n in found if n.rank(layout) is not None]
         found = [n._replace(layout=layout) for n in found]
-    if not found:
+    if not any(n.obstacle or _has_any(n, wanted) for n in found):
         raise CheckpointError(_nothing(checkpoint, wanted, layout))
-    whole = [n for n in found if not compare(n.tensors, wanted or {})[1]]
+    whole = [
+        n
+        for n in found
+        if not n.obstacle and not compare(n.tensors, wanted or {})[1]
+    ]
     if prefix is not None:
         places = ', '.join(repr(n.place) for n in whole or found)
         found = [n for n in found if n.is_at(prefix)]
@@ -72,7 +92,12 @@ def find_network(
             raise CheckpointError(
                 f'no network has the prefix {prefix!r}; found {places}'
             )
-    network = _only(whole) if whole else _nearest(found, wanted)
+    network = _only(whole) if whole else _nearest(found, wanted or {})
+    if network.obstacle:
+        raise CheckpointError(
+            f'holds {network.obstacle} (found under {network.place!r}, read '
+            f'as {network.title})'
+        )
     if wanted is not None:
         check_complete(network, wanted)
         matching, _ = compare(network.tensors, wanted)
@@ -81,41 +106,25 @@ def find_network(
     return network
 
 
-def check_complete(
-    network: Network, wanted: Tensors, what: str = 'the backbone'
-) -> None:
-    """Refuse a network that would leave tensors at random, by their names.
-
-    Raises:
-        CheckpointError: When a tensor isn't there, or in another shape.
-    """
-    _, missing = compare(network.tensors, wanted)
-    if not missing:
-        return
-    for index, name in enumerate(missing):
-        if name in network.tensors:
-            found, expected = network.tensors[name].shape, wanted[name].shape
-            missing[index] += f' is {tuple(found)}, expected {tuple(expected)}'
-    raise CheckpointError(
-        f'the checkpoint lacks {len(missing)} of the {len(wanted)} '
-        f'tensors of {what} under {network.place!r}, or has them in '
-        f'another shape: {_some(missing)}. Is it another architecture, or '
-        'does the backbone build more stages than the file has?'
-    )
-
-
 def _networks(checkpoint: Mapping[str, Any], wanted: Tensors) -> List[Network]:
     """List where a network may be: by names of ResNets, then by its own."""
-    anchors = [(style, anchor) for style, (anchor, _) in STYLES.items()]
+    may_be_vit = not wanted or bool(vit_places(wanted))
+    anchors = [(name, a) for name, s in STYLES.items() for a in s.anchors]
+    anchors = [(name, a) for name, a in anchors if not STYLES[name].is_vit]
     weights = [name for name in wanted if name.endswith('weight')]
     anchors += [('plain', name) for name in (*weights[:1], *weights[-1:])]
     found: Dict[Tuple[str, str, str], Network] = {}
     for holder in ('', *checkpoint):
         tensors = _tensors(checkpoint, holder)
+        vits = vit_places(tensors) if may_be_vit else []
+        for style, prefix in vits:
+            place = holder, prefix, style
+            found[place] = _take_vit(tensors, *place, wanted)
         for style, anchor in anchors:
             for key in tensors:
                 place = holder, key[: -len(anchor)], style
-                if key.endswith(anchor) and place not in found:
+                is_vit = place[1] in [prefix for _, prefix in vits]
+                if key.endswith(anchor) and place not in found and not is_vit:
                     found[place] = _take(tensors, *place)
     # The shortest prefix first: others are parts of the same network.
     return sorted(found.values(), key=lambda n: len(n.prefix))
@@ -127,18 +136,40 @@ def _take(tensors: Tensors, holder: str, prefix: str, style: str) -> Network:
     for key, tensor in tensors.items():
         if key.startswith(prefix):
             name = key[len(prefix) :]
-            for pattern, replacement in STYLES[style][1]:
+            for pattern, replacement in STYLES[style].patterns:
                 name = re.sub(pattern, replacement, name)
             # A count is a scalar; some files have it with one dimension.
-            if name.endswith(OPTIONAL) and tensor.shape == (1,):
+            if name.endswith(COUNT) and tensor.shape == (1,):
                 tensor = tensor.reshape(())
             taken[name] = tensor
     left_over = [key for key in tensors if not key.startswith(prefix)]
-    network = Network(holder, prefix, style, taken, left_over)
+    return _recognised(Network(holder, prefix, style, taken, left_over))
+
+
+def _take_vit(
+    tensors: Tensors, holder: str, prefix: str, style: str, wanted: Tensors
+) -> Network:
+    """Take a Vision Transformer, by the names of the wanted one if any."""
+    network = _take(tensors, holder, prefix, style)
+    arrays = [name for name, t in network.tensors.items() if is_array(t)]
+    if arrays:
+        return network._replace(obstacle=of_arrays(arrays))
+    common = common_tensors(without_prefix(tensors, prefix), style)
+    if not wanted:
+        return network._replace(tensors=common)
+    try:
+        fitted, changes = fit(common, wanted)
+    except ValueError as error:
+        return network._replace(tensors={}, obstacle=str(error))
+    return network._replace(tensors=fitted, changes=changes)
+
+
+def _recognised(network: Network) -> Network:
+    """Note in which known layout a network is."""
     known = [name for name in LAYOUTS if network.rank(name) is not None]
-    if 'torchvision' in known:
-        # Released weights of HVC, DINO and torchvision are alike.
-        known = ['torchvision']
+    # Released weights of HVC, DINO and torchvision are alike, and Vision
+    # Transformers of many projects.
+    known = [n for n in known if n in ('torchvision', 'vit')] or known
     return network._replace(layout=known[0] if known else '')
 
 
@@ -184,45 +215,20 @@ def _are_equal(one: Network, other: Network) -> bool:
     )
 
 
+def _has_any(network: Network, wanted: Optional[Tensors]) -> bool:
+    """Tell whether a network has any of the wanted names."""
+    return wanted is None or not network.tensors.keys().isdisjoint(wanted)
+
+
 def _nearest(networks: List[Network], wanted: Tensors) -> Network:
     """Choose the network that lacks the fewest tensors."""
-    return min(networks, key=lambda n: len(compare(n.tensors, wanted)[1]))
 
+    def distance(network: Network) -> float:
+        # One of another size is nearer than one that has hardly a tensor.
+        lacks = compare(network.tensors, wanted)[1]
+        return len(wanted) / 2 if network.obstacle else len(lacks)
 
-def check_weights(tensors: Tensors) -> None:
-    """Refuse values that are no weights, by their names.
-
-    An infinite running variance, which float16 has above 65504, is no more
-    than logged: its channel is well defined, the batch norm's bias.
-
-    Raises:
-        CheckpointError: For numpy arrays, and where a value isn't finite.
-    """
-    arrays = [n for n, t in tensors.items() if not isinstance(t, Tensor)]
-    if arrays:
-        raise CheckpointError(
-            f'numpy arrays in the place of {len(arrays)} tensors (use '
-            f'torch.from_numpy): {_some(arrays)}'
-        )
-    odd = [n for n, t in tensors.items() if not t.isfinite().all()]
-    off = [
-        n for n in odd if n.endswith('running_var') and _is_over(tensors[n])
-    ]
-    if off:
-        print_log(
-            f'{_some(off)}: infinite, so that these channels are constant',
-            'current',
-            logging.WARNING,
-        )
-    odd = [name for name in odd if name not in off]
-    if odd:
-        raise CheckpointError(
-            f'NaN or infinity in {len(odd)} of its tensors: {_some(odd)}'
-        )
-
-
-def _is_over(variance: Tensor) -> bool:
-    return bool((variance >= 0).all())  # False for NaN, too
+    return min(networks, key=distance)
 
 
 def _nothing(
@@ -234,23 +240,40 @@ def _nothing(
         names = list(_tensors(checkpoint, holder))
         if names:
             where = f' under {holder!r}' if holder else ''
-            seen.append(f'{len(names)} tensors{where} ({_some(names, 3)})')
+            seen.append(f'{len(names)} tensors{where} ({some_of(names, 3)})')
     found = '; '.join(seen) or f'no tensors: {list(checkpoint)[:8]}'
     if layout != 'auto':
-        anchor, _ = STYLES[LAYOUTS[layout].style]
-        prefixes = dict.fromkeys(p for _, p in LAYOUTS[layout].places)
-        names = ' or '.join(f'{prefix}{anchor}' for prefix in prefixes)
-        title = LAYOUTS[layout].title
-        return f'no ResNet in the layout of {title}: {names}. Found {found}'
+        known = LAYOUTS[layout]
+        anchors = [STYLES[style].anchors[0] for style in known.styles]
+        prefixes = dict.fromkeys(prefix for _, prefix in known.places)
+        names = ' or '.join(f'{p}{anchors[0]}' for p in prefixes)
+        what = (
+            'Vision Transformer'
+            if STYLES[known.styles[0]].is_vit
+            else 'ResNet'
+        )
+        return (
+            f'no {what} in the layout of {known.title}: {names}. Found {found}'
+        )
     if wanted is None:
-        return f'no ResNet in any known layout. Found {found}'
+        return (
+            'no ResNet or Vision Transformer in any known layout. Found '
+            f'{found}'
+        )
     return (
         f'none of the tensors in the checkpoint matches the {len(wanted)} of '
-        f'the backbone. Found {found}. Expected {_some(list(wanted))}, with '
-        'any prefix'
+        f'the backbone{_holds(checkpoint)}. Found {found}. Expected '
+        f'{some_of(list(wanted))}, with any prefix'
     )
 
 
-def _some(names: List[str], most: int = 4) -> str:
-    more = f' and {len(names) - most} more' if len(names) > most else ''
-    return ', '.join(names[:most]) + more
+def _holds(checkpoint: Mapping[str, Any]) -> str:
+    """Say which networks of known kinds are in a file, if any."""
+    kinds = {
+        f'a Vision Transformer of {size_of(network.tensors)}'
+        if network.is_vit
+        else 'a ResNet'
+        for network in _networks(checkpoint, {})
+        if not network.obstacle
+    }
+    return f'; it holds {" and ".join(sorted(kinds))}' if kinds else ''

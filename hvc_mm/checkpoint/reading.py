@@ -59,14 +59,16 @@ def read_checkpoint(
     ``HistoryBuffer`` with its numpy arrays, its schedulers) is allowed by
     name: on torch's allow-list from 2.6 on; before that by an unpickler that
     calls nothing. The checksums of a file in today's zip format are verified.
+    A file of safetensors holds tensors alone.
 
     Args:
-        path: A file that ``torch.save`` wrote.
+        path: A file that ``torch.save`` or safetensors wrote.
         map_location: Where tensors go, as for ``torch.load``.
 
     Returns:
-        What it holds. Before torch 2.6 the options of a script
-        (``argparse.Namespace``) come back as inert objects.
+        What it holds, e.g. ``{'state_dict': {name: tensor of any shape}}``;
+        of safetensors, name -> tensor. Before torch 2.6 the options of a
+        script (``argparse.Namespace``) come back as inert objects.
 
     Raises:
         CheckpointError: When there is no such file, when it is not a
@@ -74,9 +76,19 @@ def read_checkpoint(
             those named above, or is no dict.
     """
     path = Path(path)
+    if path.is_dir():
+        inside = [p.name for p in sorted(path.iterdir()) if p.is_file()]
+        raise CheckpointError(
+            f'{path}: is a folder, expected a file, such as one of those in '
+            f'it: {", ".join(inside[:6]) or "none"}'
+        )
     if not path.is_file():
         raise CheckpointError(f'{path}: there is no such file')
-    _check_format(path)
+    with open(path, 'rb') as file:
+        head = file.read(200)
+    if head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 30:
+        return _read_safetensors(path, map_location)
+    _check_format(path, head)
     try:
         with warnings.catch_warnings():
             # torch 2.0 warns of its own way to read tensors.
@@ -105,20 +117,41 @@ def read_checkpoint(
     return content
 
 
-def _check_format(path: Path) -> None:
+def _read_safetensors(path: Path, map_location: Any) -> Dict[str, Any]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError:
+        raise CheckpointError(
+            f'{path}: is a safetensors file: install safetensors (pip install '
+            'safetensors), or write a file of torch where it is installed, '
+            'with torch.save(safetensors.torch.load_file(PATH), ...)'
+        ) from None
+    try:
+        tensors = load_file(path)
+    except Exception as error:  # safetensors has no public class of its own
+        reason = str(error).split('\n')[0]
+        raise CheckpointError(
+            f"{path}: can't be read as a safetensors file ({reason}); is it "
+            'complete?'
+        ) from None
+    if isinstance(map_location, (str, torch.device)):
+        tensors = {name: t.to(map_location) for name, t in tensors.items()}
+    return tensors
+
+
+def _check_format(path: Path, head: bytes) -> None:
     """Refuse files that only look like checkpoints, and damaged ones."""
-    with open(path, 'rb') as file:
-        head = file.read(200)
     found = ''
     if head.startswith(b'version https://git-lfs'):
         found = (
             'is a pointer of Git LFS, not the file itself; fetch that with '
             '`git lfs pull`'
         )
-    elif head[8:9] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 30:
+    elif head.startswith(b'{') and b'"weight_map"' in path.read_bytes():
         found = (
-            'is a safetensors file, expected one of torch; write one with '
-            'torch.save(safetensors.torch.load_file(PATH), ...)'
+            'is the index of several files of safetensors; write one file of '
+            'torch with torch.save(AutoModel.from_pretrained(FOLDER).'
+            'state_dict(), ...)'
         )
     elif head.startswith(b'PK\x03\x04'):
         found = _fault_of_zip(path)

@@ -7,6 +7,7 @@ from .hooks import (
     PairedViewsVisualizationHook,
     ProtocolLogHook,
     TimeBudgetHook,
+    VOSValidationHook,
     VOSVisualizationHook,
 )
 from .optim_wrappers import BF16OptimWrapper
@@ -17,6 +18,7 @@ __all__ = [
     'PairedViewsVisualizationHook',
     'ProtocolLogHook',
     'TimeBudgetHook',
+    'VOSValidationHook',
     'VOSVisualizationHook',
     'allow_checkpoint_classes',
 ]

@@ -26,8 +26,10 @@ _RESERVED = ('type', '_delete_', '_scope_')
 _PLAIN = {
     '': {
         **dict.fromkeys(('model', 'optim_wrapper', 'default_hooks'), dict),
-        **dict.fromkeys(('train_dataloader', 'test_dataloader'), dict),
-        **dict.fromkeys(('train_cfg', 'test_cfg', 'randomness'), dict),
+        **dict.fromkeys(('train_dataloader', 'train_cfg'), dict),
+        **dict.fromkeys(('val_dataloader', 'val_cfg', 'val_model'), dict),
+        **dict.fromkeys(('test_dataloader', 'test_cfg', 'randomness'), dict),
+        'val_evaluator': Union[dict, list],
         'test_evaluator': Union[dict, list],
     },
     'dataloader': dict(
@@ -77,38 +79,59 @@ def check_parts(cfg: Config, mode: str) -> None:
 
     Args:
         cfg: A complete config.
-        mode: ``'train'`` or ``'test'``.
+        mode: ``'train'``, with a validation if the config has a part of
+            one, or ``'test'``.
 
     Raises:
         ValueError: A part is missing, or its type is not known; with the
             config's file.
     """
-    last = 'optim_wrapper' if mode == 'train' else 'test_evaluator'
-    needed = ('model', f'{mode}_dataloader', f'{mode}_cfg', last)
-    # Empty ones count: `test_cfg = dict()` is the default loop.
-    missing = [key for key in needed if cfg.get(key) is None]
-    if missing:
-        raise ValueError(
-            f'{cfg.filename}: no {", ".join(missing)}; expected a config of '
-            f'a {mode}, with {", ".join(needed)}'
-        )
+    modes = {mode: mode}
+    if mode == 'train' and any(map(cfg.get, _needed('val'))):
+        modes['val'] = 'validation'
+    for each, name in modes.items():
+        needed = ('model', *_needed(each))
+        # Empty ones count: `test_cfg = dict()` is the default loop.
+        missing = [key for key in needed if cfg.get(key) is None]
+        if missing:
+            raise ValueError(
+                f'{cfg.filename}: no {", ".join(missing)}; expected a config '
+                f'of a {name}, with {", ".join(needed)}'
+            )
     if cfg.get('default_scope', 'hvc_mm') != 'hvc_mm':
         return  # the classes of other projects are for mmengine to find
-    loader = cfg[f'{mode}_dataloader']
-    data = loader.get('dataset') or {}
-    metrics = cfg.get(f'{mode}_evaluator') or []
-    parts = [
-        ('model', cfg.model, registry.MODELS),
-        (f'{mode}_dataloader.dataset', data, registry.DATASETS),
-    ]
+    parts = [('model', cfg.model, registry.MODELS)]
     if cfg.model.get('backbone') is not None:
         parts.append(('model.backbone', cfg.model.backbone, registry.MODELS))
-    for step in data.get('pipeline') or []:
-        parts.append(('a step of the pipeline', step, registry.TRANSFORMS))
-    for metric in metrics if isinstance(metrics, list) else [metrics]:
-        parts.append((f'{mode}_evaluator', metric, registry.METRICS))
+    for each in modes:
+        parts += _parts_of_mode(cfg, each)
     for key, part, where in parts:
         _check_type(f'{cfg.filename}: {key}', part, where)
+    if 'val' in modes and cfg.model['type'].split('.')[-1] == 'HVC':
+        if cfg.get('val_model') is None:
+            raise ValueError(
+                f'{cfg.filename}: no val_model, which predicts what '
+                'val_evaluator scores; expected one as in '
+                'configs/_base_/datasets/davis17_minival.py'
+            )
+
+
+def _needed(mode: str) -> Tuple[str, ...]:
+    last = 'optim_wrapper' if mode == 'train' else f'{mode}_evaluator'
+    return f'{mode}_dataloader', f'{mode}_cfg', last
+
+
+def _parts_of_mode(
+    cfg: Config, mode: str
+) -> Iterator[Tuple[str, Mapping, Registry]]:
+    """Yield the parts that one of a run's loops has, by their keys."""
+    data = cfg[f'{mode}_dataloader'].get('dataset') or {}
+    yield f'{mode}_dataloader.dataset', data, registry.DATASETS
+    for step in data.get('pipeline') or []:
+        yield 'a step of the pipeline', step, registry.TRANSFORMS
+    metrics = cfg.get(f'{mode}_evaluator') or []
+    for metric in metrics if isinstance(metrics, list) else [metrics]:
+        yield f'{mode}_evaluator', metric, registry.METRICS
 
 
 def _check_type(key: str, part: Mapping, where: Registry) -> None:

@@ -26,12 +26,14 @@ from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hvc_mm.checkpoint import (
     CheckpointError,
     find_network,
     read_checkpoint,
     sha256_of,
+    size_of,
 )
 from hvc_mm.engine.config_file import (
     ConfigError,
@@ -60,7 +62,7 @@ _LIBRARIES = {
 
 _NAME = r'[\w+-][\w.+-]*'
 _LISTS = ('.yaml', '.yml', '.json', '.py')
-_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin')
+_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.safetensors')
 _TYPE = re.compile(r'(\w+\.)*[A-Za-z_]\w*')
 # Options begin at the first colon or comma, and at each comma, that `key=`
 # follows.
@@ -264,6 +266,12 @@ def _config_of_file(
         found = find_network(read_checkpoint(path), **options)
     except CheckpointError as error:
         raise BackboneError(f'{path}: {error}') from None
+    if found.is_vit:
+        raise BackboneError(
+            f'{path}: holds a Vision Transformer of {size_of(found.tensors)}, '
+            'and no file tells how to build one: name its network and give '
+            f'it the file, TYPE:...,weights={path}'
+        )
     depth, stages = guess_resnet(found.tensors)
     stage = _STAGE if stage is None else stage
     if not 1 <= stage <= stages:
@@ -349,6 +357,8 @@ def _try_out(
     backbone.channels = features.shape[1]
     backbone.stride = size[0] / features.shape[2]
     backbone.parameters = sum(p.numel() for p in network.parameters())
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    backbone.has_batch_norm = bool(norms)
 
 
 def _trial_size(network: nn.Module) -> Tuple[int, int]:

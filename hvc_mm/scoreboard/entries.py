@@ -20,6 +20,7 @@ class Backbone:
         channels: Of its features.
         stride: Pixels per cell, along the height of the trial frame.
         parameters: Number of weights that are built.
+        has_batch_norm: Whether the zero image of HVC's protocol changes it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Backbone:
     channels: int = 0
     stride: float = 0.0
     parameters: int = 0
+    has_batch_norm: bool = True
 
     @property
     def config(self) -> Dict[str, Any]:
@@ -36,6 +38,18 @@ class Backbone:
         config = dict(self.overrides['model.backbone'])
         config.pop('_delete_', None)
         return config
+
+    def as_dict(self) -> Dict[str, Any]:
+        """Give what a result says of it."""
+        return {
+            'name': self.name,
+            'title': self.title,
+            'config': self.config,
+            'weights': self.weights,
+            'channels': self.channels,
+            'stride': self.stride,
+            'parameters': self.parameters,
+        }
 
 
 @dataclass(frozen=True)
@@ -48,12 +62,14 @@ class Benchmark:
         title: How the report calls it.
         scores: The metric's figures by the heads of their columns; the first
             one is what backbones are ranked by. All are in percent.
+        annotates: What is propagated: masks, parts or joints.
     """
 
     name: str
     config: str
     title: str
     scores: Mapping[str, str]
+    annotates: str = 'masks'
 
     @property
     def headline(self) -> str:
@@ -68,7 +84,7 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark('davis', 'hvc_davis', 'DAVIS-2017 val', _DAVIS),
         Benchmark('davis16', 'hvc_davis16', 'DAVIS-2016 val', _DAVIS),
-        Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}),
-        Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK),
+        Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}, 'parts'),
+        Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK, 'joints'),
     )
 }

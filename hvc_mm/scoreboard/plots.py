@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from hvc_mm.utils.outputs import listed_file
 
 from .entries import Benchmark
+from .results import label_of
 
 __all__ = ['draw_plots']
 
@@ -51,11 +52,11 @@ def draw_plots(
     Returns:
         list: Pairs of a file's name and what it shows.
     """
-    styles = styles_of([result['backbone'] for result in results])
+    styles = styles_of([label_of(result) for result in results])
     drawn: Dict[str, Tuple[str, Figure]] = {}
     shown = []
     for benchmark in benchmarks:
-        own = [r for r in results if r['benchmark'] == benchmark.name]
+        own = [r for r in results if r['benchmark']['name'] == benchmark.name]
         if not own:
             continue
         shown.append((benchmark, own))
@@ -91,9 +92,9 @@ def score_against_time(
             if seconds is None:
                 continue
             score = result['scores'][benchmark.headline]
-            style = dict(styles[result['backbone']], linestyle='')
+            style = dict(styles[label_of(result)], linestyle='')
             # Points may cover each other.
-            style.update(markersize=9, alpha=0.8, label=result['backbone'])
+            style.update(markersize=9, alpha=0.8, label=label_of(result))
             panel.plot(seconds, score, **style)
         panel.margins(0.15)
         panel.set_xlim(left=0)
@@ -107,11 +108,14 @@ def sequence_bars(
     benchmark: Benchmark, results: Sequence[dict], styles: Dict[str, Style]
 ) -> Figure:
     """Draw bars for the score and every sequence; of many clips per class."""
+    head = benchmark.headline
     table = pd.DataFrame(
         {
-            r['backbone']: {
-                'all': r['scores'][benchmark.headline],
-                **group_sequences(r['sequences']),
+            label_of(r): {
+                'all': r['scores'][head],
+                **group_sequences(
+                    {name: each[head] for name, each in r['sequences'].items()}
+                ),
             }
             for r in results
         }
@@ -135,7 +139,7 @@ def sequence_bars(
         rotation_mode='anchor',
     )
     panel.set(title=benchmark.title, ylim=(0, 100), axisbelow=True)
-    panel.set_ylabel(f'{benchmark.headline}, percent')
+    panel.set_ylabel(f'{head}, percent')
     panel.grid(axis='y', alpha=0.3)
     return figure
 
@@ -154,10 +158,10 @@ def j_over_time(
     grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     mean, *others = grid.ravel()
     for result in results:
-        style = dict(styles[result['backbone']])
+        style = dict(styles[label_of(result)])
         marker = style.pop('marker')
         curve = mean_curve(list(result['curves'].values()))
-        mean.plot(100 * _SHARES, curve, label=result['backbone'], **style)
+        mean.plot(100 * _SHARES, curve, label=label_of(result), **style)
         for panel, name in zip(others, kept):
             curve = result['curves'].get(name, [])
             # A single frame makes no line.

@@ -14,6 +14,8 @@ from hvc_mm.utils.outputs import listed_file
 
 from .entries import Backbone, Benchmark
 from .plots import draw_plots
+from .protocols import OWN, why_unfit
+from .results import FORMAT
 
 __all__ = ['Scoreboard', 'markdown_table']
 
@@ -21,6 +23,17 @@ __all__ = ['Scoreboard', 'markdown_table']
 _MOST_SEQUENCES = 40
 _SECONDS = 's/frame'
 _JSON, _MARKDOWN = 'scoreboard.json', 'scoreboard.md'
+_COUNTS = ('counts', 'whole')
+
+
+# Of a backbone, a benchmark and a protocol (None for the config's own).
+Names = Tuple[str, str, Optional[str]]
+
+
+def in_words(names: Names) -> str:
+    """Name a run: ``'hvc on davis by dino'``."""
+    backbone, benchmark, protocol = names
+    return f'{backbone} on {benchmark} by {protocol or OWN}'
 
 
 @dataclass
@@ -30,19 +43,23 @@ class Scoreboard:
     Attributes:
         backbones: In the order they were named.
         benchmarks: Those with data, in the order they were named.
-        results: By names of backbone and benchmark, what
-            :meth:`~hvc_mm.scoreboard.runs.Run.score` returned.
+        protocols: By name, in the order they were named; None is each
+            benchmark's own.
+        results: By names, what :meth:`~hvc_mm.scoreboard.runs.Run.score`
+            returned.
         failures: Likewise, why there is none.
-        skipped: By benchmark's name, which data aren't there.
-        input_size: ``(H, W)`` that frames of free size were brought to.
+        warnings: Likewise, what to know before one reads it.
+        skipped: Which benchmarks, or protocols of a benchmark, were not
+            scored, and why.
     """
 
     backbones: List[Backbone]
     benchmarks: List[Benchmark] = field(default_factory=list)
-    results: Dict[Tuple[str, str], dict] = field(default_factory=dict)
-    failures: Dict[Tuple[str, str], str] = field(default_factory=dict)
-    skipped: Dict[str, str] = field(default_factory=dict)
-    input_size: Optional[Tuple[int, int]] = None
+    protocols: Sequence[Optional[str]] = (None,)
+    results: Dict[Names, dict] = field(default_factory=dict)
+    failures: Dict[Names, str] = field(default_factory=dict)
+    warnings: Dict[Names, str] = field(default_factory=dict)
+    skipped: List[Dict[str, Optional[str]]] = field(default_factory=list)
 
     def files(self, out_dir: Path) -> List[Path]:
         """List the files that :meth:`write` may write."""
@@ -55,93 +72,129 @@ class Scoreboard:
         """Write ``scoreboard.json``, ``scoreboard.md`` and the plots."""
         with listed_file(out_dir / _JSON) as path:
             write_json(path, self.as_dict())
-        results = list(self.results.values())
-        plots = draw_plots(self.benchmarks, results, out_dir)
+        plots = draw_plots(self.benchmarks, self._in_order(), out_dir)
         with listed_file(out_dir / _MARKDOWN) as path:
             path.write_text(self.as_markdown(plots), encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""
+        keys = ('backbone', 'benchmark', 'protocol')
+        failures, warnings = (
+            [dict(zip(keys, names), why=why) for names, why in told.items()]
+            for told in (self.failures, self.warnings)
+        )
         return {
-            'backbones': {
-                b.name: {
-                    'what': b.title,
-                    'config': b.config,
-                    'weights_sha256': b.weights,
-                    'channels': b.channels,
-                    'stride': b.stride,
-                    'parameters': b.parameters,
-                }
-                for b in self.backbones
-            },
-            'input_size': self.input_size,
-            'results': list(self.results.values()),
-            'failures': [
-                {'backbone': names[0], 'benchmark': names[1], 'why': why}
-                for names, why in self.failures.items()
-            ],
+            'format': FORMAT,
+            'runs': self._in_order(),
+            'failures': failures,
+            'warnings': warnings,
             'skipped': self.skipped,
         }
+
+    def _in_order(self) -> List[dict]:
+        """List the results by benchmark, protocol and backbone."""
+        names = [
+            (backbone.name, benchmark.name, protocol)
+            for benchmark in self.benchmarks
+            for protocol in self.protocols
+            for backbone in self.backbones
+        ]
+        return [self.results[key] for key in names if key in self.results]
 
     def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
         """Write the report; plots are a file's name and what it shows."""
         parts = ['# Scoreboard\n', self.overview(), '']
-        for name, why in self.skipped.items():
-            parts.append(f'- {name}: skipped, {why}')
-        for (backbone, benchmark), why in self.failures.items():
-            parts.append(f'- {backbone} on {benchmark}: failed, {why}')
+        for each in self.skipped:
+            parts.append(f'- {each["benchmark"]}: skipped, {each["why"]}')
+        for names, why in self.failures.items():
+            parts.append(f'- {in_words(names)}: failed, {why}')
+        for names, why in self.warnings.items():
+            parts.append(f'- {in_words(names)}: {why}')
         for benchmark in self.benchmarks:
             parts += self._section(benchmark)
         if plots:
             parts.append('\n## Plots\n')
             parts += [f'![{title}]({name})\n' for name, title in plots]
         parts += ['\n## Backbones\n', self._table_of_backbones()]
-        ran = sorted({r['ran_with'] for r in self.results.values()})
-        seeds = sorted({str(r['seed']) for r in self.results.values()})
-        parts.append(f'\nSeed {", ".join(seeds)}. {". ".join(ran)}.\n')
+        parts.append(self._origin())
         return '\n'.join(parts)
 
     def overview(self) -> str:
         """Tabulate the first score and the time of every run."""
-        table = pd.DataFrame(index=[b.name for b in self.backbones])
+        rows = [
+            (protocol, backbone.name)
+            for protocol in self.protocols
+            if None in [why_unfit(protocol, b) for b in self.benchmarks]
+            for backbone in self.backbones
+        ]
+        names = [name for _, name in rows]
+        columns = {'protocol': [protocol or OWN for protocol, _ in rows]}
+        table = pd.DataFrame(columns, index=names)
         for benchmark in self.benchmarks:
-            own = self._table(benchmark).reindex(table.index)
-            own = own.reindex(columns=[benchmark.headline, _SECONDS])
-            own.columns = [f'{benchmark.title}: {own.columns[0]}', _SECONDS]
-            table = pd.concat([table, own], axis=1)
-        return markdown_table(table, 'backbone')
-
-    def _results_of(self, benchmark: Benchmark) -> Dict[str, dict]:
-        """Collect a benchmark's results by backbone, in the report's order."""
-        keys = [(b.name, benchmark.name) for b in self.backbones]
-        return {k[0]: self.results[k] for k in keys if k in self.results}
-
-    def _table(self, benchmark: Benchmark) -> pd.DataFrame:
-        """Tabulate scores and seconds a frame, a row a backbone."""
-        rows = {
-            name: {**result['scores'], _SECONDS: result['seconds_per_frame']}
-            for name, result in self._results_of(benchmark).items()
-        }
-        return pd.DataFrame.from_dict(rows, orient='index', dtype=float)
+            own = [
+                self.results.get((name, benchmark.name, protocol), {})
+                for protocol, name in rows
+            ]
+            head = benchmark.headline
+            figures = {
+                f'{benchmark.title}: {head}': [
+                    result.get('scores', {}).get(head) for result in own
+                ],
+                _SECONDS: [result.get('seconds_per_frame') for result in own],
+            }
+            own_table = pd.DataFrame(figures, index=names, dtype=float)
+            table = pd.concat([table, own_table], axis=1)
+        return markdown_table(table, 'backbone', texts=('protocol',))
 
     def _section(self, benchmark: Benchmark) -> List[str]:
-        results = self._results_of(benchmark)
-        if not results:
-            return []
-        first = next(iter(results.values()))
-        counts = counts_of_total(first['counts'], first['whole'])
-        if first['input_size']:
-            counts += ' at {}x{} (height x width)'.format(*first['input_size'])
-        columns = {name: r['sequences'] for name, r in results.items()}
-        sequences = pd.DataFrame(columns)
+        """Write a benchmark's tables, one after the other by protocol."""
+        parts = []
+        for protocol in self.protocols:
+            keys = [(b.name, benchmark.name, protocol) for b in self.backbones]
+            results = [self.results[k] for k in keys if k in self.results]
+            if results:
+                parts += self._table_of(benchmark, results)
+        return [f'\n## {benchmark.title}', *parts] if parts else []
+
+    def _table_of(
+        self, benchmark: Benchmark, results: Sequence[dict]
+    ) -> List[str]:
+        """Tabulate the backbones on a benchmark by one protocol."""
+        first = results[0]
+        protocol = first['protocol']
+        counts = counts_of_total(*map(first['benchmark'].get, _COUNTS))
+        title = protocol['name'] or "the config's own"
+        if protocol['input_size']:
+            height, width = protocol['input_size']
+            counts += f' at {height}x{width} (height x width)'
+            if protocol['name']:
+                title += ' but for the size of frames'
+        scores = {
+            result['backbone']['name']: {
+                **result['scores'],
+                _SECONDS: result['seconds_per_frame'],
+            }
+            for result in results
+        }
+        table = pd.DataFrame.from_dict(scores, orient='index', dtype=float)
+        head = benchmark.headline
+        sequences = pd.DataFrame(
+            {
+                result['backbone']['name']: {
+                    name: figures[head]
+                    for name, figures in result['sequences'].items()
+                }
+                for result in results
+            }
+        )
         shown = sequences.head(_MOST_SEQUENCES)
         parts = [
-            f'\n## {benchmark.title}\n',
+            f'\n### Protocol: {title}\n',
             f'{counts}; percent.\n',
-            f'{first["protocol"]}.\n',
-            markdown_table(self._table(benchmark), 'backbone'),
+            f'{protocol["text"]}.\n',
+            markdown_table(table, 'backbone'),
             '',
-            markdown_table(shown, f'{benchmark.headline} of'),
+            markdown_table(shown, f'{head} of'),
         ]
         more = len(sequences) - len(shown)
         if more:
@@ -161,6 +214,18 @@ class Scoreboard:
             }
         table = pd.DataFrame.from_dict(rows, orient='index')
         return markdown_table(table, 'name', texts=('what', 'weights'))
+
+    def _origin(self) -> str:
+        """Tell the seeds, and which versions ran where."""
+        results = self.results.values()
+        seeds = sorted({str(result['seed']) for result in results})
+        ran = sorted(
+            {
+                ', '.join(f'{k} {v}' for k, v in result['versions'].items())
+                for result in results
+            }
+        )
+        return f'\nSeed {", ".join(seeds)}. {". ".join(ran)}.\n'
 
 
 def markdown_table(

@@ -1,4 +1,8 @@
-"""Read what earlier runs of a scoreboard left, and notice what is damaged."""
+"""The result of a run: what it holds, how it is read, what is damaged.
+
+``result.json`` has one run, ``scoreboard.json`` a list of them.
+`docs/scoreboard.md` describes the fields.
+"""
 
 from __future__ import annotations
 
@@ -9,56 +13,157 @@ from typing import Any, Dict, List, Mapping, Optional, Union
 from hvc_mm.engine.check_config import fits, in_words
 from hvc_mm.utils.files import read_text
 
-__all__ = ['read_entries', 'read_result']
+__all__ = [
+    'FORMAT',
+    'check_result',
+    'label_of',
+    'read_entries',
+    'read_result',
+    'refuse_older',
+]
 
-# What a result.json has, by name.
+# Grows when a field changes its meaning or its place.
+FORMAT = 2
+# What a result has, by name.
 _FIELDS: Dict[str, Any] = {
-    'backbone': str,
-    'benchmark': str,
+    'backbone': {
+        'name': str,
+        'title': str,
+        'config': dict,
+        'weights': Dict[str, str],
+        'channels': int,
+        'stride': float,
+        'parameters': int,
+    },
+    'benchmark': {
+        'name': str,
+        'title': str,
+        'headline': str,
+        'counts': Dict[str, int],
+        'whole': Dict[str, Union[str, int]],
+        'fingerprint': str,
+    },
+    'protocol': {
+        'name': Optional[str],
+        'text': str,
+        'model': {
+            'propagator': dict,
+            'codec': dict,
+            'data_preprocessor': dict,
+            'warmup_zero_image': Optional[List[int]],
+            'feature_stride': Optional[int],
+        },
+        'frames': dict,
+        'input_size': Optional[List[int]],
+    },
     'key': str,
     'unit': str,
     'scores': Dict[str, float],
-    'sequences': Dict[str, float],
+    'sequences': Dict[str, Dict[str, float]],
+    'pooled': Optional[Dict[str, Any]],
     'curves': Dict[str, List[float]],
     'seconds_per_frame': Optional[float],
-    'protocol': str,
-    'input_size': Optional[List[int]],
-    'counts': Dict[str, int],
-    'whole': Dict[str, Union[str, int]],
-    'weights': Dict[str, str],
     'seed': Optional[int],
-    'ran_with': str,
+    'versions': Dict[str, Union[str, int]],
+    'strips': Optional[str],
 }
 
 
-def read_result(path: Path, same: Mapping[str, str]) -> Dict[str, Any]:
-    """Read the result of a backbone on a benchmark.
+def check_result(found: Mapping[str, Any], where: str) -> None:
+    """Make sure that a result has all of its fields.
+
+    Args:
+        found: What was read.
+        where: From which file, for the error.
+
+    Raises:
+        ValueError: It is of another format or unit, a field is missing or of
+            another type, or a score is no percentage.
+    """
+    if found.get('format') != FORMAT:
+        raise ValueError(
+            f'{where}: format is {found.get("format")!r:.60}; expected '
+            f'{FORMAT}: earlier versions wrote others, score it again'
+        )
+    _check_fields(found, _FIELDS, f'{where}: ')
+    if found['unit'] != 'percent':
+        raise ValueError(
+            f"{where}: unit is {found['unit']!r}; expected 'percent'"
+        )
+    headline = found['benchmark']['headline']
+    if headline not in found['scores']:
+        raise ValueError(f'{where}: scores has no {headline}')
+    several = [found['scores'], *found['sequences'].values()]
+    for figures in several:
+        wrong = {k: v for k, v in figures.items() if not 0 <= v <= 100}
+        if wrong:
+            raise ValueError(f'{where}: {wrong} are no percentages')
+
+
+def _check_fields(
+    found: Mapping[str, Any], fields: Mapping[str, Any], where: str
+) -> None:
+    for name, kind in fields.items():
+        value = found.get(name)
+        expected = dict if isinstance(kind, dict) else kind
+        if not fits(value, expected):
+            raise ValueError(
+                f'{where}{name} is {value!r:.60}; expected '
+                f'{in_words(expected)}'
+            )
+        if isinstance(kind, dict):
+            _check_fields(value, kind, f'{where}{name}.')
+
+
+def read_result(path: Path, same: Mapping[str, Any]) -> Dict[str, Any]:
+    """Read the result of a run.
 
     Args:
         path: A ``result.json``.
-        same: The fields that have to have these values.
+        same: The fields that have to have these values; dots lead into
+            nested ones.
 
     Raises:
         ValueError: The file is damaged, or is the result of another run or
-            in another unit; with its name.
+            in another format or unit; with its name.
     """
     found = _read_object(path)
-    for name, kind in _FIELDS.items():
-        if not fits(found.get(name), kind):
+    check_result(found, str(path))
+    for name, value in same.items():
+        field: Any = found
+        for key in name.split('.'):
+            field = field[key]
+        if field != value:
             raise ValueError(
-                f'{path}: {name} is {found.get(name)!r:.60}; expected '
-                f'{in_words(kind)}'
+                f'{path}: {name} is {field!r}; expected {value!r}'
             )
-    for name, value in {**same, 'unit': 'percent'}.items():
-        if found[name] != value:
-            raise ValueError(
-                f'{path}: {name} is {found[name]!r}; expected {value!r}'
-            )
-    figures = {**found['scores'], **found['sequences']}
-    wrong = [name for name, v in figures.items() if not 0 <= v <= 100]
-    if wrong or not found['scores']:
-        raise ValueError(f'{path}: no percentages of {wrong or "anything"}')
     return found
+
+
+def refuse_older(path: Path) -> None:
+    """Refuse to go on with the report of an earlier version.
+
+    Args:
+        path: Where the ``scoreboard.json`` will be.
+
+    Raises:
+        ValueError: The one that is there is of another format.
+    """
+    if path.is_file():
+        found = _read_object(path).get('format')
+        if found != FORMAT:
+            raise ValueError(
+                f'{path} is of an earlier version (format {found}, expected '
+                f'{FORMAT}): its results are not mixed with new ones; give '
+                'the report another folder'
+            )
+
+
+def label_of(result: Mapping[str, Any]) -> str:
+    """Name a result in a plot: its backbone, and the protocol if it has a
+    name."""
+    name, protocol = result['backbone']['name'], result['protocol']['name']
+    return name if protocol is None else f'{name}, {protocol}'
 
 
 def read_entries(folder: Path, names: List[str]) -> Dict[str, dict]:

@@ -6,6 +6,7 @@ import os
 import pathlib
 import pickle
 import struct
+import sys
 import tarfile
 import warnings
 
@@ -145,7 +146,7 @@ def test_a_flipped_bit_is_noticed(tmp_path):
     'content, said',
     [
         (b'version https://git-lfs.github.com/spec/v1\noid a', 'git lfs pull'),
-        (struct.pack('<Q', 2) + b'{}', 'safetensors.torch.load_file'),
+        (b'{"metadata": {}, "weight_map": {}}', 'AutoModel.from_pretrained'),
         (pickle.dumps({'w': np.ones(3)}), 'plain pickle'),
         ('tar', 'tar archive'),
         ('script', 'TorchScript'),
@@ -160,13 +161,39 @@ def test_other_formats_are_named(tmp_path, content, said):
         torch.jit.script(torch.nn.Linear(1, 1)).save(str(path))
     else:
         path.write_bytes(content)
-    with pytest.raises(CheckpointError, match=rf'a\.pth: is a .*{said}'):
+    with pytest.raises(CheckpointError, match=rf'a\.pth: is (a|the) .*{said}'):
+        read_checkpoint(path)
+
+
+def test_safetensors(tmp_path):
+    torch_file = pytest.importorskip('safetensors.torch')
+    tensors = {'a.weight': torch.randn(2, 3), 'b': torch.ones(1).bfloat16()}
+    path = tmp_path / 'model.safetensors'
+    torch_file.save_file(tensors, path)
+    for place in ('cpu', torch.device('cpu'), None):
+        read = read_checkpoint(path, place)
+        assert read.keys() == tensors.keys()
+        assert all(torch.equal(read[name], tensors[name]) for name in read)
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.raises(CheckpointError, match="model.safetensors: can't be"):
+        read_checkpoint(path)
+
+
+def test_safetensors_that_are_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'safetensors.torch', None)
+    path = tmp_path / 'model.safetensors'
+    path.write_bytes(struct.pack('<Q', 2) + b'{}')
+    with pytest.raises(CheckpointError, match='pip install safetensors.*load'):
         read_checkpoint(path)
 
 
 def test_no_file_or_not_a_dict(tmp_path):
     with pytest.raises(CheckpointError, match='no such file'):
         read_checkpoint(tmp_path / 'none.pth')
+    (tmp_path / 'hub').mkdir()
+    (tmp_path / 'hub' / 'model.safetensors').touch()
+    with pytest.raises(CheckpointError, match='hub: is a folder.*model.safe'):
+        read_checkpoint(tmp_path / 'hub')
     path = _save(torch.ones(2), tmp_path / 'tensor.pth')
     with pytest.raises(CheckpointError, match='tensor.pth: holds a Tensor'):
         read_checkpoint(path)

@@ -444,21 +444,47 @@ class Result(Tree):
 
     suffix = '.json'
     tree = dict(
-        backbone='small',
-        benchmark='davis',
+        format=2,
+        backbone=dict(
+            name='small',
+            title='ResNet-18',
+            config=dict(type='HVCResNet', depth=18),
+            weights={'small.pth': '0123'},
+            channels=128,
+            stride=8.0,
+            parameters=683072,
+        ),
+        benchmark=dict(
+            name='davis',
+            title='DAVIS-2017 val',
+            headline='J&F',
+            counts=dict(videos=1, frames=4, objects=2),
+            whole=dict(name='DAVIS-2017 val', videos=30),
+            fingerprint='4567',
+        ),
+        protocol=dict(
+            name=None,
+            text='text',
+            model=dict(
+                propagator=dict(type='LabelPropagator', radius=12),
+                codec=dict(type='MaskCodec'),
+                data_preprocessor=dict(type='VOSDataPreprocessor'),
+                warmup_zero_image=[256, 256],
+                feature_stride=None,
+            ),
+            frames=dict(type='ResizeFrame', size=None),
+            input_size=None,
+        ),
         key='0123456789ab',
         unit='percent',
         scores={'J&F': 51.5, 'J': 50.0, 'F': 53.0},
-        sequences=dict(one=51.5),
+        sequences=dict(one={'J&F': 51.5, 'J': 50.0, 'F': 53.0}),
+        pooled=None,
         curves=dict(one=[50.0, 51.0]),
         seconds_per_frame=0.5,
-        protocol='text',
-        input_size=None,
-        counts=dict(videos=1, frames=4, objects=2),
-        whole=dict(name='DAVIS-2017 val', videos=30),
-        weights={},
         seed=0,
-        ran_with='torch 2.6',
+        versions=dict(torch='2.6.0', threads=1),
+        strips=None,
     )
 
     def make(self) -> bytes:
@@ -468,14 +494,21 @@ class Result(Tree):
     def read(self) -> dict:
         from hvc_mm.scoreboard.results import read_result
 
-        same = ('backbone', 'benchmark', 'key')
-        return read_result(self.path, {k: self.tree[k] for k in same})
+        same = {
+            'backbone.name': 'small',
+            'benchmark.name': 'davis',
+            'protocol.name': None,
+            'key': self.tree['key'],
+        }
+        return read_result(self.path, same)
 
     def judge(self, data: bytes) -> dict:
         found = json.loads(data)
         _compare_types(found, self.tree)
-        for key in ('backbone', 'benchmark', 'key', 'unit'):
+        for key in ('format', 'key', 'unit'):
             assert found[key] == self.tree[key]
+        for key in ('backbone', 'benchmark', 'protocol'):
+            assert found[key]['name'] == self.tree[key]['name']
         assert all(0 <= v <= 100 for v in found['scores'].values())
         return found
 

@@ -339,8 +339,16 @@ def test_weights_that_cannot_be_read_or_are_of_another_network(
     refused('a=HVCResNet:weights=no.pth', 'no.pth: there is no such file')
     path = tmp_path / 'vit.pth'
     torch.save({'cls_token': torch.zeros(1)}, path)
-    refused(f'a={path}', 'backbone a', 'no ResNet in any known layout')
+    refused(f'a={path}', 'backbone a', 'no ResNet or Vision Transformer in')
     refused(f'a=HVCResNet:weights={path}', 'vit.pth: none of the tensors')
+    state = {
+        'patch_embed.proj.weight': torch.ones(8, 3, 4, 4),
+        'blocks.0.attn.qkv.weight': torch.ones(24, 8),
+    }
+    torch.save({'teacher': state}, path)
+    said = 'Vision Transformer of width 8, 1 blocks, patch size 4'
+    refused(f'a={path}', 'vit.pth: holds a ' + said, 'name its network')
+    refused(f'a=HVCResNet:weights={path}', 'none of the', 'it holds a ' + said)
     refused(
         f'a=HVCResNet:depth=34,weights={pretrained}',
         '.pth: the checkpoint lacks',

@@ -23,19 +23,33 @@ from hvc_mm.utils.outputs import claim_file
 SHA = 'abcdef0123456789'
 
 
-def result(backbone, benchmark, scores, seconds, sequences=(), curves=()):
+def result(
+    backbone,
+    benchmark,
+    scores,
+    seconds,
+    sequences=(),
+    curves=(),
+    protocol=None,
+):
+    head = BENCHMARKS[benchmark].headline
     return dict(
-        backbone=backbone,
-        benchmark=benchmark,
+        backbone=dict(name=backbone),
+        benchmark=dict(
+            name=benchmark,
+            counts=dict(videos=4, frames=236),
+            whole=dict(videos=30, frames=1999),
+        ),
+        protocol=dict(
+            name=protocol,
+            text='LabelPropagator(radius=12)',
+            input_size=[240, 432] if benchmark == 'davis' else None,
+        ),
         scores=scores,
-        sequences=dict(sequences),
+        sequences={k: {head: v} for k, v in dict(sequences).items()},
         curves=dict(curves),
         seconds_per_frame=seconds,
-        protocol='LabelPropagator(radius=12)',
-        counts=dict(videos=4, frames=236),
-        whole=dict(videos=30, frames=1999),
-        input_size=(240, 432) if benchmark == 'davis' else None,
-        ran_with='torch 9, on cpu',
+        versions=dict(torch='9', device='a CPU'),
         seed=42,
     )
 
@@ -49,33 +63,48 @@ def board():
     other = Backbone('random', own, title='HVCResNet')
     benchmarks = [BENCHMARKS['davis'], BENCHMARKS['vip']]
     board = Scoreboard([hvc, other], benchmarks)
-    board.results['hvc', 'davis'] = result(
+    board.results['hvc', 'davis', None] = result(
         *('hvc', 'davis', {'J&F': 61.23, 'J': 60.0, 'F': 62.46}, 0.1234),
         {f'video{i}': 10.0 + i for i in range(42)},
     )
-    board.failures['random', 'davis'] = 'out of memory'
-    board.skipped['jhmdb'] = 'there is no folder JHMDB'
-    board.input_size = (240, 432)
+    board.failures['random', 'davis', None] = 'out of memory'
+    board.warnings['hvc', 'davis', None] = 'the window is wide'
+    board.skipped.append(
+        dict(benchmark='jhmdb', why='there is no folder JHMDB')
+    )
     return board
 
 
 def test_overview(board):
     rows = board.overview().splitlines()
     assert rows[0] == (
-        '| backbone | DAVIS-2017 val: J&F | s/frame | VIP val: mIoU '
-        '| s/frame |'
+        '| backbone | protocol | DAVIS-2017 val: J&F | s/frame '
+        '| VIP val: mIoU | s/frame |'
     )
-    assert rows[2] == '| hvc | 61.2 | 0.123 | - | - |'
-    assert rows[3] == '| random | - | - | - | - |'
+    assert rows[2] == '| hvc | own | 61.2 | 0.123 | - | - |'
+    assert rows[3] == '| random | own | - | - | - | - |'
+    # A row each for every protocol that fits one of the benchmarks.
+    board.protocols = ['crw_jhmdb', 'dino', None]
+    board.results['hvc', 'davis', 'dino'] = result(
+        'hvc', 'davis', {'J&F': 50.0}, None, protocol='dino'
+    )
+    rows = board.overview().splitlines()[2:]
+    assert rows[:2] == [
+        '| hvc | dino | 50.0 | - | - | - |',
+        '| random | dino | - | - | - | - |',
+    ]
+    assert rows[2].startswith('| hvc | own | 61.2') and len(rows) == 4
     board.results.clear()
-    assert board.overview().splitlines()[2] == '| hvc | - | - | - | - |'
+    assert board.overview().splitlines()[2] == '| hvc | dino | - | - | - | - |'
 
 
 def test_markdown(board):
     text = board.as_markdown([('p.png', 'a plot')])
     for part in (
         '- jhmdb: skipped, there is no folder JHMDB',
-        '- random on davis: failed, out of memory',
+        '- random on davis by own: failed, out of memory',
+        '- hvc on davis by own: the window is wide',
+        "### Protocol: the config's own",
         '4 of 30 videos, 236 of 1999 frames at 240x432 (height x width)',
         'LabelPropagator(radius=12).',
         '| --- | --- | ---: | ---: | ---: | --- |',
@@ -85,7 +114,7 @@ def test_markdown(board):
         '![a plot](p.png)',
         '`epoch_20.pth` (sha256 abcdef01)',
         '| random | HVCResNet | 0 | 0 | 0.0 M | random |',
-        'Seed 42. torch 9, on cpu.',
+        'Seed 42. torch 9, device a CPU.',
     ):
         assert part in text
     assert '## VIP val' not in text and '| video40 |' not in text
@@ -119,15 +148,15 @@ def test_files(board, tmp_path):
     written = set((tmp_path / 'report').glob('[!.]*'))
     assert written < set(board.files(tmp_path / 'report'))
     found = json.loads((tmp_path / 'report/scoreboard.json').read_text())
-    own = found['backbones']['hvc']
-    assert own['weights_sha256'] == {'epoch_20.pth': SHA}
+    own = board.backbones[0].as_dict()
+    assert own['weights'] == {'epoch_20.pth': SHA}
     assert own['config'] == dict(type='HVCResNet') and own['stride'] == 8
-    assert found['results'][0]['sequences']['video41'] == 51.0
-    assert found['failures'] == [
-        dict(backbone='random', benchmark='davis', why='out of memory')
-    ]
+    assert found['format'] == 2
+    assert found['runs'][0]['sequences']['video41'] == {'J&F': 51.0}
+    names = dict(backbone='random', benchmark='davis', protocol=None)
+    assert found['failures'] == [dict(names, why='out of memory')]
+    assert found['warnings'][0]['why'] == 'the window is wide'
     assert found['skipped'] == board.skipped
-    assert found['input_size'] == [240, 432]
     text = (tmp_path / 'report/scoreboard.md').read_text()
     assert '(davis_sequences.png)' in text
     assert (tmp_path / 'report/davis_sequences.png').is_file()

@@ -1,26 +1,65 @@
 """Earlier results that are damaged, odd, or of another run."""
 
+import copy
 import json
 
 import pytest
 
-from hvc_mm.scoreboard.results import read_entries, read_result
+from hvc_mm.scoreboard.results import (
+    label_of,
+    read_entries,
+    read_result,
+    refuse_older,
+)
 
-SAME = dict(backbone='small', benchmark='davis', key='abc')
+SAME = {
+    'backbone.name': 'small',
+    'benchmark.name': 'davis',
+    'protocol.name': 'dino',
+    'key': 'abc',
+}
 WHOLE = dict(
-    **SAME,
+    format=2,
+    backbone=dict(
+        name='small',
+        title='ResNet-18',
+        config=dict(type='HVCResNet'),
+        weights={'a.pth': '0123'},
+        channels=128,
+        stride=8.0,
+        parameters=683072,
+    ),
+    benchmark=dict(
+        name='davis',
+        title='DAVIS-2017 val',
+        headline='J&F',
+        counts=dict(videos=1),
+        whole=dict(name='DAVIS-2017 val', videos=30),
+        fingerprint='4567',
+    ),
+    protocol=dict(
+        name='dino',
+        text='text',
+        model=dict(
+            propagator=dict(type='LabelPropagator', radius=12),
+            codec=dict(type='MaskCodec'),
+            data_preprocessor=dict(type='VOSDataPreprocessor'),
+            warmup_zero_image=None,
+            feature_stride=None,
+        ),
+        frames=dict(type='ResizeFrame', short_side=480),
+        input_size=[240, 432],
+    ),
+    key='abc',
     unit='percent',
     scores={'J&F': 51.5, 'J': 50},
-    sequences=dict(one=51.5),
+    sequences=dict(one={'J&F': 51.5, 'J': 50}),
+    pooled=None,
     curves=dict(one=[50.0, 51.0]),
     seconds_per_frame=None,
-    protocol='text',
-    input_size=[240, 432],
-    counts=dict(videos=1),
-    whole=dict(name='DAVIS-2017 val', videos=30),
-    weights={},
     seed=0,
-    ran_with='torch',
+    versions=dict(torch='2.6.0', threads=1),
+    strips=None,
 )
 
 
@@ -36,11 +75,14 @@ def test_a_whole_result_is_read(tmp_path):
         (dict(key='other'), "key is 'other'; expected 'abc'"),
         (dict(unit='fraction'), "unit is 'fraction'; expected 'percent'"),
         (dict(scores=[51.5]), r'scores is \[51.5\]; expected a dict'),
-        (dict(scores={}), 'no percentages of anything'),
-        (dict(scores={'J&F': 5150.0}), "no percentages of .'J&F'"),
+        (dict(scores={}), 'scores has no J&F'),
+        (dict(scores={'J&F': 5150.0}), '.*5150.* no percentages'),
+        (dict(sequences=dict(one={'J': -1.0})), '.*-1.0.* no percentages'),
+        (dict(sequences=dict(one=51.5)), 'sequences is'),
+        (dict(format=None), 'format is None; expected 2'),
+        (dict(protocol='text'), 'protocol is .text.; expected a dict'),
         (dict(scores={'J&F': float('nan')}), 'scores is .*nan'),
         (dict(curves=dict(one='50')), 'curves is'),
-        (dict(seed=None, counts=None), 'counts is None; expected a dict'),
     ],
 )
 def test_an_odd_result_is_refused(tmp_path, change, message):
@@ -48,6 +90,47 @@ def test_an_odd_result_is_refused(tmp_path, change, message):
     path.write_text(json.dumps({**WHOLE, **change}))
     with pytest.raises(ValueError, match=f'{path}: {message}'):
         read_result(path, SAME)
+
+
+@pytest.mark.parametrize(
+    'path, message',
+    [
+        ('benchmark.counts', 'counts is None; expected a dict'),
+        ('protocol.model.codec', 'protocol.model.codec is None'),
+        ('protocol.input_size', None),
+        ('protocol.name', "protocol.name is None; expected 'dino'"),
+        ('backbone.stride', 'backbone.stride is None; expected a number'),
+    ],
+)
+def test_nested_fields_are_checked(tmp_path, path, message):
+    *parents, last = path.split('.')
+    changed = inner = copy.deepcopy(WHOLE)
+    for key in parents:
+        inner = inner[key]
+    inner[last] = None
+    (tmp_path / 'result.json').write_text(json.dumps(changed))
+    if message is None:  # this one may be missing
+        assert read_result(tmp_path / 'result.json', SAME) == changed
+        return
+    with pytest.raises(ValueError, match=message):
+        read_result(tmp_path / 'result.json', SAME)
+
+
+def test_labels_tell_protocols_apart():
+    assert label_of(WHOLE) == 'small, dino'
+    own = copy.deepcopy(WHOLE)
+    own['protocol']['name'] = None
+    assert label_of(own) == 'small'
+
+
+def test_the_report_of_an_earlier_version_is_refused(tmp_path):
+    path = tmp_path / 'scoreboard.json'
+    refuse_older(path)  # nothing is there
+    path.write_text('{"results": []}')
+    with pytest.raises(ValueError, match=f'{path} is of an earlier version'):
+        refuse_older(path)
+    path.write_text('{"format": 2, "runs": []}')
+    refuse_older(path)
 
 
 @pytest.mark.parametrize('text', ['', '{"unit": ', '[1]', '[' * 10**5])

@@ -15,7 +15,13 @@ from hvc_mm.scoreboard import (
     make_backbone,
     parse_backbones,
     prepare_run,
+    score_together,
 )
+
+
+def score(run):
+    (result,) = score_together([run])
+    return result
 
 
 def make(text):
@@ -28,12 +34,20 @@ def backbone():
     return make('r18=HVCResNet:depth=18,stage=2')
 
 
-def prepare(backbone, sample_dir, out, size=None, name='davis', **options):
+def prepare(
+    backbone,
+    sample_dir,
+    out,
+    size=None,
+    name='davis',
+    protocol=None,
+    **options,
+):
     for part in ('test_dataloader', 'test_evaluator'):
         options[f'{part}.num_workers'] = 0
     options['data_root'] = str(sample_dir)
-    cfg = read_config(BENCHMARKS[name].config, options)
-    return prepare_run(BENCHMARKS[name], backbone, cfg, out, size)
+    cfg = read_config(BENCHMARKS[name].config, options, protocol)
+    return prepare_run(BENCHMARKS[name], backbone, cfg, out, size, protocol)
 
 
 @pytest.mark.parametrize('benchmark', BENCHMARKS.values())
@@ -54,7 +68,7 @@ def test_the_backbone_is_put_into_the_config(backbone, sample_dir, tmp_path):
     (step,) = [step for step in pipeline if step.type == 'ResizeFrame']
     assert (step['size'], step.interpolation) == ((48, 80), 'area')
     assert run.input_size == (48, 80)
-    assert run.folder == tmp_path / 'runs/r18/davis' / run.key
+    assert run.folder == tmp_path / 'runs/r18/davis/own' / run.key
     assert len(run.videos) == 2 and run.finished_videos() == {}
     spec = 'HVCResNet:out_indices=(0,1),map=1,data_preprocessor.mean=(1,2,3)'
     cfg = prepare(make(spec), sample_dir, tmp_path).cfg
@@ -80,6 +94,7 @@ def test_the_key_changes_with_what_a_score_depends_on(
         key(**{'test_dataloader.dataset.max_frames': 4}),
         key(**{'test_evaluator.first_last_excluded': False}),
         key(make('HVCResNet:depth=18,stage=1')),
+        key(protocol='dino'),
     }
     for seed in (0, 1):  # weights of one name
         torch.manual_seed(seed)
@@ -91,24 +106,23 @@ def test_the_key_changes_with_what_a_score_depends_on(
     frame = tmp_path / f'data/DAVIS/JPEGImages/480p/{video}/00003.jpg'
     frame.write_bytes(frame.read_bytes() + b'\0')
     keys.add(key(data=tmp_path / 'data'))
-    assert len(keys | {first}) == 11
+    assert len(keys | {first}) == 12
 
 
 @pytest.fixture
 def seen(monkeypatch):
     """Note every frame that is propagated; fail at the ``stop``-th one."""
     frames = []
-    predict = LabelPropagationVOS.predict
+    propagate = LabelPropagationVOS.propagate
 
-    def counted(self, inputs, data_samples):
-        for sample in data_samples:
-            frames.append((sample.video, sample.frame_index))
+    def counted(self, features, sample):
+        frames.append((sample.video, sample.frame_index))
         if len(frames) == stop.get('at'):
             raise RuntimeError('no power')
-        return predict(self, inputs, data_samples)
+        return propagate(self, features, sample)
 
     stop = {}
-    monkeypatch.setattr(LabelPropagationVOS, 'predict', counted)
+    monkeypatch.setattr(LabelPropagationVOS, 'propagate', counted)
     return SimpleNamespace(frames=frames, stop=stop)
 
 
@@ -116,7 +130,7 @@ def seen(monkeypatch):
 def whole(backbone, sample_dir, tmp_path_factory):
     """A run that came to its end at once."""
     run = prepare(backbone, sample_dir, tmp_path_factory.mktemp('whole'))
-    return run, run.score()
+    return run, score(run)
 
 
 def test_a_result_is_complete(whole):
@@ -129,17 +143,34 @@ def test_a_result_is_complete(whole):
         # J of the first video's curve, percent; 4 of 6 frames are scored.
         assert len(result['curves'][name]) == 4
         assert 1 < max(result['curves'][name]) <= 100
+        assert set(result['sequences'][name]) == {'J&F', 'J', 'F'}
     objects = [
         entry['J&F']
         for video in run.finished_videos().values()
         for entry in video['result']['objects'].values()
     ]
     assert scores['J&F'] == pytest.approx(sum(objects) / len(objects))
-    assert result['counts']['frames'] == 12
-    assert result['whole']['frames'] == 1999
-    assert 'radius=12, topk=15, temperature=0.1' in result['protocol']
-    assert 'bound_th=0.008' in result['protocol']
-    assert 'out_dir' not in result['protocol']
+    assert result['benchmark']['counts']['frames'] == 12
+    assert result['benchmark']['whole']['frames'] == 1999
+    assert result['backbone']['name'] == 'r18'
+    protocol = result['protocol']
+    assert 'radius=12, topk=15, temperature=0.1' in protocol['text']
+    assert 'bound_th=0.008' in protocol['text']
+    assert 'out_dir' not in protocol['text']
+    assert protocol['name'] is None and protocol['input_size'] is None
+    # Also what the config leaves at its default.
+    propagator = protocol['model']['propagator']
+    assert propagator['topk'] == 15 and propagator['window'] == 'disc'
+    assert protocol['model']['codec']['shrink'] == 'aligned'
+    assert protocol['model']['warmup_zero_image'] == [256, 256]
+    assert protocol['frames']['interpolation'] == 'bilinear'
+    # The scores can be computed from what is kept of the videos.
+    kept = result['pooled']['videos'].values()
+    for head, value in scores.items():
+        total = sum(each['numerators'][head][0] for each in kept)
+        count = sum(each['denominators'][0] for each in kept)
+        assert count == len(objects)
+        assert total / count == pytest.approx(value, rel=1e-12)
     # The first frame of a process isn't timed.
     timed = [
         json.loads(path.read_text())
@@ -154,13 +185,13 @@ def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
     seen.stop['at'] = 9
     run = prepare(backbone, sample_dir, tmp_path)
     with pytest.raises(RuntimeError, match='no power'):
-        run.score()
+        score(run)
     assert list(run.finished_videos()) == run.videos[:1]
 
     # The same setting, read anew: only the second video is left.
     seen.stop.clear()
     seen.frames.clear()
-    again = prepare(backbone, sample_dir, tmp_path).score()
+    again = score(prepare(backbone, sample_dir, tmp_path))
     assert seen.frames == [(run.videos[1], i) for i in range(6)]
     for key in set(again) - {'seconds_per_frame'}:
         assert again[key] == whole[1][key], key
@@ -169,10 +200,10 @@ def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
     seen.frames.clear()
     path = run.folder / 'result.json'
     path.write_text(json.dumps({**again, 'seed': 12345}))
-    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == 12345
+    assert score(prepare(backbone, sample_dir, tmp_path))['seed'] == 12345
     # Stopped between the last video and the summary.
     path.unlink()
-    assert prepare(backbone, sample_dir, tmp_path).score() == again
+    assert score(prepare(backbone, sample_dir, tmp_path)) == again
     assert json.loads(path.read_text()) == again and not seen.frames
     summary = run.folder / 'scores/davis/results.json'
     overall = json.loads(summary.read_text())['overall']
@@ -184,7 +215,7 @@ def test_fractions_of_an_older_version_are_scored_again(
 ):
     """hvc_mm 0.1 wrote fractions: they never enter a mean of percents."""
     run, result = whole
-    shutil.copytree(run.folder, tmp_path / 'runs/r18/davis' / run.key)
+    shutil.copytree(run.folder, tmp_path / 'runs/r18/davis/own' / run.key)
     run = prepare(run.backbone, sample_dir, tmp_path)
     (run.folder / 'result.json').unlink()
     path = run.folder / f'scores/davis/videos/{run.videos[0]}.json'
@@ -197,10 +228,10 @@ def test_fractions_of_an_older_version_are_scored_again(
     path.write_text(json.dumps(old))
     assert list(run.finished_videos()) == run.videos[1:]
     assert f'{run.videos[0]} is scored again' in capsys.readouterr().out
-    assert run.score()['scores'] == result['scores']
+    assert score(run)['scores'] == result['scores']
     assert [name for name, _ in seen.frames] == [run.videos[0]] * 6
     # A summary without its unit is none.
     (run.folder / 'result.json').write_text(
         json.dumps({'scores': {'J&F': 0.5}})
     )
-    assert run.score()['scores'] == result['scores']
+    assert score(run)['scores'] == result['scores']

@@ -27,7 +27,10 @@ def board(call_tool, sample_dir, capsys):
 
 
 def by_names(found):
-    return {(r['backbone'], r['benchmark']): r for r in found['results']}
+    return {
+        (r['backbone']['name'], r['benchmark']['name']): r
+        for r in found['runs']
+    }
 
 
 @pytest.mark.slow  # and as a process of its own, to compare
@@ -39,7 +42,8 @@ def test_a_report(board, pretrained, run_tool, root_dir, sample_dir, tmp_path):
     assert status == 0
     # The sample has no JHMDB: said, and no reason to stop.
     assert 'JHMDB split 1 is skipped: there is no folder' in printed
-    assert 'JHMDB' in found['skipped']['jhmdb']
+    (skipped,) = found['skipped']
+    assert skipped['benchmark'] == 'jhmdb' and 'JHMDB' in skipped['why']
     text = (out / 'scoreboard.md').read_text()
     scores = {n: r['scores']['J&F'] for n, r in by_names(found).items()}
     assert set(scores) == {
@@ -99,7 +103,7 @@ def test_parts_and_joints(call_tool, sample_tool, tmp_path):
         assert result['seconds_per_frame'] > 0 and not result['curves']
     for backbone in ('fine', 'coarse'):
         result = results[backbone, 'jhmdb']
-        assert 'grid=40' in result['protocol']
+        assert 'grid=40' in result['protocol']['text']
         # Joints in cells of another size would all be wrong.
         assert result['scores']['PCK@0.5'] > 50
     assert {p.name for p in out.glob('*.png')} == {
@@ -119,15 +123,61 @@ def test_goes_on_and_starts_anew(board, tmp_path):
     # One backbone more: the first one's result is taken as it is.
     backbones.append('b=HVCResNet:depth=18,stage=2')
     _, both, _ = board(tmp_path, backbones, *davis, options=one)
-    assert both['results'][0] == first['results'][0]
-    assert [r['backbone'] for r in both['results']] == ['a', 'b']
+    assert both['runs'][0] == first['runs'][0]
+    assert [r['backbone']['name'] for r in both['runs']] == ['a', 'b']
     assert path.stat().st_mtime_ns == written
     # Another size of the frames is another setting.
     small = ('--input-size', '48x80')
     _, resized, _ = board(tmp_path, backbones, *davis, *small, options=one)
-    assert resized['input_size'] == [48, 80]
-    assert resized['results'][0]['key'] != first['results'][0]['key']
-    assert resized['results'][0]['scores'] != first['results'][0]['scores']
+    small, large = resized['runs'][0], first['runs'][0]
+    assert small['protocol']['input_size'] == [48, 80]
+    assert small['key'] != large['key']
+    assert small['scores'] != large['scores']
+
+
+def test_protocols_side_by_side(board, tmp_path):
+    few = ['test_dataloader.dataset.max_frames=3', *QUICK]
+    status, found, printed = board(
+        *(tmp_path, ['a=HVCResNet:depth=18,stage=1']),
+        *('--benchmarks', 'davis', 'vip', '--input-size', '48x80'),
+        *('--protocols', 'own', 'dino', 'crw_jhmdb', 'dino'),
+        options=few,
+    )
+    assert status == 0
+    own, dino = found['runs']
+    assert own['protocol']['name'] is None
+    assert dino['protocol']['name'] == 'dino'
+    assert dino['protocol']['model']['propagator']['topk'] == 5
+    assert dino['protocol']['input_size'] == [48, 64]
+    assert own['scores'] != dino['scores']
+    for run, name in ((own, 'own'), (dino, 'dino')):
+        path = tmp_path / f'runs/a/davis/{name}/{run["key"]}/result.json'
+        assert json.loads(path.read_text()) == run
+    # What does not fit is told in one line.
+    assert printed.count('protocol crw_jhmdb propagates joints') == 1
+    assert dict(benchmark='davis', protocol='crw_jhmdb') in [
+        {k: v for k, v in each.items() if k != 'why'}
+        for each in found['skipped']
+    ]
+    text = (tmp_path / 'scoreboard.md').read_text()
+    assert '### Protocol: dino but for the size of frames' in text
+    assert f'| a | dino | {dino["scores"]["J&F"]:.1f} |' in text
+
+
+@pytest.mark.parametrize(
+    'protocols, message',
+    [
+        (['dino', 'dinov4'], "no protocol 'dinov4'; did you mean dinov3"),
+        (['crw_vip', 'crw_jhmdb'], 'none of these protocols fits'),
+    ],
+)
+def test_protocols_that_cannot_be(board, tmp_path, protocols, message):
+    with pytest.raises(SystemExit, match=message):
+        board(
+            *(tmp_path / 'report', ['HVCResNet:stage=1']),
+            *('--benchmarks', 'davis', '--protocols', *protocols),
+        )
+    assert not (tmp_path / 'report').exists()
 
 
 @pytest.mark.parametrize('failure', [RuntimeError, TypeError])
@@ -154,9 +204,9 @@ def test_a_failure_is_told_and_the_rest_is_scored(
     (told,) = found['failures']
     assert told['backbone'] == 'bad'
     assert told['why'] == f'{failure.__name__}: out of memory'
-    assert [r['backbone'] for r in found['results']] == ['good']
+    assert [r['backbone']['name'] for r in found['runs']] == ['good']
     text = (tmp_path / 'scoreboard.md').read_text()
-    assert f'bad on davis: failed, {told["why"]}' in text
+    assert f'bad on davis by own: failed, {told["why"]}' in text
 
 
 @pytest.mark.parametrize(

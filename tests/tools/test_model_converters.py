@@ -131,6 +131,58 @@ def test_each_layout(call, tmp_path, case):
     assert 'left over  0' in call('convert', output, tmp_path / 'again.pth')
 
 
+def _vit(blocks=2, c=8):
+    """The tensors of a small Vision Transformer, by DINO's names."""
+    shapes = {
+        'cls_token': (1, 1, c),
+        'pos_embed': (1, 10, c),
+        'patch_embed.proj.weight': (c, 3, 4, 4),
+        'norm.weight': (c,),
+    }
+    for i in range(blocks):
+        shapes[f'blocks.{i}.attn.qkv.weight'] = (3 * c, c)
+        shapes[f'blocks.{i}.mlp.fc1.weight'] = (4 * c, c)
+    return {name: torch.randn(shape) for name, shape in shapes.items()}
+
+
+def test_a_vision_transformer_comes_by_dinos_names(call, tmp_path):
+    state = _vit()
+    hub = {}
+    for name, tensor in state.items():
+        name = name.replace('blocks.', 'encoder.layer.')
+        name = name.replace('patch_embed.proj', 'patch_embeddings.projection')
+        name = name.replace('pos_embed', 'position_embeddings')
+        name = name.replace('mlp.fc1', 'intermediate.dense')
+        name = name.replace('norm.', 'layernorm.')
+        if name.startswith(('cls', 'p')):
+            name = f'embeddings.{name}'
+        parts = zip(('query', 'key', 'value'), tensor.chunk(3))
+        for part, rows in parts if '.qkv.' in name else (('', tensor),):
+            part_name = name.replace('attn.qkv', f'attention.attention.{part}')
+            hub[f'vit.{part_name}'] = rows
+    source, output = tmp_path / 'hub.pth', tmp_path / 'out.pth'
+    torch.save({**hub, 'classifier.weight': torch.ones(2, 8)}, source)
+    printed = call('convert', source, output)
+    assert (
+        "Hugging Face's names (vit), Vision Transformer of width 8" in printed
+    )
+    assert re.search(r'^left over +1: classifier.weight$', printed, re.M)
+    converted = torch.load(output, weights_only=True)
+    assert converted.keys() == state.keys()
+    _same(converted, state)
+    record = json.loads(output.with_name('out.pth.json').read_text())
+    assert record['layout'] == 'hugging_face' and record['stages'] is None
+    assert record['architecture'] == (
+        'Vision Transformer of width 8, 2 blocks, patch size 4'
+    )
+    # A block that lacks what another has, and a block that isn't there.
+    for lost in ('blocks.1.mlp.fc1.weight', 'blocks.1.'):
+        tensors = {n: t for n, t in _vit(3).items() if not n.startswith(lost)}
+        torch.save({'teacher': tensors}, source)
+        with pytest.raises(SystemExit, match=r'hub.pth: .*lacks .*blocks\.1'):
+            call('convert', source, tmp_path / 'other.pth')
+
+
 def test_an_incomplete_network_is_refused(call, tmp_path):
     state = _backbone(18)
     del state['layer1.1.bn2.running_var']
@@ -157,7 +209,7 @@ def test_a_prefix_chooses_one_of_two(call, tmp_path):
 @pytest.mark.parametrize(
     'content, options, message',
     [
-        ({'w': torch.ones(2)}, [], 'no ResNet in any known layout'),
+        ({'w': torch.ones(2)}, [], 'no ResNet or Vision Transformer in any'),
         ({'w': torch.ones(2)}, ['--from', 'crw'], 'layout of CRW'),
         ({'x': re.compile('a')}, [], 'refused, because'),
     ],

@@ -287,10 +287,15 @@ def read_training(folder: Path) -> Outcome:
 
 def read_scores(board: Mapping[str, Any]) -> Outcome:
     """Pick scores and times by backbone from a ``scoreboard.json``."""
-    kept = ('scores', 'sequences', 'seconds_per_frame', 'counts', 'weights')
     results = {
-        found['backbone']: {key: found[key] for key in kept}
-        for found in board['results']
+        found['backbone']['name']: {
+            'scores': found['scores'],
+            'sequences': found['sequences'],
+            'seconds_per_frame': found['seconds_per_frame'],
+            'counts': found['benchmark']['counts'],
+            'weights': found['backbone']['weights'],
+        }
+        for found in board['runs']
     }
     targets = [
         Target(f'J&F of {name}', found['scores']['J&F'], form='{:.1f}')

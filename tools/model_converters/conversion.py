@@ -16,11 +16,14 @@ from torch import Tensor
 from hvc_mm.checkpoint import (
     LAYOUTS,
     CheckpointError,
+    Size,
     check_complete,
     compare,
+    expected_of_vit,
     find_network,
     read_checkpoint,
     sha256_of,
+    size_of,
 )
 from hvc_mm.models.backbones.hvc_resnet import guess_resnet, resnet_shapes
 from hvc_mm.utils.files import write_json
@@ -33,13 +36,15 @@ class Conversion:
     """A backbone taken out of a checkpoint.
 
     Attributes:
-        state_dict: Its tensors, a ResNet's by torchvision's names.
+        state_dict: Name -> tensor of any shape, a ResNet's by torchvision's
+            names, a Vision Transformer's by those of DINO and timm.
         layout: Key of :data:`~hvc_mm.checkpoint.LAYOUTS`; empty where none
             of them fits.
         place: Where in the file the backbone was.
         left_over: Names of the file's other tensors.
         depth: 18, 34, 50 or 101; None for what isn't a ResNet.
         stages: Number of stages that the file holds, 1 to 4; likewise.
+        size: Of a Vision Transformer.
         source: Name and sha256 of the file, and what else is known of it.
     """
 
@@ -49,11 +54,14 @@ class Conversion:
     left_over: List[str]
     depth: Optional[int] = None
     stages: Optional[int] = None
+    size: Optional[Size] = None
     source: Dict[str, Any] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str:
-        """``'ResNet-50'`` or ``'not a ResNet'``."""
+        """``'ResNet-50'``, a Vision Transformer's size, or neither."""
+        if self.size:
+            return f'Vision Transformer of {self.size}'
         return f'ResNet-{self.depth}' if self.depth else 'not a ResNet'
 
     @property
@@ -116,7 +124,9 @@ class Conversion:
 def convert(
     path: str, layout: str = 'auto', prefix: Optional[str] = None
 ) -> Conversion:
-    """Take the ResNet out of a file, with torchvision's names.
+    """Take the ResNet or Vision Transformer out of a file, with usual names.
+
+    Those of torchvision, or of DINO and timm.
 
     Args:
         path: A checkpoint.
@@ -130,9 +140,17 @@ def convert(
     checkpoint = read_checkpoint(path)
     try:
         found = find_network(checkpoint, None, layout, prefix)
-        depth, stages = guess_resnet(found.tensors)
-        expected = resnet_shapes(depth, stages)
-        check_complete(found, expected, f'a ResNet-{depth}')
+        known: Dict[str, Any] = {}
+        if found.is_vit:
+            known['size'] = size_of(found.tensors)
+            expected = expected_of_vit(found.tensors)
+            what = 'a Vision Transformer'
+        else:
+            depth, stages = guess_resnet(found.tensors)
+            known.update(depth=depth, stages=stages)
+            expected = resnet_shapes(depth, stages)
+            what = f'a ResNet-{depth}'
+        check_complete(found, expected, what)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from None
     state_dict, _ = compare(found.tensors, expected)
@@ -142,9 +160,8 @@ def convert(
         found.layout,
         found.place,
         others + found.left_over,
-        depth,
-        stages,
-        source_of(path),
+        source=source_of(path),
+        **known,
     )
 
 

@@ -14,8 +14,8 @@ from hvc_mm.utils.outputs import check_outputs
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write the ResNet of a checkpoint made elsewhere as a '
-        "plain state dict with torchvision's names, and a record of where it "
-        'is from',
+        "plain state dict with torchvision's names, or its Vision Transformer "
+        'with those of DINO and timm, and a record of where it is from',
         epilog='layouts: '
         + '; '.join(
             f'{name}: {known.title}' for name, known in LAYOUTS.items()
@@ -49,11 +49,11 @@ def report(conversion: Conversion) -> str:
     names = conversion.left_over
     more = f' and {len(names) - 6} more' if len(names) > 6 else ''
     some = f': {", ".join(names[:6])}{more}' if names else ''
+    stages = f', {conversion.stages} of 4 stages' if conversion.stages else ''
     lines = [
         f'{conversion.source["source"]}: '
         f'{known.title if known else "no known layout"} '
-        f'({conversion.place}), {conversion.architecture}, '
-        f'{conversion.stages} of 4 stages',
+        f'({conversion.place}), {conversion.architecture}{stages}',
         f'matched    {len(conversion.state_dict)}',
         f'left over  {len(names)}{some}',
         'missing    0',

@@ -6,6 +6,7 @@ from .paired_views_visualization_hook import PairedViewsVisualizationHook
 from .protocol_log_hook import ProtocolLogHook
 from .resume_hook import ResumeHook
 from .time_budget_hook import TimeBudgetHook
+from .vos_validation_hook import VOSValidationHook
 from .vos_visualization_hook import VOSVisualizationHook
 from .whole_checkpoint_hook import WholeCheckpointHook
 
@@ -16,6 +17,7 @@ __all__ = [
     'ProtocolLogHook',
     'ResumeHook',
     'TimeBudgetHook',
+    'VOSValidationHook',
     'VOSVisualizationHook',
     'WholeCheckpointHook',
 ]

@@ -160,18 +160,33 @@ def describe(
             defaults.
         leave_out: Arguments that aren't shown.
     """
-    given = {k: v for k, v in cfg.items() if k not in ('type', '_scope_')}
+    given = arguments_of(cfg, registry, defaults)
     kind = cfg['type']
-    if defaults:
-        cls = registry.get(kind) if isinstance(kind, str) else kind
-        given = {**defaults_of(cls), **given}
     name = kind if isinstance(kind, str) else kind.__name__
     text = ', '.join(
         f'{key}={value!r}'
         for key, value in given.items()
-        if key not in (*_NOT_PROTOCOL, *leave_out)
+        if key not in leave_out
     )
     return f'{name}({text})'
+
+
+def arguments_of(
+    cfg: Mapping, registry: Any, defaults: bool = True
+) -> Dict[str, Any]:
+    """Collect a part's arguments, but for those that no score depends on.
+
+    Args:
+        cfg: With ``type``.
+        registry: Where the type is found.
+        defaults: Also those that the config leaves at their defaults.
+    """
+    given = {k: v for k, v in cfg.items() if k not in ('type', '_scope_')}
+    if defaults:
+        kind = cfg['type']
+        cls = registry.get(kind) if isinstance(kind, str) else kind
+        given = {**defaults_of(cls), **given}
+    return {k: v for k, v in given.items() if k not in _NOT_PROTOCOL}
 
 
 def defaults_of(cls: Optional[type]) -> Dict[str, Any]:
@@ -216,7 +231,14 @@ def describe_versions(device: torch.device) -> str:
     name = platform.machine()
     if device.type == 'cuda':
         name = torch.cuda.get_device_name(device)
-    versions = {
+    versions = versions_of_code()
+    text = ', '.join(f'{key} {value}' for key, value in versions.items())
+    return f'{text}, on {device.type} ({name})'
+
+
+def versions_of_code() -> Dict[str, str]:
+    """Collect the versions of what a run's code depends on, by name."""
+    return {
         'hvc_mm': __version__,
         'torch': torch.__version__,
         'mmengine': mmengine.__version__,
@@ -225,8 +247,6 @@ def describe_versions(device: torch.device) -> str:
         'opencv': cv2.__version__,
         'Python': platform.python_version(),
     }
-    text = ', '.join(f'{key} {value}' for key, value in versions.items())
-    return f'{text}, on {device.type} ({name})'
 
 
 def weight_files(cfg: Any) -> Iterator[str]:

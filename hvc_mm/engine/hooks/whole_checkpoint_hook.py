@@ -31,11 +31,17 @@ class WholeCheckpointHook(CheckpointHook):
     checkpoints. A resumed one goes on from the newest checkpoint of its own
     folder that can be read, or from the file that ``load_from`` names.
 
-    Folders that are not on disk (``s3://``) are left to mmengine.
+    Folders that are not on disk (``s3://``) are left to mmengine. Scores of
+    our metrics need no ``rule`` beside ``save_best``.
 
     Args:
         **kwargs: Those of mmengine's hook.
     """
+
+    _default_greater_keys = [
+        *CheckpointHook._default_greater_keys,
+        *('J&F', 'J_mean', 'F_mean', 'PCK', 'overall'),
+    ]
 
     def before_run(self, runner: Runner) -> None:
         """Refuse to write over checkpoints; find the one to resume from.

@@ -38,7 +38,7 @@ from ..functional import (
 )
 from ..functional.j_and_f import BOUND_TH
 from .background import FrameJob
-from .video_metric import OpenVideo, VideoMetric
+from .video_metric import OpenVideo, Pooled, VideoMetric
 
 
 def check_bound(bound_th: float) -> None:
@@ -204,6 +204,14 @@ class VOSMetric(VideoMetric):
             [*rows, ('', 'all', *overall.values())],
         )
         return overall
+
+    def pooled(self, result: dict) -> Pooled:
+        """Sum the figures of a video's objects, and count the objects."""
+        objects = list(result['objects'].values())
+        sums = {
+            name: [sum(entry[name] for entry in objects)] for name in _COLUMNS
+        }
+        return Pooled(sums, [len(objects)])
 
     def _begin(self, video: OpenVideo, gt_path: str) -> None:
         """Read from the first annotation which objects there are."""

@@ -196,18 +196,17 @@ def test_outputs_are_read(tool, args, tmp_path):
     assert last.value == pytest.approx(-0.2 * 19.5) and last.bound is None
 
     run = {
-        'backbone': 'hvc',
+        'backbone': {'name': 'hvc', 'weights': {}},
+        'benchmark': {'counts': {'videos': 1}},
         'scores': {'J&F': 51.23, 'J': 50.0, 'F': 52.46},
-        'sequences': {'bear': 51.23},
+        'sequences': {'bear': {'J&F': 51.23}},
         'seconds_per_frame': 0.02,
-        'counts': {'videos': 1},
-        'weights': {},
         'curves': {'bear': [50.0] * 80},
     }
-    board = {'results': [run], 'failures': [{'backbone': 'random'}]}
+    board = {'runs': [run], 'failures': [{'backbone': 'random'}]}
     content, targets = tool.read_scores(board)
     assert content['failures'] == [{'backbone': 'random'}]
-    assert content['results']['hvc']['sequences'] == {'bear': 51.23}
+    assert content['results']['hvc']['sequences'] == run['sequences']
     assert 'curves' not in content['results']['hvc']
     assert [str(target) for target in targets] == ['J&F of hvc 51.2']
 
