@@ -10,6 +10,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import torch.nn.functional as F
 from mmengine.model import BaseModule
+from packaging.version import parse
 from torch import Tensor, nn
 
 from hvc_mm.checkpoint import load_backbone
@@ -24,6 +25,8 @@ from .patches import (
     tokens_to_map,
 )
 
+# The first one with DINOv3.
+_OLDEST = '1.0.20'
 # What constructors of timm call "takes images of any size"; networks of
 # convolutions have no word for it.
 _ANY_SIZE = ({'dynamic_img_size': True}, {'strict_img_size': False}, {})
@@ -57,13 +60,14 @@ class TimmBackbone(BaseModule):
             alone), see :func:`~hvc_mm.models.backbones.patches
             .refine_patches`; None for the patch's side.
         init_cfg: mmengine's.
-        **kwargs: For ``timm.create_model``, e.g. ``pretrained=True``, which
+        **options: For ``timm.create_model``, e.g. ``pretrained=True``, which
             downloads timm's own weights of ``model_name``, or ``img_size``.
 
     Raises:
         ImportError: When timm isn't installed.
         ValueError: When timm has no such network (the nearest names are
-            told), or the network no such block, facet or stride.
+            told), it can't be built, or has no such block, facet or stride.
+        CheckpointError: When the file of weights does not fit.
 
     Example:
         >>> backbone = TimmBackbone('vit_tiny_patch16_224')
@@ -80,11 +84,11 @@ class TimmBackbone(BaseModule):
         facet: str = 'token',
         patch_stride: Optional[int] = None,
         init_cfg: Optional[dict] = None,
-        **kwargs: Any,
+        **options: Any,
     ) -> None:
         super().__init__(init_cfg)
         self.title = f'TimmBackbone {model_name}'
-        self.body = _create(self.title, model_name, kwargs)
+        self.body = _create(self.title, model_name, options)
         # mmengine calls the init_weights of whatever has it and is not yet
         # initialised: timm's would draw new ones over those from a file.
         self.body.is_init = True
@@ -100,17 +104,20 @@ class TimmBackbone(BaseModule):
             prune_head=True,
         )
         if patch_stride is not None:
-            if not is_vit:
-                raise ValueError(
-                    f'{self.title} is no Vision Transformer, for which '
-                    'patch_stride is; expected None'
-                )
-            embed = self.body.patch_embed
-            refine_patches(self.title, embed.proj, patch_stride)
-            # timm computes the grid by it.
-            embed.patch_size = (patch_stride, patch_stride)
+            self._refine(patch_stride, is_vit)
         if weights is not None:
             load_backbone(self, weights)
+
+    def _refine(self, stride: int, is_vit: bool) -> None:
+        if not is_vit:
+            raise ValueError(
+                f'{self.title} is no Vision Transformer, for which '
+                'patch_stride is; expected None'
+            )
+        embed = self.body.patch_embed
+        refine_patches(self.title, embed.proj, stride)
+        # timm computes the grid by it.
+        embed.patch_size = (stride, stride)
 
     @property
     def primary(self) -> nn.Module:
@@ -176,14 +183,18 @@ class TimmBackbone(BaseModule):
         )
 
 
-def _create(title: str, name: str, kwargs: dict) -> nn.Module:
+def _create(title: str, name: str, options: dict) -> nn.Module:
     """Build a network of timm that takes images of any size, if it can."""
     try:
         import timm
     except ImportError:
+        timm = None
+    if timm is None or parse(timm.__version__) < parse(_OLDEST):
+        found = f'timm {timm.__version__}' if timm else 'no timm'
         raise ImportError(
-            f"{title} needs timm 1.0.20 or later: pip install 'hvc_mm[timm]'"
-        ) from None
+            f'{title} needs timm {_OLDEST} or later, found {found}: '
+            "pip install 'hvc_mm[timm]'"
+        )
     # A name may have a tag of weights, 'NAME.TAG', or a source, 'hf-hub:'.
     if ':' not in name and not timm.is_model(name.split('.')[0]):
         near = get_close_matches(name, timm.list_models())
@@ -194,25 +205,17 @@ def _create(title: str, name: str, kwargs: dict) -> nn.Module:
         )
     for size in _ANY_SIZE:
         try:
-            network = timm.create_model(name, **size, **kwargs)
+            return timm.create_model(name, **{**size, **options})
+        except TypeError as error:  # it may not know the word
+            problem: Exception = error
+        except Exception as error:  # whatever it, or a download, raises
+            problem = error
             break
-        except TypeError:
-            if not size:
-                raise
-        except Exception as error:
-            if not kwargs.get('pretrained'):
-                raise
-            raise ValueError(
-                f'{title}: its pretrained weights cannot be fetched; '
-                'expected a connection, or weights=FILE; found '
-                f'{type(error).__name__}: {" ".join(str(error).split()):.200}'
-            ) from error
-    if not hasattr(network, 'forward_intermediates'):
-        raise ValueError(
-            f'{title}: timm {timm.__version__} gives no maps of it '
-            '(forward_intermediates); expected another model or a newer timm'
-        )
-    return network
+    hint = ', or give weights=FILE' if options.get('pretrained') else ''
+    raise ValueError(
+        f'{title}: expected options that fit it{hint}; found '
+        f'{type(problem).__name__}: {" ".join(str(problem).split()):.200}'
+    ) from problem
 
 
 def _is_plain(embed: Optional[nn.Module]) -> bool:
