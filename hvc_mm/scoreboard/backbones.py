@@ -31,6 +31,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hvc_mm.checkpoint import (
     CheckpointError,
     find_network,
+    local_weights,
     read_checkpoint,
     sha256_of,
     size_of,
@@ -228,6 +229,7 @@ def make_backbone(
     if 'prefix' in arguments:
         source['prefix'] = arguments.pop('prefix')
     try:
+        weights = weights and local_weights(str(weights))
         if 'type' in arguments:
             config, title = _config_of_type(arguments, stage)
         else:

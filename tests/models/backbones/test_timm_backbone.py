@@ -254,7 +254,9 @@ def test_a_file_of_another_size(tmp_path):
     path = str(tmp_path / 'tiny.pth')
     network = timm.create_model('vit_tiny_patch16_224', depth=2)
     torch.save(network.state_dict(), path)
-    with pytest.raises(CheckpointError, match='tiny.pth: .*width 192.*width 384'):
+    with pytest.raises(
+        CheckpointError, match='tiny.pth: .*width 192.*width 384'
+    ):
         build('vit_small_patch16_224', weights=path)
     with pytest.raises(CheckpointError, match='2 blocks.*12 blocks'):
         PretrainedBackbone(path)(TimmBackbone('vit_tiny_patch16_224'))
