@@ -35,6 +35,10 @@ def load_backbone(
         layout: A key of :data:`~hvc_mm.checkpoint.LAYOUTS`, or ``'auto'``.
         prefix: As for :func:`~hvc_mm.checkpoint.find_network`.
 
+    Returns:
+        What was loaded: name as in the module -> tensor of the module's
+        shape, and where it was in the file.
+
     Raises:
         CheckpointError: As :func:`~hvc_mm.checkpoint.find_network` does; the
             message names the file.
@@ -87,8 +91,9 @@ def adopt_backbone_weights(
         module: A model with a ``backbone``; a backbone with a ``primary``
             member (an ensemble) takes the weights there. Its
             ``weights_prefix``, if any, chooses one of several networks.
-        state_dict: Changed in place: only what the model needs stays. Of a
-            file without ``'state_dict'`` it may be all that it holds.
+        state_dict: Name -> tensor of any shape. Changed in place: only what
+            the model needs stays, by its names and in its shapes. Of a file
+            without ``'state_dict'`` it may be all that it holds.
         prefix: The model's own prefix in ``state_dict``.
         metadata: Of the state dict; tells the whole file where mmengine
             gives only a part of it.
@@ -135,7 +140,8 @@ def require_weights(model: nn.Module) -> None:
     as mmdet's do with those of older versions, are not in the way.
 
     Args:
-        model: Its ``load_state_dict`` then raises :class:`CheckpointError`.
+        model: Its ``load_state_dict`` (name -> tensor of any shape) then
+            raises :class:`CheckpointError`.
     """
     path = 'the checkpoint'
 
