@@ -202,3 +202,19 @@ class PretrainedBackbone:
     def __call__(self, module: nn.Module) -> None:
         """Load the file's backbone; see :func:`load_backbone`."""
         load_backbone(module, self.checkpoint, self.layout, self.prefix)
+        _keep_loaded(module)
+
+
+def _keep_loaded(module: nn.Module) -> None:
+    """Keep mmengine from initialising a second time what was loaded.
+
+    The parts of a module come after its ``init_cfg``; and some backbones of
+    OpenMMLab, as its Vision Transformer, draw values at the end unless the
+    ``init_cfg`` has mmengine's own name.
+    """
+    target = getattr(module, 'primary', module)
+    for part in target.modules():
+        if part is not module and hasattr(part, 'init_weights'):
+            part.is_init = True
+    if isinstance(getattr(module, 'init_cfg', None), dict):
+        module.init_cfg = dict(module.init_cfg, type='Pretrained')
