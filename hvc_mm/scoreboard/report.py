@@ -13,7 +13,8 @@ from hvc_mm.utils.files import write_json
 from hvc_mm.utils.outputs import listed_file
 
 from .entries import Backbone, Benchmark
-from .plots import draw_plots
+from .page import write_page
+from .plots import draw_plots, plot_files
 from .protocols import OWN, why_unfit
 from .results import FORMAT
 
@@ -23,6 +24,8 @@ __all__ = ['Scoreboard', 'markdown_table']
 _MOST_SEQUENCES = 40
 _SECONDS = 's/frame'
 _JSON, _MARKDOWN = 'scoreboard.json', 'scoreboard.md'
+_PAGE = 'scoreboard.html'
+_SEE_PAGE = f'[{_PAGE}]({_PAGE}) shows all this, with frames of every video.'
 _COUNTS = ('counts', 'whole')
 
 
@@ -63,18 +66,19 @@ class Scoreboard:
 
     def files(self, out_dir: Path) -> List[Path]:
         """List the files that :meth:`write` may write."""
-        plots = ['score_against_time.png']
-        for name in (benchmark.name for benchmark in self.benchmarks):
-            plots += [f'{name}_sequences.png', f'{name}_j_over_time.png']
-        return [out_dir / name for name in (_JSON, _MARKDOWN, *plots)]
+        names = (_JSON, _MARKDOWN, _PAGE, *plot_files(self.benchmarks))
+        return [out_dir / name for name in names]
 
     def write(self, out_dir: Path) -> None:
-        """Write ``scoreboard.json``, ``scoreboard.md`` and the plots."""
+        """Write the report: JSON, Markdown, the page and the plots."""
+        report = self.as_dict()
         with listed_file(out_dir / _JSON) as path:
-            write_json(path, self.as_dict())
-        plots = draw_plots(self.benchmarks, self._in_order(), out_dir)
+            write_json(path, report)
+        plots = draw_plots(self.benchmarks, report['runs'], out_dir)
+        no_page = write_page(out_dir / _PAGE, report, out_dir / 'runs')
+        text = self.as_markdown(plots, no_page or _SEE_PAGE)
         with listed_file(out_dir / _MARKDOWN) as path:
-            path.write_text(self.as_markdown(plots), encoding='utf-8')
+            path.write_text(text, encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""
@@ -101,9 +105,19 @@ class Scoreboard:
         ]
         return [self.results[key] for key in names if key in self.results]
 
-    def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
-        """Write the report; plots are a file's name and what it shows."""
+    def as_markdown(
+        self, plots: Sequence[Tuple[str, str]] = (), about_page: str = ''
+    ) -> str:
+        """Write the report as Markdown.
+
+        Args:
+            plots: Pairs of a PNG's name and what it shows.
+            about_page: A sentence that says where the page is, or why there
+                is none.
+        """
         parts = ['# Scoreboard\n', self.overview(), '']
+        if about_page:
+            parts.append(f'{about_page}\n')
         for each in self.skipped:
             parts.append(f'- {each["benchmark"]}: skipped, {each["why"]}')
         for names, why in self.failures.items():
@@ -114,6 +128,7 @@ class Scoreboard:
             parts += self._section(benchmark)
         if plots:
             parts.append('\n## Plots\n')
+            parts.append('Each is also there as SVG and PDF.\n')
             parts += [f'![{title}]({name})\n' for name, title in plots]
         parts += ['\n## Backbones\n', self._table_of_backbones()]
         parts.append(self._origin())
