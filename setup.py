@@ -21,6 +21,8 @@ MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml',)
 
 INSTALL_REQUIRES = [
+    # Of pandas, for LaTeX tables; torch has it anyway.
+    'jinja2',
     'mmengine>=0.10.0,<1.0.0',
     # No mmcv of today was built with numpy 2 in mind.
     'numpy>=1.21,<2',
