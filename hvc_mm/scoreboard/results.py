@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Set, Union
 
 from hvc_mm.engine.check_config import fits, in_words
 from hvc_mm.utils.files import read_text
@@ -90,6 +90,8 @@ def check_result(found: Mapping[str, Any], where: str) -> None:
         raise ValueError(
             f"{where}: unit is {found['unit']!r}; expected 'percent'"
         )
+    if found['pooled'] is not None:
+        _check_pooled(found['pooled'], set(found['scores']), where)
     headline = found['benchmark']['headline']
     if headline not in found['scores']:
         raise ValueError(f'{where}: scores has no {headline}')
@@ -104,7 +106,9 @@ def _check_fields(
     found: Mapping[str, Any], fields: Mapping[str, Any], where: str
 ) -> None:
     for name, kind in fields.items():
-        value = found.get(name)
+        if name not in found:
+            raise ValueError(f'{where}{name} is missing')
+        value = found[name]
         expected = dict if isinstance(kind, dict) else kind
         if not fits(value, expected):
             raise ValueError(
@@ -113,6 +117,32 @@ def _check_fields(
             )
         if isinstance(kind, dict):
             _check_fields(value, kind, f'{where}{name}.')
+
+
+def _check_pooled(
+    pooled: Mapping[str, Any], heads: Set[str], where: str
+) -> None:
+    fields = {'of_nothing': Optional[float], 'videos': Dict[str, dict]}
+    _check_fields(pooled, fields, f'{where}: pooled.')
+    share = {
+        'numerators': Dict[str, List[float]],
+        'denominators': List[float],
+    }
+    lengths = set()
+    for name, video in pooled['videos'].items():
+        _check_fields(video, share, f'{where}: pooled.videos.{name}.')
+        if set(video['numerators']) != heads:
+            raise ValueError(
+                f'{where}: pooled.videos.{name} has {[*video["numerators"]]}; '
+                f'expected {sorted(heads)}'
+            )
+        several = (video['denominators'], *video['numerators'].values())
+        lengths.update(map(len, several))
+    if len(lengths) != 1:
+        raise ValueError(
+            f'{where}: pooled.videos has lists of {sorted(lengths)} numbers; '
+            'expected one length'
+        )
 
 
 def read_result(path: Path, same: Mapping[str, Any]) -> Dict[str, Any]:

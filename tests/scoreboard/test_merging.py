@@ -48,7 +48,14 @@ WHOLE = dict(
     unit='percent',
     scores={'J&F': 51.5, 'J': 50},
     sequences=dict(one={'J&F': 51.5, 'J': 50}),
-    pooled=None,
+    pooled=dict(
+        of_nothing=None,
+        videos=dict(
+            one=dict(
+                numerators={'J&F': [103.0], 'J': [100.0]}, denominators=[2]
+            )
+        ),
+    ),
     curves=dict(one=[50.0, 51.0]),
     seconds_per_frame=None,
     seed=0,
@@ -167,7 +174,7 @@ def test_what_cannot_be_compared_is_told(write):
     'text, message',
     [
         ('{"format": 2, "runs": [1]}', 'run 0 is no run but 1'),
-        ('{"format": 2, "runs": [{"format": 2}]}', 'run 0: backbone is None'),
+        ('{"format": 2, "runs": [{"format": 2}]}', 'run 0: backbone is mis'),
         ('{"format": 2, "runs": {}}', 'format is 2; expected 2'),
         ('{"results": []}', 'format is None; expected 2'),
         ('[1]', 'expected a JSON object'),
