@@ -84,6 +84,12 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark('davis', 'hvc_davis', 'DAVIS-2017 val', _DAVIS),
         Benchmark('davis16', 'hvc_davis16', 'DAVIS-2016 val', _DAVIS),
+        Benchmark(
+            'vost',
+            'hvc_vost',
+            'VOST val',
+            {'J': 'J_mean', 'J_last': 'J_last'},
+        ),
         Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}, 'parts'),
         Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK, 'joints'),
     )
