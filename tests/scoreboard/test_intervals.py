@@ -5,7 +5,12 @@ import copy
 import numpy as np
 import pytest
 
-from hvc_mm.evaluation import MeanIoUMetric, PCKMetric, VOSMetric
+from hvc_mm.evaluation import (
+    MeanIoUMetric,
+    PCKMetric,
+    VOSMetric,
+    VOSTMetric,
+)
 from hvc_mm.scoreboard.intervals import (
     difference_of,
     score_interval,
@@ -135,7 +140,7 @@ def test_there_is_no_interval_of_one_video():
 
 @pytest.fixture
 def of_metrics():
-    """Three metrics with results of a few videos, made at random."""
+    """Four metrics with results of a few videos, made at random."""
     rng = np.random.default_rng(0)
     columns = [f'{m}_{f}' for m in 'JF' for f in ('mean', 'recall', 'decay')]
     masks = [
@@ -145,6 +150,7 @@ def of_metrics():
             'objects': {
                 str(k): {
                     **dict.fromkeys(columns, 0.0),
+                    'J_last': float(rng.uniform(0, 100)),
                     'J&F': float(rng.uniform(0, 100)),
                 }
                 for k in range(i + 1)
@@ -178,6 +184,7 @@ def of_metrics():
         )
     return [
         (VOSMetric(num_workers=0), masks, 'J&F'),
+        (VOSTMetric(num_workers=0), masks, 'J_last'),
         (MeanIoUMetric(num_classes=5, num_workers=0), parts, 'mIoU'),
         (PCKMetric(), joints, 'PCK@0.2'),
     ]
