@@ -204,7 +204,7 @@ class Scoreboard:
         published = published_table(self.published, benchmark.name)
         if published is not None:
             texts = ('protocol', 'source')
-            parts.append('\n### Published by others\n')
+            parts.append('\n### Published by others, of the whole benchmark\n')
             parts.append(markdown_table(published, 'method', texts))
         return [f'\n## {benchmark.title}', *parts]
 
