@@ -90,8 +90,6 @@ def check_result(found: Mapping[str, Any], where: str) -> None:
         raise ValueError(
             f"{where}: unit is {found['unit']!r}; expected 'percent'"
         )
-    if found['pooled'] is not None:
-        _check_pooled(found['pooled'], set(found['scores']), where)
     headline = found['benchmark']['headline']
     if headline not in found['scores']:
         raise ValueError(f'{where}: scores has no {headline}')
@@ -100,6 +98,8 @@ def check_result(found: Mapping[str, Any], where: str) -> None:
         wrong = {k: v for k, v in figures.items() if not 0 <= v <= 100}
         if wrong:
             raise ValueError(f'{where}: {wrong} are no percentages')
+    if found['pooled'] is not None:
+        _check_pooled(found['pooled'], set(found['scores']), where)
 
 
 def _check_fields(
