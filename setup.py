@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -20,12 +20,30 @@ PACKAGE = 'hvc_mm'
 MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml',)
 
+# The search of label propagation, loaded by ctypes. Where it can't be built,
+# torch does the search.
+KERNEL = Extension(
+    f'{PACKAGE}.csrc._windowed_topk',
+    [f'{PACKAGE}/csrc/windowed_topk.cpp'],
+    depends=[f'{PACKAGE}/csrc/windowed_topk_simd.h'],
+    extra_compile_args=[
+        '-O3',
+        '-std=c++17',
+        '-ffp-contract=fast',
+        '-fvisibility=hidden',
+        '-pthread',
+    ],
+    extra_link_args=['-pthread'],
+    language='c++',
+    optional=True,
+)
+
 INSTALL_REQUIRES = [
+    'filelock',
     # Of pandas, for LaTeX tables; torch has it anyway.
     'jinja2',
     'mmengine>=0.10.0,<1.0.0',
-    # No mmcv of today was built with numpy 2 in mind.
-    'numpy>=1.21,<2',
+    'numpy>=1.21',
     'packaging',
     'pandas',
     'pillow',
@@ -55,6 +73,8 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # The scoreboard's page.
+    'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
     # Curves of a training in the browser.
@@ -190,6 +210,9 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    ext_modules=[KERNEL],
+    # The template of the scoreboard's page.
+    package_data={f'{PACKAGE}.scoreboard': ['*.html']},
     python_requires='>=3.8',
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

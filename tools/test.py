@@ -10,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from hvc_mm.checkpoint import CheckpointError, require_weights
+from hvc_mm.checkpoint import MODEL_ZOO, CheckpointError, require_weights
 from hvc_mm.engine.check_config import check_parts
 from hvc_mm.engine.run_config import (
     PRETRAINING,
@@ -41,7 +41,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint',
         nargs='?',
-        help="weights; by default the config's load_from, else the last "
+        help='weights: a file, a URL or the name of published ones '
+        f'({", ".join(MODEL_ZOO)}); by default '
+        "the config's load_from, else the last "
         f"checkpoint of {PRETRAINING}; 'none' tests random weights",
     )
     parser.add_argument(

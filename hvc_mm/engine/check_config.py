@@ -19,6 +19,8 @@ from mmengine.registry import Registry
 
 from hvc_mm import registry
 
+from .other_projects import check_projects
+
 # What mmengine takes out of a part's config before it is built.
 _RESERVED = ('type', '_delete_', '_scope_')
 # Of a config itself; of a data loader, which torch builds; of mmengine's
@@ -83,9 +85,10 @@ def check_parts(cfg: Config, mode: str) -> None:
             one, or ``'test'``.
 
     Raises:
-        ValueError: A part is missing, or its type is not known; with the
-            config's file.
+        ValueError: A part is missing, or its type is not known, or of a
+            project that is not installed; with the config's file.
     """
+    check_projects(cfg)
     modes = {mode: mode}
     if mode == 'train' and any(map(cfg.get, _needed('val'))):
         modes['val'] = 'validation'

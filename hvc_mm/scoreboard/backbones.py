@@ -27,6 +27,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hvc_mm.checkpoint import (
     CheckpointError,
     find_network,
+    local_weights,
     read_checkpoint,
     sha256_of,
     size_of,
@@ -191,6 +192,7 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
     if 'prefix' in arguments:
         source['prefix'] = arguments.pop('prefix')
     try:
+        weights = weights and local_weights(str(weights))
         if 'type' in arguments:
             config, title = _config_of_type(arguments, stage)
         else:

@@ -13,7 +13,8 @@ from hvc_mm.utils.files import write_json
 from hvc_mm.utils.outputs import listed_file
 
 from .entries import BENCHMARKS, Backbone, Benchmark
-from .plots import draw_plots
+from .page import write_page
+from .plots import draw_plots, plot_files
 from .protocols import OWN
 from .published import Published, read_published
 from .results import FORMAT
@@ -35,6 +36,8 @@ _JSON, _MARKDOWN = 'scoreboard.json', 'scoreboard.md'
 _SCORES, _DIFFERENCES = 'scores.csv', 'differences.csv'
 _LATEX = 'scores.tex'
 _TABLES = (_SCORES, _DIFFERENCES, _LATEX)
+_PAGE = 'scoreboard.html'
+_SEE_PAGE = f'[{_PAGE}]({_PAGE}) shows all this, with frames of every video.'
 _COUNTS = ('counts', 'whole')
 
 
@@ -92,20 +95,21 @@ class Scoreboard:
 
     def files(self, out_dir: Path) -> List[Path]:
         """List the files that :meth:`write` may write."""
-        plots = ['score_against_time.png']
-        for name in (benchmark.name for benchmark in self.benchmarks):
-            plots += [f'{name}_sequences.png', f'{name}_j_over_time.png']
-        names = (_JSON, _MARKDOWN, *_TABLES, *plots)
+        plots = plot_files(self.benchmarks)
+        names = (_JSON, _MARKDOWN, _PAGE, *_TABLES, *plots)
         return [out_dir / name for name in names]
 
     def write(self, out_dir: Path) -> None:
-        """Write ``scoreboard.json``, the tables and the plots."""
+        """Write the report: JSON, Markdown, tables, the page and the plots."""
+        report = self.as_dict()
         with listed_file(out_dir / _JSON) as path:
-            write_json(path, self.as_dict())
+            write_json(path, report)
         self._write_tables(out_dir)
-        plots = draw_plots(self.benchmarks, self._in_order(), out_dir)
+        plots = draw_plots(self.benchmarks, report['runs'], out_dir)
+        no_page = write_page(out_dir / _PAGE, report, out_dir / 'runs')
+        text = self.as_markdown(plots, no_page or _SEE_PAGE)
         with listed_file(out_dir / _MARKDOWN) as path:
-            path.write_text(self.as_markdown(plots), encoding='utf-8')
+            path.write_text(text, encoding='utf-8')
 
     def _write_tables(self, out_dir: Path) -> None:
         """Write what people put into papers: CSV and LaTeX."""
@@ -145,9 +149,19 @@ class Scoreboard:
         ]
         return [self.results[key] for key in names if key in self.results]
 
-    def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
-        """Write the report; plots are a file's name and what it shows."""
+    def as_markdown(
+        self, plots: Sequence[Tuple[str, str]] = (), about_page: str = ''
+    ) -> str:
+        """Write the report as Markdown.
+
+        Args:
+            plots: Pairs of a PNG's name and what it shows.
+            about_page: A sentence that says where the page is, or why there
+                is none.
+        """
         parts = ['# Scoreboard\n', self.overview(), '']
+        if about_page:
+            parts.append(f'{about_page}\n')
         for each in self.skipped:
             parts.append(f'- {each["benchmark"]}: skipped, {each["why"]}')
         for names, why in self.failures.items():
@@ -158,6 +172,7 @@ class Scoreboard:
             parts += self._section(benchmark)
         if plots:
             parts.append('\n## Plots\n')
+            parts.append('Each is also there as SVG and PDF.\n')
             parts += [f'![{title}]({name})\n' for name, title in plots]
         parts += ['\n## Backbones\n', self._table_of_backbones()]
         parts.append(self._origin())

@@ -35,6 +35,7 @@ from .settings import (
     survey_data,
     wide_window,
 )
+from .strips import STRIPS
 
 __all__ = ['Run', 'prepare_run']
 
@@ -174,7 +175,7 @@ class Run:
             'seconds_per_frame': seconds / frames if frames else None,
             'seed': self.cfg.randomness.get('seed'),
             'versions': _versions(),
-            'strips': None,
+            'strips': STRIPS if (self.folder / STRIPS).is_dir() else None,
         }
         path = self.folder / 'result.json'
         write_json(path, found)

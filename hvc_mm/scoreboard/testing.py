@@ -15,6 +15,7 @@ from .frame_timer import FrameTimer
 from .protocols import OWN
 from .runs import Run
 from .shared_features import ProtocolHooks
+from .strips import StripWriter
 
 __all__ = ['group_runs', 'score_together']
 
@@ -58,7 +59,10 @@ def score_together(runs: Sequence[Run]) -> List[dict]:
 def _test(runs: Sequence[Run], videos: List[str]) -> None:
     """Let mmengine's runner score some videos."""
     runner = Runner.from_cfg(_shared_config(runs, videos))
-    hooks = [[FrameTimer(run.folder / 'timing')] for run in runs]
+    hooks = [
+        [FrameTimer(run.folder / 'timing'), StripWriter(run.folder)]
+        for run in runs
+    ]
     runner.register_hook(ProtocolHooks(hooks))
     runner.test()
     del runner

@@ -6,7 +6,6 @@ import json
 import pytest
 
 from hvc_mm.scoreboard.results import (
-    label_of,
     read_entries,
     read_result,
     refuse_older,
@@ -148,13 +147,6 @@ def test_a_field_that_is_missing_is_named(tmp_path):
         path.write_text(json.dumps(left))
         with pytest.raises(ValueError, match=f'{path}: {name} is missing'):
             read_result(path, SAME)
-
-
-def test_labels_tell_protocols_apart():
-    assert label_of(WHOLE) == 'small, dino'
-    own = copy.deepcopy(WHOLE)
-    own['protocol']['name'] = None
-    assert label_of(own) == 'small'
 
 
 def test_the_report_of_an_earlier_version_is_refused(tmp_path):

@@ -4,6 +4,7 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import torch
 
@@ -164,6 +165,13 @@ def test_a_result_is_complete(whole):
     assert protocol['model']['codec']['shrink'] == 'aligned'
     assert protocol['model']['warmup_zero_image'] == [256, 256]
     assert protocol['frames']['interpolation'] == 'bilinear'
+    # A strip a video, and its ground truth.
+    assert result['strips'] == 'strips'
+    for kind in ('strips', 'ground_truth'):
+        strips = sorted((run.folder / kind).rglob('*.jpg'))
+        names = [str(path.relative_to(run.folder / kind)) for path in strips]
+        assert names == sorted(f'{name}.jpg' for name in run.videos)
+        assert {cv2.imread(str(path)).shape[1] for path in strips} == {960}
     # The scores can be computed from what is kept of the videos.
     kept = result['pooled']['videos'].values()
     for head, value in scores.items():

@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from hvc_mm.checkpoint import sha256_of
+from hvc_mm.checkpoint import local_weights, sha256_of
 from hvc_mm.registry import (
     DATASETS,
     HOOKS,
@@ -28,8 +28,9 @@ from hvc_mm.registry import (
 )
 from hvc_mm.version import __version__
 
-# How a metric does its work, which no score depends on.
+# How a metric or the search does its work, which no score depends on.
 _NOT_PROTOCOL = (
+    'native',
     'num_workers',
     'chunk_frames',
     'collect_device',
@@ -82,7 +83,8 @@ def describe_test(runner: Runner) -> Dict[str, str]:
         the whole of it has), ``protocol`` (the name that was asked for),
         ``data``, ``pipeline``, the model's parts
         and ``metric`` with all their numbers, defaults included, ``weights``
-        (with sha256), ``seed`` and ``versions``, in this order.
+        (with sha256), ``seed``, ``versions`` and ``search`` (what finds the
+        matches of label propagation), in this order.
     """
     loader = runner.test_dataloader
     model = runner.model
@@ -112,6 +114,8 @@ def describe_test(runner: Runner) -> Dict[str, str]:
     found['seed'] = str(runner.seed)
     device = next(model.parameters(), torch.empty(0)).device
     found['versions'] = describe_versions(device)
+    if hasattr(getattr(model, 'propagator', None), 'describe_search'):
+        found['search'] = model.propagator.describe_search(device)
     return found
 
 
@@ -212,7 +216,7 @@ def describe_weights(runner: Runner) -> List[str]:
     paths = [runner.cfg.get('load_from')]
     paths += weight_files(runner.cfg.get('model', {}))
     found = []
-    for path in dict.fromkeys(str(p) for p in paths if p):
+    for path in dict.fromkeys(local_weights(str(p)) for p in paths if p):
         # What is downloaded (torchvision://, https://) has no file here.
         digest = sha256_of(path) if osp.isfile(path) else 'not a local file'
         found.append(f'{path} (sha256 {digest})')
