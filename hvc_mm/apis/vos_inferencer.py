@@ -16,6 +16,7 @@ from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets import write_id_mask
 from hvc_mm.engine.config_file import find_config, list_configs, load_config
+from hvc_mm.engine.trained_runs import newest_checkpoint
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample
@@ -46,7 +47,9 @@ class VOSInferencer(BaseInferencer):
         model: A config file, the name of one (``'hvc_davis'``), or a config
             in memory.
         weights: A file or URL that holds weights of the config's backbone;
-            None leaves random weights and warns.
+            None takes those of the newest run in ``work_dirs`` that trained
+            HVC with this backbone, and says which. Without one, and for
+            ``'none'``, they are random, with a warning.
         device: As torch names it; None takes the best that is there.
         scope: Where types without a scope are looked up.
         show_progress: Show a bar with frames per second and the time left.
@@ -224,6 +227,12 @@ class VOSInferencer(BaseInferencer):
     def _init_model(
         self, cfg: Config, weights: Optional[str], device: str = 'cpu'
     ) -> LabelPropagationVOS:
+        backbone = cfg.model.get('backbone') or {}
+        if weights is None and not backbone.get('init_cfg'):
+            found = newest_checkpoint(backbone)
+            weights = found and str(found)
+        elif weights == 'none':
+            weights = None
         return init_model(cfg, weights, device, prefix=self._prefix)
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
