@@ -24,8 +24,9 @@ from hvc_mm.datasets import check_folder
 from .hooks.protocol_log_hook import weight_files
 
 _MODES = {'train': 'training', 'val': 'validation', 'test': 'test'}
-# Files whose names tell that their weights were made by Caffe.
-_CAFFE = re.compile('caffe|detectron|msra', re.IGNORECASE)
+# Files whose names tell that their weights were made by Caffe; MSRA10K is a
+# data set.
+_CAFFE = re.compile('caffe|detectron|msra(?!10k)', re.IGNORECASE)
 
 
 def preflight(cfg: Config, mode: str) -> None:
@@ -55,7 +56,7 @@ def preflight(cfg: Config, mode: str) -> None:
         parts += _parts_of_mode(cfg, each)
     for key, part, where in parts:
         _check_type(f'{cfg.filename}: {key}', part, where)
-    if 'val' in modes and cfg.model['type'].split('.')[-1] == 'HVC':
+    if 'val' in modes and str(cfg.model['type']).split('.')[-1] == 'HVC':
         if cfg.get('val_model') is None:
             raise ValueError(
                 f'{cfg.filename}: no val_model, which predicts what '

@@ -59,6 +59,7 @@ def _run(work, tool, *arguments):
         capture_output=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.mark.slow
@@ -71,12 +72,13 @@ def test_trains_and_tests(work):
         *(f'{train}.dataset.pipeline.1.size=32', 'train_cfg.max_epochs=1'),
         'model.backbone.channels=8',
     )
-    checkpoint = work / 'work_dirs/my_net_coco/epoch_1.pth'
-    _run(
+    # The run is found by its backbone.
+    said = _run(
         work,
-        *('test.py', 'mine.py', str(checkpoint), '--cfg-options'),
+        *('test.py', 'mine.py', '--cfg-options'),
         *('test_dataloader.num_workers=0', 'model.propagator.radius=4'),
     )
+    assert 'weights: work_dirs/my_net_coco/epoch_1.pth, of the newest' in said
     scores = work / 'work_dirs/mine/scores'
     for metric, key in ('davis', 'J&F'), ('pixels', 'accuracy'):
         found = json.loads((scores / metric / 'results.json').read_text())
