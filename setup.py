@@ -21,9 +21,9 @@ MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml',)
 
 INSTALL_REQUIRES = [
+    'filelock',
     'mmengine>=0.10.0,<1.0.0',
-    # No mmcv of today was built with numpy 2 in mind.
-    'numpy>=1.21,<2',
+    'numpy>=1.21',
     'packaging',
     'pandas',
     'pillow',
@@ -53,6 +53,8 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # The scoreboard's page.
+    'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
     # Curves of a training in the browser.
@@ -188,6 +190,8 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    # The template of the scoreboard's page.
+    package_data={f'{PACKAGE}.scoreboard': ['*.html']},
     python_requires='>=3.8',
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

@@ -1,6 +1,6 @@
 # DAVIS-2017 val with the released ensemble: HVC ResNet-18 (weight 1.05) and
 # MoCo-v1 ResNet-50. A checkpoint on the command line goes to the first
-# member; the second one's is a file named below, another place is given by
+# member; the second one's is downloaded, or a file that is given by
 # --cfg-options model.backbone.members.1.init_cfg.checkpoint=...
 _base_ = './hvc_davis.py'
 
@@ -23,7 +23,7 @@ model = dict(
                 out_indices=(2,),
                 init_cfg=dict(
                     type='hvc_mm.PretrainedBackbone',
-                    checkpoint='checkpoints/moco_v1_200ep_pretrain.pth.tar',
+                    checkpoint='moco-v1-r50',
                     layout='moco',
                 ),
             ),

@@ -18,7 +18,7 @@ DATA.remove(CONFIGS / '_base_/datasets/paired_views.py')  # has no data set
 NAMES = (
     'hvc_coco hvc_coco_folder hvc_davis hvc_davis16 hvc_davis_testdev '
     'hvc_folder hvc_jhmdb hvc_moco_davis hvc_msra10k hvc_vip hvc_voc '
-    'hvc_ytvos hvc_ytvos18 hvc_ytvos19'
+    'hvc_vost hvc_ytvos hvc_ytvos18 hvc_ytvos19'
 ).split()
 # Those in configs/mixed, by what they build on.
 MIXED = {
@@ -98,6 +98,7 @@ def test_recipe_is_the_papers(path):
         ('hvc_davis_testdev', 50, 15, 12, 0.1),
         ('hvc_ytvos18', 50, 15, 12, 0.1),
         ('hvc_ytvos19', 50, 15, 12, 0.1),
+        ('hvc_vost', 50, 15, 12, 0.1),
         ('hvc_vip', 4, 10, 12, 0.05),
         ('hvc_jhmdb', 7, 10, 5, 0.05),
     ],

@@ -121,6 +121,7 @@ def test_a_wheel_holds_the_package_and_its_mim(build, source):
     }
     assert inside == tracked(source)
     assert 'hvc_mm/registry.py' in names
+    assert 'hvc_mm/scoreboard/page.html' in names
     assert 'hvc_mm/gone.py' not in names
     assert not any(name.startswith(('tests/', 'tools/')) for name in names)
     required = [
@@ -164,6 +165,7 @@ def test_a_source_archive_builds_the_same_wheel(build, source, tmp_path):
     (unpacked,) = (tmp_path / 'unpacked').iterdir()
     with zipfile.ZipFile(build('build_wheel', unpacked)) as wheel:
         inside = set(wheel.namelist())
+    assert 'hvc_mm/scoreboard/page.html' in inside
     assert {f'hvc_mm/.mim/{name}' for name in tracked(source)} <= inside
     shutil.rmtree(source / 'hvc_mm/.mim')
 

@@ -47,8 +47,10 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from collections import deque
+from contextlib import contextmanager
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
 from mmengine.config import Config, DictAction
 
@@ -56,14 +58,19 @@ from hvc_mm.engine.run_config import read_run
 from hvc_mm.scoreboard import (
     BENCHMARKS,
     OWN,
+    Backbone,
     Benchmark,
+    Run,
     Scoreboard,
     check_protocols,
+    group_runs,
     make_backbone,
     parse_backbones,
     prepare_run,
+    score_together,
     why_unfit,
 )
+from hvc_mm.scoreboard.report import Names, in_words
 from hvc_mm.scoreboard.results import refuse_older
 from hvc_mm.utils import register_all_modules
 from hvc_mm.utils.files import remove_abandoned
@@ -219,30 +226,67 @@ def plan(board: Scoreboard) -> List[Tuple[Benchmark, Optional[str]]]:
     return pairs
 
 
+def prepare_runs(
+    board: Scoreboard,
+    backbone: Backbone,
+    pairs: Sequence[Tuple[Benchmark, Optional[str]]],
+    args: argparse.Namespace,
+) -> List[Run]:
+    """Read a backbone's configs; tell what a reader should know before."""
+    runs = []
+    for benchmark, protocol in pairs:
+        names = (backbone.name, benchmark.name, protocol)
+        with told_failures(board, [names]):
+            cfg = read_benchmark(benchmark, args, protocol)
+            size = args.input_size
+            run = prepare_run(
+                benchmark, backbone, cfg, args.out, size, protocol
+            )
+            runs.append(run)
+            if run.warning:
+                print(f'{in_words(names)}: {run.warning}', flush=True)
+                board.warnings[names] = run.warning
+    return runs
+
+
 def score_all(
     board: Scoreboard,
     pairs: Sequence[Tuple[Benchmark, Optional[str]]],
     args: argparse.Namespace,
 ) -> None:
     """Run whatever isn't there yet; the report grows with every run."""
-    for benchmark, protocol in pairs:
-        for backbone in board.backbones:
-            names = (backbone.name, benchmark.name, protocol)
-            by = f' by {protocol}' if protocol else ''
-            print(f'== {backbone.name} on {benchmark.title}{by}', flush=True)
-            try:
-                cfg = read_benchmark(benchmark, args, protocol)
-                size = args.input_size
-                run = prepare_run(
-                    benchmark, backbone, cfg, args.out, size, protocol
-                )
-                board.results[names] = run.score()
-            except Exception as error:  # whatever a foreign network raises
-                # The other runs may well be fine.
-                traceback.print_exc()
-                kind = type(error).__name__
-                board.failures[names] = f'{kind}: {error}'
-            board.write(args.out)
+    runs = [
+        run
+        for backbone in board.backbones
+        for run in prepare_runs(board, backbone, pairs, args)
+    ]
+    groups = deque(group_runs(runs))
+    while groups:
+        group = groups.popleft()
+        names = [run.names for run in group]
+        print(f'== {"; ".join(map(in_words, names))}', flush=True)
+        with told_failures(board, names):
+            board.results.update(zip(names, score_together(group)))
+        if len(group) > 1 and names[0] in board.failures:
+            # One protocol's failure is none of the others': each by itself.
+            for name in names:
+                del board.failures[name]
+            groups.extendleft([run] for run in reversed(group))
+        board.write(args.out)
+
+
+@contextmanager
+def told_failures(board: Scoreboard, names: Sequence[Names]) -> Iterator[None]:
+    """Keep on going after whatever a foreign network raises, and tell it.
+
+    The other runs may well be fine.
+    """
+    try:
+        yield
+    except Exception as error:
+        traceback.print_exc()
+        kind = type(error).__name__
+        board.failures.update(dict.fromkeys(names, f'{kind}: {error}'))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -265,9 +309,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     score_all(board, pairs, args)
     print(board.overview())
     print(f'the report is in {args.out}')
-    for (backbone, benchmark, protocol), why in board.failures.items():
-        what = f'{backbone} on {benchmark} by {protocol or OWN}'
-        print(f'{what} failed: {why}', file=sys.stderr)
+    for names, why in board.failures.items():
+        print(f'{in_words(names)} failed: {why}', file=sys.stderr)
     return 1 if board.failures else 0
 
 

@@ -10,7 +10,7 @@ from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from hvc_mm.checkpoint import CheckpointError, require_weights
+from hvc_mm.checkpoint import MODEL_ZOO, CheckpointError, require_weights
 from hvc_mm.engine.preflight import check_style, preflight
 from hvc_mm.engine.run_config import (
     add_run_arguments,
@@ -40,9 +40,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         'checkpoint',
         nargs='?',
-        help="weights; by default the config's load_from, else those of the "
-        "newest run in work_dirs that trained HVC with the config's backbone; "
-        "'none' tests random weights",
+        help='weights: a file, a URL or the name of published ones '
+        f'({", ".join(MODEL_ZOO)}); by default '
+        "the config's load_from, else those of the newest run in work_dirs "
+        "that trained HVC with the config's backbone; 'none' tests random "
+        'weights',
     )
     parser.add_argument(
         '--checkpoint',

@@ -7,7 +7,6 @@ h w: feature grid.
 from __future__ import annotations
 
 import logging
-import os.path as osp
 import warnings
 from itertools import islice
 from pathlib import Path
@@ -33,6 +32,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import load_checkpoint
 from torch import Tensor
 
+from hvc_mm.checkpoint import find_weights
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import MODELS, TRANSFORMS
@@ -65,9 +65,9 @@ def init_model(
     Args:
         config: A config file, the name of one (``hvc_davis``), or a config
             in memory, which is not changed.
-        checkpoint: A file or URL that holds weights of the config's
-            backbone, from whatever training; None leaves random weights and
-            warns.
+        checkpoint: A file, a URL or the name of published weights
+            (``'hvc-coco'``) for the config's backbone, from whatever
+            training; None leaves random weights and warns.
         device: As torch names it; None takes the best that is there.
         cfg_options: Entries to override, dotted keys to values.
         prefix: Which network of the checkpoint, where it has several that
@@ -114,11 +114,10 @@ def init_model(
             'no checkpoint was given: the weights are random', stacklevel=2
         )
     else:
-        if '://' not in str(checkpoint) and not osp.isfile(checkpoint):
-            raise FileNotFoundError(f'no checkpoint {checkpoint}')
+        checkpoint = find_weights(checkpoint)
         if prefix is not None:
             model.weights_prefix = prefix
-        load_checkpoint(model, str(checkpoint), map_location='cpu')
+        load_checkpoint(model, checkpoint, map_location='cpu')
     model.cfg = cfg
     return model.to(device or get_device()).eval()
 

@@ -46,10 +46,11 @@ class VOSInferencer(BaseInferencer):
     Args:
         model: A config file, the name of one (``'hvc_davis'``), or a config
             in memory.
-        weights: A file or URL that holds weights of the config's backbone;
-            None takes those of the newest run in ``work_dirs`` that trained
-            HVC with this backbone, and says which. Without one, and for
-            ``'none'``, they are random, with a warning.
+        weights: A file, a URL or the name of published weights
+            (``'hvc-coco'``) for the config's backbone; None takes those of
+            the newest run in ``work_dirs`` that trained HVC with this
+            backbone, and says which. Without one, and for ``'none'``, they
+            are random, with a warning.
         device: As torch names it; None takes the best that is there.
         scope: Where types without a scope are looked up.
         show_progress: Show a bar with frames per second and the time left.
@@ -58,7 +59,7 @@ class VOSInferencer(BaseInferencer):
 
     Example:
         >>> inferencer = VOSInferencer(  # doctest: +SKIP
-        ...     'hvc_davis', weights='hvc_r18.pth')
+        ...     'hvc_davis', weights='hvc-coco')
         >>> inferencer(  # doctest: +SKIP
         ...     'bear.mp4', 'first.png', out_dir='out')
     """

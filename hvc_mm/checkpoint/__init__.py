@@ -15,6 +15,7 @@ from .loading import (
 )
 from .matching import find_network
 from .mmengine_loaders import guard_mmengine
+from .model_zoo import MODEL_ZOO, Published, find_weights, local_weights
 from .reading import (
     CheckpointError,
     allow_checkpoint_classes,
@@ -25,9 +26,11 @@ from .vision_transformers import Size, expected_of_vit, size_of
 
 __all__ = [
     'LAYOUTS',
+    'MODEL_ZOO',
     'CheckpointError',
     'Network',
     'PretrainedBackbone',
+    'Published',
     'Size',
     'adopt_backbone_weights',
     'allow_checkpoint_classes',
@@ -36,8 +39,10 @@ __all__ = [
     'compare',
     'expected_of_vit',
     'find_network',
+    'find_weights',
     'guard_mmengine',
     'load_backbone',
+    'local_weights',
     'read_checkpoint',
     'require_weights',
     'sha256_of',

@@ -16,6 +16,7 @@ from hvc_mm.registry import WEIGHT_INITIALIZERS
 from .checks import check_complete, check_weights
 from .layouts import Network
 from .matching import find_network
+from .model_zoo import local_weights
 from .reading import FILE, CheckpointError, read_checkpoint, sha256_of
 
 
@@ -31,7 +32,7 @@ def load_backbone(
         module: A backbone; of an ensemble or a wrapper the ``primary``
             member. What it builds has to be in the file; further stages of
             the file are left out.
-        path: A checkpoint.
+        path: A checkpoint, or the name of published weights.
         layout: A key of :data:`~hvc_mm.checkpoint.LAYOUTS`, or ``'auto'``.
         prefix: As for :func:`~hvc_mm.checkpoint.find_network`.
 
@@ -39,9 +40,10 @@ def load_backbone(
         CheckpointError: As :func:`~hvc_mm.checkpoint.find_network` does; the
             message names the file.
     """
+    path = local_weights(str(path))
     target = getattr(module, 'primary', module)
     content = read_checkpoint(path)
-    network = _fit(target, content, str(path), layout, prefix)
+    network = _fit(target, content, path, layout, prefix)
     target.load_state_dict(network.tensors, strict=False)
     if hasattr(module, '_params_init_info'):
         update_init_info(module, init_info=f'{network.place} of {path}')
@@ -173,7 +175,8 @@ class PretrainedBackbone:
     tensors of the backbone at random.
 
     Args:
-        checkpoint: The file.
+        checkpoint: The file, or the name of published weights
+            (:data:`~hvc_mm.checkpoint.MODEL_ZOO`).
         layout: A key of :data:`~hvc_mm.checkpoint.LAYOUTS`, or ``'auto'``.
         prefix: Which of several networks, as ``--prefix`` of the tools.
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import os.path as osp
+import re
 from collections import OrderedDict
 from typing import Any, Dict
-from urllib.parse import urlparse
 
 import torch
-from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import get_local_path
+from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from .reading import FILE, CheckpointError, read_checkpoint
+from .download import download
+from .model_zoo import cached, local_weights
+from .reading import FILE, CheckpointError, read_checkpoint, sha256_of
 
 
 def guard_mmengine() -> None:
@@ -35,29 +36,31 @@ def guard_mmengine() -> None:
 
 
 def load_from_local(path: str, map_location: Any = None) -> Dict[str, Any]:
-    """Load a file for mmengine."""
+    """Load a file, or published weights by their name, for mmengine."""
+    path = local_weights(path)
     content = read_checkpoint(osp.expanduser(path), map_location)
     return _with_origin(content, path)
 
 
-def load_from_http(url: str, map_location: Any = None) -> Dict[str, Any]:
+def load_from_http(
+    url: str, map_location: Any = None, sha256: str = ''
+) -> Dict[str, Any]:
     """Load a URL for mmengine, which is downloaded once.
 
-    The first process does so; the others wait for it.
+    Args:
+        url: The file.
+        map_location: As for ``torch.load``.
+        sha256: What its checksum begins with, where that is known.
     """
-    name = osp.basename(urlparse(url).path)
-    path = osp.join(torch.hub.get_dir(), 'checkpoints', name)
-    if not is_main_process():
-        barrier()
+    path = cached(url)
     try:
-        if not osp.isfile(path):
-            os.makedirs(osp.dirname(path), exist_ok=True)
-            torch.hub.download_url_to_file(url, path)
-    except OSError as error:
-        raise CheckpointError(f"{url}: can't be loaded ({error})") from None
-    finally:
-        if is_main_process():
-            barrier()
+        download(url, path, 'sha256' if sha256 else '', sha256)
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{url}: can't be loaded ({error}); download it to {path}, or "
+            'give a file of weights instead'
+        ) from None
+    print_log(f'{url}: {path} (sha256 {sha256_of(path)})', 'current')
     return _with_origin(read_checkpoint(path, map_location), url)
 
 
@@ -74,7 +77,12 @@ def load_from_zoo(path: str, map_location: Any = None) -> Dict[str, Any]:
         name = renamed.get(name, name)
     if name not in models:
         raise CheckpointError(f'{path}: {scheme} has no model of this name')
-    if '://' in models[name]:
+    if scheme in ('modelzoo', 'torchvision'):
+        # The names of its files end in the beginning of their checksums.
+        sha256 = re.search(r'-([0-9a-f]{8,})\.', models[name])
+        found = sha256[1] if sha256 else ''
+        content = load_from_http(models[name], map_location, found)
+    elif '://' in models[name]:
         content = load_from_http(models[name], map_location)
     else:
         home = mmengine_checkpoint._get_mmengine_home()

@@ -157,8 +157,15 @@ def read_image_size(path: PathLike) -> Tuple[int, int]:
     return height, width
 
 
-def write_picture(path: PathLike, picture: np.ndarray) -> None:
+def write_picture(
+    path: PathLike, picture: np.ndarray, quality: int = 95
+) -> None:
     """Write a picture, RGB uint8 ``(H, W, 3)``, as its suffix says.
+
+    Args:
+        path: The file; missing folders are made.
+        picture: What to write.
+        quality: Of a JPEG, 0 to 100.
 
     Raises:
         OSError: The file can't be written; names it.
@@ -166,7 +173,8 @@ def write_picture(path: PathLike, picture: np.ndarray) -> None:
     """
     suffix = osp.splitext(path)[1]
     try:
-        _, content = cv2.imencode(suffix, picture[..., ::-1])
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        _, content = cv2.imencode(suffix, picture[..., ::-1], options)
     except cv2.error as error:
         raise ValueError(f'{path}: no picture ends in {suffix!r}') from error
     # Not `cv2.imwrite`, which leaves half a file on a full disk.

@@ -18,6 +18,8 @@ from mmengine.fileio import YamlHandler, register_handler
 
 from hvc_mm.utils.config_root import config_root
 
+from .other_projects import missing_project, need_of
+
 __all__ = [
     'ConfigError',
     'find_config',
@@ -164,6 +166,9 @@ def load_values(path: Union[str, Path]) -> dict:
 
 def _message(error: Exception, path: Path) -> str:
     """Say in one line what is wrong, and where it is known in which line."""
+    project = missing_project(error)
+    if project:
+        return f'{path}: {need_of(project)}'
     kind, reason, line = type(error).__name__, str(error), None
     if isinstance(error, SyntaxError):
         reason, line = error.msg, error.lineno

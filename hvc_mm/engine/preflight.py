@@ -22,6 +22,7 @@ from hvc_mm.checkpoint import read_checkpoint
 from hvc_mm.datasets import check_folder
 
 from .hooks.protocol_log_hook import weight_files
+from .other_projects import check_projects
 
 _MODES = {'train': 'training', 'val': 'validation', 'test': 'test'}
 # Files whose names tell that their weights were made by Caffe; MSRA10K is a
@@ -38,10 +39,11 @@ def preflight(cfg: Config, mode: str) -> None:
             one, or ``'test'``.
 
     Raises:
-        ValueError: A part is missing, or its type is not known; with the
-            config's file.
+        ValueError: A part is missing, or its type is not known, or of a
+            project that is not installed; with the config's file.
         FileNotFoundError: There is no folder of data; with what sets it.
     """
+    check_projects(cfg)
     modes = [mode]
     if mode == 'train' and any(map(cfg.get, _needed('val'))):
         modes.append('val')

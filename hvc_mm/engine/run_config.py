@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import inspect
-import os.path as osp
 from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
@@ -19,6 +18,7 @@ import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.registry import Registry
 
+from hvc_mm.checkpoint import find_weights
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils.protocols import apply_protocol
 
@@ -218,7 +218,8 @@ def choose_checkpoint(
 
     Args:
         cfg: The config.
-        given: A file, a URL, ``'none'`` for random weights, or None.
+        given: A file, a URL, the name of published weights
+            (``'hvc-coco'``), ``'none'`` for random weights, or None.
 
     Returns:
         A path or URL; None where nothing is to be loaded.
@@ -230,9 +231,7 @@ def choose_checkpoint(
         return None
     chosen = given or cfg.get('load_from')
     if chosen:
-        if '://' not in chosen and not osp.isfile(chosen):
-            raise FileNotFoundError(f'no checkpoint {chosen}')
-        return chosen
+        return find_weights(chosen)
     model = cfg.get('model') or {}
     if _names_its_weights(model):
         return None

@@ -6,6 +6,7 @@ from .metrics import (
     PCKMetric,
     VideoMetric,
     VOSMetric,
+    VOSTMetric,
     YouTubeVOSMetric,
 )
 
@@ -14,6 +15,7 @@ __all__ = [
     'OpenVideo',
     'PCKMetric',
     'VOSMetric',
+    'VOSTMetric',
     'VideoMetric',
     'YouTubeVOSMetric',
 ]

@@ -5,6 +5,7 @@ from .entries import BENCHMARKS, Backbone, Benchmark
 from .protocols import OWN, check_protocols, why_unfit
 from .report import Scoreboard
 from .runs import Run, prepare_run
+from .testing import group_runs, score_together
 
 __all__ = [
     'BENCHMARKS',
@@ -15,8 +16,10 @@ __all__ = [
     'Run',
     'Scoreboard',
     'check_protocols',
+    'group_runs',
     'make_backbone',
     'parse_backbones',
     'prepare_run',
+    'score_together',
     'why_unfit',
 ]

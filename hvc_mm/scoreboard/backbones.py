@@ -22,10 +22,12 @@ import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hvc_mm.checkpoint import (
     CheckpointError,
     find_network,
+    local_weights,
     read_checkpoint,
     sha256_of,
     size_of,
@@ -190,6 +192,7 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
     if 'prefix' in arguments:
         source['prefix'] = arguments.pop('prefix')
     try:
+        weights = weights and local_weights(str(weights))
         if 'type' in arguments:
             config, title = _config_of_type(arguments, stage)
         else:
@@ -314,6 +317,8 @@ def _try_out(backbone: Backbone) -> None:
     backbone.channels = features.shape[1]
     backbone.stride = _TRIAL[0] / features.shape[2]
     backbone.parameters = sum(p.numel() for p in network.parameters())
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    backbone.has_batch_norm = bool(norms)
 
 
 def _build(backbone: Backbone) -> nn.Module:

@@ -20,6 +20,7 @@ class Backbone:
         channels: Of its features.
         stride: Pixels per cell, along the height of the trial frame.
         parameters: Number of weights that are built.
+        has_batch_norm: Whether the zero image of HVC's protocol changes it.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Backbone:
     channels: int = 0
     stride: float = 0.0
     parameters: int = 0
+    has_batch_norm: bool = True
 
     @property
     def config(self) -> Dict[str, Any]:
@@ -82,6 +84,12 @@ BENCHMARKS = {
     for benchmark in (
         Benchmark('davis', 'hvc_davis', 'DAVIS-2017 val', _DAVIS),
         Benchmark('davis16', 'hvc_davis16', 'DAVIS-2016 val', _DAVIS),
+        Benchmark(
+            'vost',
+            'hvc_vost',
+            'VOST val',
+            {'J': 'J_mean', 'J_last': 'J_last'},
+        ),
         Benchmark('vip', 'hvc_vip', 'VIP val', {'mIoU': 'mIoU'}, 'parts'),
         Benchmark('jhmdb', 'hvc_jhmdb', 'JHMDB split 1', _PCK, 'joints'),
     )

@@ -13,7 +13,8 @@ from hvc_mm.utils.files import write_json
 from hvc_mm.utils.outputs import listed_file
 
 from .entries import Backbone, Benchmark
-from .plots import draw_plots
+from .page import write_page
+from .plots import draw_plots, plot_files
 from .protocols import OWN, why_unfit
 from .results import FORMAT
 
@@ -23,11 +24,19 @@ __all__ = ['Scoreboard', 'markdown_table']
 _MOST_SEQUENCES = 40
 _SECONDS = 's/frame'
 _JSON, _MARKDOWN = 'scoreboard.json', 'scoreboard.md'
+_PAGE = 'scoreboard.html'
+_SEE_PAGE = f'[{_PAGE}]({_PAGE}) shows all this, with frames of every video.'
 _COUNTS = ('counts', 'whole')
 
 
 # Of a backbone, a benchmark and a protocol (None for the config's own).
 Names = Tuple[str, str, Optional[str]]
+
+
+def in_words(names: Names) -> str:
+    """Name a run: ``'hvc on davis by dino'``."""
+    backbone, benchmark, protocol = names
+    return f'{backbone} on {benchmark} by {protocol or OWN}'
 
 
 @dataclass
@@ -42,6 +51,7 @@ class Scoreboard:
         results: By names, what :meth:`~hvc_mm.scoreboard.runs.Run.score`
             returned.
         failures: Likewise, why there is none.
+        warnings: Likewise, what to know before one reads it.
         skipped: Which benchmarks, or protocols of a benchmark, were not
             scored, and why.
     """
@@ -51,49 +61,74 @@ class Scoreboard:
     protocols: Sequence[Optional[str]] = (None,)
     results: Dict[Names, dict] = field(default_factory=dict)
     failures: Dict[Names, str] = field(default_factory=dict)
+    warnings: Dict[Names, str] = field(default_factory=dict)
     skipped: List[Dict[str, Optional[str]]] = field(default_factory=list)
 
     def files(self, out_dir: Path) -> List[Path]:
         """List the files that :meth:`write` may write."""
-        plots = ['score_against_time.png']
-        for name in (benchmark.name for benchmark in self.benchmarks):
-            plots += [f'{name}_sequences.png', f'{name}_j_over_time.png']
-        return [out_dir / name for name in (_JSON, _MARKDOWN, *plots)]
+        names = (_JSON, _MARKDOWN, _PAGE, *plot_files(self.benchmarks))
+        return [out_dir / name for name in names]
 
     def write(self, out_dir: Path) -> None:
-        """Write ``scoreboard.json``, ``scoreboard.md`` and the plots."""
+        """Write the report: JSON, Markdown, the page and the plots."""
+        report = self.as_dict()
         with listed_file(out_dir / _JSON) as path:
-            write_json(path, self.as_dict())
-        results = list(self.results.values())
-        plots = draw_plots(self.benchmarks, results, out_dir)
+            write_json(path, report)
+        plots = draw_plots(self.benchmarks, report['runs'], out_dir)
+        no_page = write_page(out_dir / _PAGE, report, out_dir / 'runs')
+        text = self.as_markdown(plots, no_page or _SEE_PAGE)
         with listed_file(out_dir / _MARKDOWN) as path:
-            path.write_text(self.as_markdown(plots), encoding='utf-8')
+            path.write_text(text, encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
         """Give all figures, for programs."""
-        failures = [
-            dict(zip(('backbone', 'benchmark', 'protocol'), names), why=why)
-            for names, why in self.failures.items()
-        ]
+        keys = ('backbone', 'benchmark', 'protocol')
+        failures, warnings = (
+            [dict(zip(keys, names), why=why) for names, why in told.items()]
+            for told in (self.failures, self.warnings)
+        )
         return {
             'format': FORMAT,
-            'runs': list(self.results.values()),
+            'runs': self._in_order(),
             'failures': failures,
+            'warnings': warnings,
             'skipped': self.skipped,
         }
 
-    def as_markdown(self, plots: Sequence[Tuple[str, str]] = ()) -> str:
-        """Write the report; plots are a file's name and what it shows."""
+    def _in_order(self) -> List[dict]:
+        """List the results by benchmark, protocol and backbone."""
+        names = [
+            (backbone.name, benchmark.name, protocol)
+            for benchmark in self.benchmarks
+            for protocol in self.protocols
+            for backbone in self.backbones
+        ]
+        return [self.results[key] for key in names if key in self.results]
+
+    def as_markdown(
+        self, plots: Sequence[Tuple[str, str]] = (), about_page: str = ''
+    ) -> str:
+        """Write the report as Markdown.
+
+        Args:
+            plots: Pairs of a PNG's name and what it shows.
+            about_page: A sentence that says where the page is, or why there
+                is none.
+        """
         parts = ['# Scoreboard\n', self.overview(), '']
+        if about_page:
+            parts.append(f'{about_page}\n')
         for each in self.skipped:
             parts.append(f'- {each["benchmark"]}: skipped, {each["why"]}')
-        for (backbone, benchmark, protocol), why in self.failures.items():
-            by = protocol or OWN
-            parts.append(f'- {backbone} on {benchmark} by {by}: failed, {why}')
+        for names, why in self.failures.items():
+            parts.append(f'- {in_words(names)}: failed, {why}')
+        for names, why in self.warnings.items():
+            parts.append(f'- {in_words(names)}: {why}')
         for benchmark in self.benchmarks:
             parts += self._section(benchmark)
         if plots:
             parts.append('\n## Plots\n')
+            parts.append('Each is also there as SVG and PDF.\n')
             parts += [f'![{title}]({name})\n' for name, title in plots]
         parts += ['\n## Backbones\n', self._table_of_backbones()]
         parts.append(self._origin())

@@ -16,7 +16,6 @@ from hvc_mm.utils.files import read_text
 __all__ = [
     'FORMAT',
     'check_result',
-    'label_of',
     'read_entries',
     'read_result',
     'refuse_older',
@@ -60,6 +59,7 @@ _FIELDS: Dict[str, Any] = {
     'unit': str,
     'scores': Dict[str, float],
     'sequences': Dict[str, Dict[str, float]],
+    'pooled': Optional[Dict[str, Any]],
     'curves': Dict[str, List[float]],
     'seconds_per_frame': Optional[float],
     'seed': Optional[int],
@@ -156,13 +156,6 @@ def refuse_older(path: Path) -> None:
                 f'{FORMAT}): its results are not mixed with new ones; give '
                 'the report another folder'
             )
-
-
-def label_of(result: Mapping[str, Any]) -> str:
-    """Name a result in a plot: its backbone, and the protocol if it has a
-    name."""
-    name, protocol = result['backbone']['name'], result['protocol']['name']
-    return name if protocol is None else f'{name}, {protocol}'
 
 
 def read_entries(folder: Path, names: List[str]) -> Dict[str, dict]:

@@ -1,4 +1,4 @@
-"""Score a backbone on a benchmark, or what an earlier run left of it.
+"""A backbone on a benchmark by a protocol, and what was scored of it.
 
 All that a run writes is in a folder that is named after its setting: a
 changed setting finds nothing there and starts anew, an unchanged one goes on
@@ -7,16 +7,11 @@ after the last video that was scored.
 
 from __future__ import annotations
 
-import gc
-import hashlib
-import json
 import logging
-import os
 import platform
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -25,24 +20,24 @@ from mmengine.device import get_device
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.runner import Runner
 
 from hvc_mm.engine.hooks.protocol_log_hook import versions_of_code
 from hvc_mm.registry import DATASETS, METRICS
 from hvc_mm.utils.files import write_json
-from hvc_mm.version import __version__
 
 from .entries import Backbone, Benchmark
-from .frame_timer import FrameTimer
 from .protocols import OWN, describe_protocol, resize_frames
 from .results import FORMAT, read_entries, read_result
+from .settings import (
+    Survey,
+    digest_features,
+    digest_setting,
+    survey_data,
+    wide_window,
+)
+from .strips import STRIPS
 
 __all__ = ['Run', 'prepare_run']
-
-# What a score doesn't depend on.
-_NOT_SETTING = ('num_workers', 'chunk_frames', 'results_dir', 'force')
-# Digits of a folder's name: few enough to read, enough to differ.
-_KEY_LENGTH = 12
 
 
 @dataclass
@@ -56,9 +51,9 @@ class Run:
         cfg: The complete config; what it writes goes to ``folder``.
         folder: Of this setting.
         key: Digest of all that the score depends on.
-        videos: All of the benchmark's, in its order.
+        features: Digest of all that the features depend on.
+        data: The videos and files that there are.
         meta: The data set's meta information.
-        fingerprint: Digest of the names and sizes of the data's files.
         input_size: ``(H, W)`` that frames are brought to in place of the
             protocol's size, or None.
     """
@@ -69,37 +64,43 @@ class Run:
     cfg: Config
     folder: Path
     key: str
-    videos: List[str]
+    features: str
+    data: Survey
     meta: Dict[str, Any]
-    fingerprint: str
     input_size: Optional[Tuple[int, int]] = None
 
-    def score(self) -> Dict[str, Any]:
-        """Score what no earlier run has scored.
+    @property
+    def names(self) -> Tuple[str, str, Optional[str]]:
+        """Of its backbone, benchmark and protocol."""
+        return self.backbone.name, self.benchmark.name, self.protocol
 
-        Returns:
-            dict: Scores and all that they depend on, as
-            :mod:`~hvc_mm.scoreboard.results` has it; also in
-            ``result.json`` in the folder.
-        """
+    @property
+    def videos(self) -> List[str]:
+        """All of the benchmark's, in its order."""
+        return list(self.data.sizes)
+
+    @property
+    def warning(self) -> Optional[str]:
+        """What a reader of its score should know before."""
+        return wide_window(self.cfg, self.backbone, self.data)
+
+    def read(self) -> Optional[Dict[str, Any]]:
+        """Read the result of an earlier run, if it was scored whole."""
         path = self.folder / 'result.json'
+        if path.is_file():
+            try:
+                return self._read(path)
+            except ValueError as error:
+                print(f'{error}; summing up again', flush=True)
+        return None
+
+    def _read(self, path: Path) -> Dict[str, Any]:
         same = {
             'backbone.name': self.backbone.name,
             'benchmark.name': self.benchmark.name,
             'protocol.name': self.protocol,
             'key': self.key,
         }
-        if path.is_file():
-            try:
-                return read_result(path, same)
-            except ValueError as error:
-                print(f'{error}; summing up again', flush=True)
-        done = self.finished_videos()
-        left = [name for name in self.videos if name not in done]
-        if left:
-            _test(self, left)
-            done = self.finished_videos()
-        write_json(path, self._summarise(done))
         return read_result(path, same)
 
     def finished_videos(self) -> Dict[str, dict]:
@@ -129,19 +130,26 @@ class Run:
         metric.dataset_meta = self.meta
         return metric
 
-    def _summarise(self, videos: Dict[str, dict]) -> Dict[str, Any]:
+    def summarise(self) -> Dict[str, Any]:
+        """Sum up all videos, write ``result.json`` and return it.
+
+        Raises:
+            RuntimeError: A video has not been scored.
+        """
+        videos = self.finished_videos()
         missing = set(self.videos) - set(videos)
         if missing:
             raise RuntimeError(f'no scores of {", ".join(sorted(missing))}')
         scores = self.benchmark.scores
         results = {name: one['result'] for name, one in videos.items()}
-        overall = _quietly(self._metric(), list(results.values()))
+        metric = self._metric()
+        overall = _quietly(metric, list(results.values()))
         curves = {name: _curve(result) for name, result in results.items()}
         timing = read_entries(self.folder / 'timing', self.videos).values()
         frames = sum(entry['frames'] for entry in timing)
         seconds = sum(entry['seconds'] for entry in timing)
         size = self.input_size
-        return {
+        found = {
             'format': FORMAT,
             'backbone': self.backbone.as_dict(),
             'benchmark': {
@@ -150,7 +158,7 @@ class Run:
                 'headline': self.benchmark.headline,
                 'counts': self.meta.get('counts', {}),
                 'whole': self.meta.get('benchmark', {}),
-                'fingerprint': self.fingerprint,
+                'fingerprint': self.data.fingerprint,
             },
             'protocol': describe_protocol(self.cfg, self.protocol, size),
             'key': self.key,
@@ -162,12 +170,16 @@ class Run:
                 }
                 for name, one in videos.items()
             },
+            'pooled': _pooled(metric, results, scores),
             'curves': {name: curve for name, curve in curves.items() if curve},
             'seconds_per_frame': seconds / frames if frames else None,
             'seed': self.cfg.randomness.get('seed'),
             'versions': _versions(),
-            'strips': None,
+            'strips': STRIPS if (self.folder / STRIPS).is_dir() else None,
         }
+        path = self.folder / 'result.json'
+        write_json(path, found)
+        return self._read(path)
 
 
 def prepare_run(
@@ -198,8 +210,9 @@ def prepare_run(
     dataset = cfg.test_dataloader.dataset
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         built = DATASETS.build({**dataset, 'pipeline': []})
-    videos, fingerprint = _survey(built)
-    key = _digest(cfg, backbone, fingerprint)
+    data = survey_data(built)
+    key = digest_setting(cfg, backbone, data)
+    features = digest_features(cfg, backbone, data)
     names = (backbone.name, benchmark.name, protocol or OWN, key)
     folder = out_dir.joinpath('runs', *names)
     cfg.work_dir = str(folder)
@@ -211,59 +224,11 @@ def prepare_run(
         cfg=cfg,
         folder=folder,
         key=key,
-        videos=videos,
+        features=features,
+        data=data,
         meta=dict(built.metainfo),
-        fingerprint=fingerprint,
         input_size=resized,
     )
-
-
-def _survey(dataset: Any) -> Tuple[List[str], str]:
-    """List the videos, and digest which files there are, and their sizes."""
-    # Contents aren't read: it is to notice another sample in the same folder,
-    # not a forger.
-    videos: Dict[str, None] = {}
-    digest = hashlib.sha256()
-    for index in range(len(dataset)):
-        item = dataset.get_data_info(index)
-        videos[item['video']] = None
-        for path in (item['img_path'], item.get('gt_path')):
-            size = os.path.getsize(path) if path else 0
-            name = os.path.basename(path or '')
-            digest.update(f'{item["video"]}/{name} {size}\n'.encode())
-    return list(videos), digest.hexdigest()
-
-
-def _digest(cfg: Config, backbone: Backbone, fingerprint: str) -> str:
-    evaluator = cfg.test_evaluator.items()
-    setting = {
-        'model': cfg.model,
-        'weights': backbone.weights,
-        'load_from': cfg.load_from,
-        'dataset': cfg.test_dataloader.dataset,
-        'files': fingerprint,
-        'metric': {k: v for k, v in evaluator if k not in _NOT_SETTING},
-        'randomness': cfg.get('randomness'),
-        'hvc_mm': __version__,
-    }
-    text = json.dumps(setting, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-def _test(run: Run, videos: List[str]) -> None:
-    """Let mmengine's runner score some videos."""
-    cfg = run.cfg
-    cfg.test_dataloader.dataset.videos = videos
-    # mmengine's own name is a time in seconds; small runs are faster.
-    names = (run.backbone.name, run.benchmark.name, str(time.time_ns()))
-    cfg.experiment_name = '-'.join(names)
-    runner = Runner.from_cfg(cfg)
-    runner.register_hook(FrameTimer(run.folder / 'timing'))
-    runner.test()
-    del runner
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
 
 
 def _versions() -> Dict[str, Any]:
@@ -296,6 +261,24 @@ def _quietly(metric: BaseMetric, results: List[dict]) -> Dict[str, float]:
         return metric.compute_metrics(results)
     finally:
         logger.setLevel(level)
+
+
+def _pooled(
+    metric: BaseMetric, results: Dict[str, dict], scores: Mapping[str, str]
+) -> Optional[Dict[str, Any]]:
+    """Collect what the scores are made of, by video."""
+    videos = {}
+    for name, result in results.items():
+        found = metric.pooled(result)
+        if found is None:
+            return None
+        videos[name] = {
+            'numerators': {
+                head: found.numerators[key] for head, key in scores.items()
+            },
+            'denominators': found.denominators,
+        }
+    return {'of_nothing': metric.of_nothing, 'videos': videos}
 
 
 def _curve(result: dict) -> List[float]:

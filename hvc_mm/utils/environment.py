@@ -89,21 +89,26 @@ def find_problems(versions: Versions) -> list[Problem]:
     mmcv, pair = mmcv_line(versions), pair_line(versions)
     if mmcvs and mmcvs != ['mmcv-lite']:
         mmcv = f'pip uninstall -y {" ".join(mmcvs)} && {mmcv}'
-    numpy = f'pip install {_numpy(versions)}'
+    old = built_for_numpy_1(versions)
     vision = matching_torchvision(versions.get('torch'))
+    mmengine = _install(versions, 'mmengine==0.10.7')
     needed = (
         ('torch', '>=2.0', pair),
         ('torchvision', f'=={vision}.*' if vision else '', pair),
-        ('mmengine', '>=0.10.0,<1.0.0', f'{numpy} "mmengine==0.10.7"'),
-        # Torch was built for numpy 1 until then.
-        ('numpy', '<2' if fits(versions.get('torch'), '<2.3') else '', numpy),
+        ('mmengine', '>=0.10.0,<1.0.0', mmengine),
+        (
+            'numpy',
+            '<2' if old else '',
+            _install(versions, *([] if old else ['numpy'])),
+        ),
         ((*mmcvs, 'mmcv-lite')[0], '>=2.0.0rc4,<2.3.0', mmcv),
     )
     problems = []
     for name, works, fix in needed:
         found = versions.get(name)
         if not fits(found, works):
-            what = f'{name} {found} is installed, {works} is needed.'
+            by = f' by {old}' if name == 'numpy' and old else ''
+            what = f'{name} {found} is installed, {works} is needed{by}.'
             missing = f'{name} is not installed.'
             problems.append(Problem(what if found else missing, fix))
     if len(mmcvs) > 1:
@@ -121,6 +126,18 @@ def matching_torchvision(torch: str | None) -> str | None:
     return f'0.{Version(torch).minor + 15}'
 
 
+def built_for_numpy_1(versions: Versions) -> str:
+    """Name what is installed and can't work with numpy 2; '' if nothing is.
+
+    mmcv is not among them: it is as old, but what is used of it works.
+    """
+    # The first torch that was built for numpy 2, the last mmdet before it.
+    for name, old in (('torch', '<2.3'), ('mmdet', '<=3.3.0')):
+        if fits(versions.get(name), old):
+            return f'{name} {versions[name]}'
+    return ''
+
+
 def _is_old(versions: Versions) -> bool:
     """Tell MMTracking's generation: mmcv 2.0, torch 2.0, numpy < 1.24."""
     return bool(versions.get('mmtrack')) or fits(
@@ -128,11 +145,17 @@ def _is_old(versions: Versions) -> bool:
     )
 
 
-def _numpy(versions: Versions) -> str:
-    # Without opencv in the same command pip takes its version 5, which needs
-    # numpy 2.
-    numpy = '<1.24' if _is_old(versions) else '<2'
-    return f'"numpy{numpy}" "opencv-python==4.10.0.84"'
+def _install(versions: Versions, *packages: str) -> str:
+    """Give a command that keeps numpy where the rest needs it."""
+    if _is_old(versions):
+        packages += ('numpy<1.24', 'opencv-python==4.10.0.84')
+    elif built_for_numpy_1(versions):
+        # Else pip takes version 5 of OpenCV, which needs numpy 2.
+        packages += ('numpy<2', 'opencv-python==4.10.0.84')
+    quoted = ' '.join(
+        f'"{p}"' if '=' in p or '<' in p else p for p in packages
+    )
+    return f'pip install {quoted}'
 
 
 def pair_line(versions: Versions) -> str:
@@ -142,23 +165,24 @@ def pair_line(versions: Versions) -> str:
         pair = torch.split('+')[0], f'{matching_torchvision(torch)}.*'
     elif _is_old(versions) or fits(versions.get('mmcv'), '<2.0.1'):
         pair = '2.0.1', '0.15.2'
-    else:
+    elif versions.get('mmdet') or versions.get('mmcv'):
         pair = '2.6.0', '0.21.0'
-    return (
-        f'pip install "torch=={pair[0]}" "torchvision=={pair[1]}" '
-        f'{_numpy(versions)}'
-    )
+    else:  # the newest that there are for this Python
+        return _install(versions, 'torch', 'torchvision')
+    torch, vision = f'torch=={pair[0]}', f'torchvision=={pair[1]}'
+    return _install({**versions, 'torch': pair[0]}, torch, vision)
 
 
 def mmcv_line(versions: Versions) -> str:
     """Give the command that installs the mmcv that fits."""
     # mmdet and mmtrack need its operators, which have to be built.
     if not any(versions.get(name) for name in ('mmcv', 'mmdet', 'mmtrack')):
-        return f'pip install "mmcv-lite==2.1.0" {_numpy(versions)}'
+        return _install(versions, 'mmcv-lite==2.2.0')
     # mmcv 2.0 is C++14, the headers of torch 2.1 are C++17.
     old = fits(versions.get('torch'), '<2.1') or versions.get('mmtrack')
+    mmcv = f'mmcv=={"2.0.0rc4" if old else "2.1.0"}'
+    install = _install(versions, '--no-build-isolation', mmcv)
     return (
         'pip install "setuptools<70" wheel ninja psutil && MMCV_WITH_OPS=1 '
-        'pip install --no-build-isolation '
-        f'"mmcv=={"2.0.0rc4" if old else "2.1.0"}" {_numpy(versions)}'
+        f'{install}'
     )

@@ -1,6 +1,7 @@
 """Pictures of what was propagated, and of what the features have learned."""
 
 from .features import FeaturePCA, overlay_heat, point_affinity
+from .frames import FrameLabels, frame_ground_truth, frame_image
 from .panels import as_rgb, caption, side_by_side
 from .pretraining import (
     draw_crops,
@@ -10,12 +11,12 @@ from .pretraining import (
 from .vos_local_visualizer import (
     VOSLocalVisualizer,
     draw_joints,
-    frame_image,
     overlay_ids,
 )
 
 __all__ = [
     'FeaturePCA',
+    'FrameLabels',
     'VOSLocalVisualizer',
     'as_rgb',
     'caption',
@@ -23,6 +24,7 @@ __all__ = [
     'draw_joints',
     'draw_positive_pairs',
     'draw_pretraining_sample',
+    'frame_ground_truth',
     'frame_image',
     'overlay_heat',
     'overlay_ids',

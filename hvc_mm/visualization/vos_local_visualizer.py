@@ -8,24 +8,21 @@ from __future__ import annotations
 from typing import Dict, Optional, Sequence, Tuple
 
 import cv2
-import mmcv
 import numpy as np
 from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
-from torch import Tensor
 
 from hvc_mm.datasets import (
     VOID,
     davis_palette,
     objects_in,
-    read_image,
     write_picture,
 )
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 
-from .panels import as_rgb, draw_label, draw_score_curve, side_by_side
+from .panels import draw_label, draw_score_curve, side_by_side
 
 # A name needs room: it is written on regions that reach this deep, in
 # pixels. A bare id is written on every object.
@@ -185,17 +182,6 @@ class VOSLocalVisualizer(Visualizer):
         """Return the picture drawn last, RGB, uint8 ``(H, W, 3)``."""
         # Matplotlib's rendering takes long and changes pixels.
         return super().get_image() if self._drawn is None else self._drawn
-
-
-def frame_image(frame: Optional[Tensor], sample: VOSDataSample) -> np.ndarray:
-    """Get a frame at its own size, RGB ``(H, W, 3)`` uint8.
-
-    ``frame``, BGR ``(3, h, w)`` as the network sees it, is taken where it has
-    that size; else the sample's ``img_path`` is read.
-    """
-    if frame is not None and frame.shape[-2:] == tuple(sample.ori_shape):
-        return as_rgb(frame)
-    return mmcv.bgr2rgb(read_image(sample.img_path))
 
 
 def overlay_ids(

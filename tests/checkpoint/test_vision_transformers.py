@@ -183,7 +183,7 @@ def test_timms_own_converter_gives_the_same(tmp_path):
 
 
 def test_timms_own_converter_of_dinov3_gives_the_same(tmp_path):
-    from timm.models.eva import checkpoint_filter_fn
+    eva = pytest.importorskip('timm.models.eva')
 
     theirs, ours = _timm_dinov3(), _timm_dinov3()
     content = {}
@@ -199,7 +199,7 @@ def test_timms_own_converter_of_dinov3_gives_the_same(tmp_path):
         content[f'blocks.{i}.attn.qkv.bias_mask'] = mask
     content.update(mask_token=torch.zeros(1, C))
     content['rope_embed.periods'] = torch.ones(4)
-    theirs.load_state_dict(checkpoint_filter_fn(dict(content), theirs))
+    theirs.load_state_dict(eva.checkpoint_filter_fn(dict(content), theirs))
     path = str(tmp_path / 'a.pth')
     torch.save(content, path)
     load_backbone(ours, path)
@@ -244,12 +244,12 @@ def test_features_of_openmmlab_and_timm_are_equal(tmp_path):
     'size, new_size', [((4, 4), (6, 6)), ((5, 3), (2, 7))]
 )
 def test_positions_are_resampled_as_by_timm(size, new_size):
-    from timm.layers import resample_abs_pos_embed
+    timm_layers = pytest.importorskip('timm.layers')
 
     positions = torch.randn(1, size[0] * size[1], C)
     torch.testing.assert_close(
         resample_positions(positions, size, new_size),
-        resample_abs_pos_embed(
+        timm_layers.resample_abs_pos_embed(
             positions, new_size, old_size=size, num_prefix_tokens=0
         ),
     )
@@ -257,15 +257,15 @@ def test_positions_are_resampled_as_by_timm(size, new_size):
 
 @pytest.mark.parametrize('has_place', [True, False])
 def test_another_grid_is_resampled_and_logged(has_place, tmp_path, logged):
-    from timm.models.vision_transformer import checkpoint_filter_fn
-
+    timm_vits = pytest.importorskip('timm.models.vision_transformer')
     small = _timm(img_size=SIZE, no_embed_class=not has_place)
     theirs = _timm(img_size=40, no_embed_class=not has_place)
     ours = _timm(img_size=40, no_embed_class=not has_place)
     path = str(tmp_path / 'a.pth')
     torch.save(small.state_dict(), path)
     load_backbone(ours, path)
-    theirs.load_state_dict(checkpoint_filter_fn(small.state_dict(), theirs))
+    filtered = timm_vits.checkpoint_filter_fn(small.state_dict(), theirs)
+    theirs.load_state_dict(filtered)
     torch.testing.assert_close(ours.pos_embed, theirs.pos_embed)
     assert torch.equal(ours.cls_token, small.cls_token)
     said = 'position embeddings resampled from 6x6 to 10x10 cells'

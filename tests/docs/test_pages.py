@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import hvc_mm
+from hvc_mm.checkpoint import MODEL_ZOO
 from hvc_mm.engine.config_file import list_configs
 from hvc_mm.engine.run_config import read_config
 
@@ -98,6 +99,27 @@ def test_every_config_is_in_a_metafile():
             cfg = read_config(ROOT / model['Config'])
             assert recipe['Epochs'] == cfg.train_cfg.max_epochs
             assert recipe['Batch Size'] == cfg.train_dataloader.batch_size
+
+
+def test_the_model_zoo_is_the_same_everywhere():
+    models = yaml.safe_load((ROOT / 'configs/metafile.yml').read_text())
+    found, scores = {}, {}
+    for model in models['Models']:
+        name = model.get('Metadata', {}).get('Weights Name')
+        if name:
+            found[name] = model['Weights']
+            for result in model['Results']:
+                scores[name] = result['Metrics']['J&F (paper)']
+    assert found == {name: each.url for name, each in MODEL_ZOO.items()}
+    readme = (ROOT / 'README.md').read_text()
+    rows = dict(re.findall(r'^\| `([\w-]+)` \|(.*)$', readme, re.M))
+    for name, url in found.items():
+        assert url in rows[name] or url in rows['hvc-coco']
+        if name.startswith('hvc-'):
+            assert f'| {scores[name]} |' in rows[name]
+            config = name.replace('-', '_')
+            assert f'`{config}.py`' in rows[name]
+        assert f'`{name}`' in (ROOT / 'docs/mix.md').read_text()
 
 
 def test_version_is_the_same_everywhere():

@@ -479,6 +479,7 @@ class Result(Tree):
         unit='percent',
         scores={'J&F': 51.5, 'J': 50.0, 'F': 53.0},
         sequences=dict(one={'J&F': 51.5, 'J': 50.0, 'F': 53.0}),
+        pooled=None,
         curves=dict(one=[50.0, 51.0]),
         seconds_per_frame=0.5,
         seed=0,

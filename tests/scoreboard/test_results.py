@@ -6,7 +6,6 @@ import json
 import pytest
 
 from hvc_mm.scoreboard.results import (
-    label_of,
     read_entries,
     read_result,
     refuse_older,
@@ -54,6 +53,7 @@ WHOLE = dict(
     unit='percent',
     scores={'J&F': 51.5, 'J': 50},
     sequences=dict(one={'J&F': 51.5, 'J': 50}),
+    pooled=None,
     curves=dict(one=[50.0, 51.0]),
     seconds_per_frame=None,
     seed=0,
@@ -113,13 +113,6 @@ def test_nested_fields_are_checked(tmp_path, path, message):
         return
     with pytest.raises(ValueError, match=message):
         read_result(tmp_path / 'result.json', SAME)
-
-
-def test_labels_tell_protocols_apart():
-    assert label_of(WHOLE) == 'small, dino'
-    own = copy.deepcopy(WHOLE)
-    own['protocol']['name'] = None
-    assert label_of(own) == 'small'
 
 
 def test_the_report_of_an_earlier_version_is_refused(tmp_path):

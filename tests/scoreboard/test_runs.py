@@ -4,6 +4,7 @@ import json
 import shutil
 from types import SimpleNamespace
 
+import cv2
 import pytest
 import torch
 
@@ -15,7 +16,13 @@ from hvc_mm.scoreboard import (
     make_backbone,
     parse_backbones,
     prepare_run,
+    score_together,
 )
+
+
+def score(run):
+    (result,) = score_together([run])
+    return result
 
 
 def make(text):
@@ -107,17 +114,16 @@ def test_the_key_changes_with_what_a_score_depends_on(
 def seen(monkeypatch):
     """Note every frame that is propagated; fail at the ``stop``-th one."""
     frames = []
-    predict = LabelPropagationVOS.predict
+    propagate = LabelPropagationVOS.propagate
 
-    def counted(self, inputs, data_samples):
-        for sample in data_samples:
-            frames.append((sample.video, sample.frame_index))
+    def counted(self, features, sample):
+        frames.append((sample.video, sample.frame_index))
         if len(frames) == stop.get('at'):
             raise RuntimeError('no power')
-        return predict(self, inputs, data_samples)
+        return propagate(self, features, sample)
 
     stop = {}
-    monkeypatch.setattr(LabelPropagationVOS, 'predict', counted)
+    monkeypatch.setattr(LabelPropagationVOS, 'propagate', counted)
     return SimpleNamespace(frames=frames, stop=stop)
 
 
@@ -125,7 +131,7 @@ def seen(monkeypatch):
 def whole(backbone, sample_dir, tmp_path_factory):
     """A run that came to its end at once."""
     run = prepare(backbone, sample_dir, tmp_path_factory.mktemp('whole'))
-    return run, run.score()
+    return run, score(run)
 
 
 def test_a_result_is_complete(whole):
@@ -159,6 +165,20 @@ def test_a_result_is_complete(whole):
     assert protocol['model']['codec']['shrink'] == 'aligned'
     assert protocol['model']['warmup_zero_image'] == [256, 256]
     assert protocol['frames']['interpolation'] == 'bilinear'
+    # A strip a video, and its ground truth.
+    assert result['strips'] == 'strips'
+    for kind in ('strips', 'ground_truth'):
+        strips = sorted((run.folder / kind).rglob('*.jpg'))
+        names = [str(path.relative_to(run.folder / kind)) for path in strips]
+        assert names == sorted(f'{name}.jpg' for name in run.videos)
+        assert {cv2.imread(str(path)).shape[1] for path in strips} == {960}
+    # The scores can be computed from what is kept of the videos.
+    kept = result['pooled']['videos'].values()
+    for head, value in scores.items():
+        total = sum(each['numerators'][head][0] for each in kept)
+        count = sum(each['denominators'][0] for each in kept)
+        assert count == len(objects)
+        assert total / count == pytest.approx(value, rel=1e-12)
     # The first frame of a process isn't timed.
     timed = [
         json.loads(path.read_text())
@@ -173,13 +193,13 @@ def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
     seen.stop['at'] = 9
     run = prepare(backbone, sample_dir, tmp_path)
     with pytest.raises(RuntimeError, match='no power'):
-        run.score()
+        score(run)
     assert list(run.finished_videos()) == run.videos[:1]
 
     # The same setting, read anew: only the second video is left.
     seen.stop.clear()
     seen.frames.clear()
-    again = prepare(backbone, sample_dir, tmp_path).score()
+    again = score(prepare(backbone, sample_dir, tmp_path))
     assert seen.frames == [(run.videos[1], i) for i in range(6)]
     for key in set(again) - {'seconds_per_frame'}:
         assert again[key] == whole[1][key], key
@@ -188,10 +208,10 @@ def test_goes_on_where_it_stopped(whole, backbone, sample_dir, tmp_path, seen):
     seen.frames.clear()
     path = run.folder / 'result.json'
     path.write_text(json.dumps({**again, 'seed': 12345}))
-    assert prepare(backbone, sample_dir, tmp_path).score()['seed'] == 12345
+    assert score(prepare(backbone, sample_dir, tmp_path))['seed'] == 12345
     # Stopped between the last video and the summary.
     path.unlink()
-    assert prepare(backbone, sample_dir, tmp_path).score() == again
+    assert score(prepare(backbone, sample_dir, tmp_path)) == again
     assert json.loads(path.read_text()) == again and not seen.frames
     summary = run.folder / 'scores/davis/results.json'
     overall = json.loads(summary.read_text())['overall']
@@ -216,10 +236,10 @@ def test_fractions_of_an_older_version_are_scored_again(
     path.write_text(json.dumps(old))
     assert list(run.finished_videos()) == run.videos[1:]
     assert f'{run.videos[0]} is scored again' in capsys.readouterr().out
-    assert run.score()['scores'] == result['scores']
+    assert score(run)['scores'] == result['scores']
     assert [name for name, _ in seen.frames] == [run.videos[0]] * 6
     # A summary without its unit is none.
     (run.folder / 'result.json').write_text(
         json.dumps({'scores': {'J&F': 0.5}})
     )
-    assert run.score()['scores'] == result['scores']
+    assert score(run)['scores'] == result['scores']

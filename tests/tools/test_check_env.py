@@ -69,7 +69,7 @@ def test_nothing_wrong_is_no_problem(doctor, column):
     'column, change, what, fix',
     [
         (COLUMN_B, dict(torch=None), 'torch is not installed', 'pip install'),
-        (COLUMN_B, {'numpy': '2.1.0'}, 'numpy <2', 'pip install "numpy<2"'),
+        (COLUMN_B, {'numpy': '2.1.0'}, '<2 is needed by mmdet 3.3.0', 'mpy<2'),
         (
             COLUMN_B,
             {'mmcv': None, 'mmcv-lite': '2.1.0'},
@@ -93,6 +93,25 @@ def test_versions_that_clash(doctor, column, change, what, fix):
     (line,) = [line for line in said.splitlines() if line.startswith('1. ')]
     assert what in line and fix in said and '\n2. ' not in said
     assert said.count('fix: ') == 1
+
+
+def test_mmcv_older_than_numpy_2_is_a_note(doctor):
+    newest = {**_pinned('minimal.txt'), 'numpy': '2.4.6'}
+    status, said = doctor(newest)
+    note = '  note: mmcv-lite 2.2.0 is older than numpy 2; '
+    assert status == 0 and note in said and 'No problem found.' in said
+    status, said = doctor({**newest, 'numpy': '1.26.4'})
+    assert status == 0 and 'note:' not in said
+
+
+def test_tested_versions_are_those_of_this_python(tool, tmp_path):
+    file = tmp_path / 'pins.txt'
+    file.write_text(
+        '# exact\n\na-b==1.0\n'
+        "numpy==2.4.6; python_version >= '3'\n"
+        "numpy==1.0; python_version < '3'\n"
+    )
+    assert tool.tested_versions(file) == {'a-b': '1.0', 'numpy': '2.4.6'}
 
 
 @pytest.mark.parametrize(

@@ -258,6 +258,51 @@ def test_davis(sample, run, score_of, tmp_path, year):
     assert (work / f'scores/davis/videos/{names[0]}.json').is_file()
 
 
+@pytest.mark.parametrize('folder', ['JPEGImages', 'JPEGImages_10fps'])
+def test_vost(call_test, tmp_path, folder):
+    """Two objects that move; every second frame has a mask at 10 fps."""
+    root = tmp_path / 'VOST'
+    best = []  # J of what perfect features can give, by frame and object
+    for t in range(13):
+        ids = np.zeros((96, 160), np.uint8)
+        ids[16:48, 8 + 4 * t : 40 + 4 * t] = 1
+        ids[56:88, 100 - 4 * t : 132 - 4 * t] = 2
+        found = through_grid(ids, MaskCodec(), (24, 40))
+        painted = np.repeat(LEVELS * ids[..., None], 3, axis=2)
+        for images in ('JPEGImages',) * (t % 2 == 0) + ('JPEGImages_10fps',):
+            path = root / images / 'cut' / f'frame{t:05d}'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_frame(path, painted)
+        if t % 2 == 0:
+            if t > 9:
+                ids[ids == 2] = 0  # as if it were no longer there
+            ids[0, :9] = 255
+            path = root / 'Annotations/cut' / f'frame{t:05d}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_id_mask(path, ids)
+            pairs = [((ids == i)[None], (found == i)[None]) for i in (1, 2)]
+            best.append([region_similarity(*pair)[0] for pair in pairs])
+    (root / 'ImageSets').mkdir()
+    (root / 'ImageSets/val.txt').write_text('cut\n')
+    work = call_test(
+        'hvc_vost',
+        *(*RAW, *IDS),
+        f'test_dataloader.dataset.data_prefix.img_path={folder}',
+        'test_dataloader.dataset.pipeline.2.short_side=96',
+        data_root=tmp_path,
+    )
+    (path,) = work.glob('[0-9]*/*.json')
+    scores = json.loads(path.read_text())
+    # Five masks are scored; the last two are the last quarter.
+    scored = 100 * np.array(best[1:-1])
+    assert scored[-1, 1] == 0 and scored[:-1].min() > 80
+    assert scores['vost/J_mean'] == pytest.approx(scored.mean(), abs=3)
+    assert scores['vost/J_last'] == pytest.approx(scored[3:].mean(), abs=3)
+    (log,) = work.glob('*/*.log')
+    frames = 7 if folder == 'JPEGImages' else 13
+    assert f'1 of 70 videos, {frames} of 7820 frames' in log.read_text()
+
+
 def test_davis_with_the_ensemble(sample, run, score_of, tmp_path):
     root = sample[0]
     # Convolutions of zeros and biases of ones: the same in every cell, so

@@ -33,8 +33,17 @@ MINIMAL = {
     'mmcv-lite': '2.1.0',
     'numpy': '1.26.4',
 }
-PAIR = 'pip install "torch==2.6.0" "torchvision==0.21.'
-MMCV = 'pip install "mmcv-lite==2.1.0" "numpy<2"'
+NEWEST = {
+    'torch': '2.14.1+cu130',
+    'torchvision': '0.29.1+cu130',
+    'mmengine': '0.10.7',
+    'mmcv-lite': '2.2.0',
+    'numpy': '2.4.6',
+}
+PAIR = 'pip install torch torchvision'
+KEPT = 'pip install "torch==2.6.0" "torchvision==0.21.'
+MMCV = 'pip install "mmcv-lite==2.2.0"'
+NUMPY = 'pip install "numpy<2" "opencv-python==4.10.0.84"'
 BUILT = 'MMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv==2.0.0rc4"'
 
 
@@ -44,8 +53,8 @@ BUILT = 'MMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv==2.0.0rc4"'
         (MINIMAL, dict(torch=None), 'torch is not', PAIR),
         (COLUMN_A, dict(torch=None), 'torch is not', '"torch==2.0.1"'),
         (MINIMAL, dict(torch='1.13.1'), '>=2.0 is needed', PAIR),
-        (MINIMAL, dict(torchvision=None), 'torchvision is not', PAIR),
-        (MINIMAL, dict(torchvision='0.20.1'), '==0.21.* is needed', PAIR),
+        (MINIMAL, dict(torchvision=None), 'torchvision is not', KEPT),
+        (MINIMAL, dict(torchvision='0.20.1'), '==0.21.* is needed', KEPT),
         (COLUMN_A, dict(torchvision='0.150.0'), '0.15', '0.15.*'),
         (MINIMAL, dict(torch='2.13.0'), '==0.28.*', 'torchvision==0.28.*'),
         (MINIMAL, dict(torch='2.1.0a0+29c3'), '==0.16.*', '0.16.*'),
@@ -67,12 +76,25 @@ BUILT = 'MMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv==2.0.0rc4"'
             'mmcv and mmcv-lite share one folder',
             'pip uninstall -y mmcv mmcv-lite && ',
         ),
-        (MINIMAL, dict(numpy=None), 'numpy is not', 'pip install "numpy<2"'),
+        (NEWEST, dict(numpy=None), 'numpy is not', 'pip install numpy'),
+        (COLUMN_A, dict(numpy=None), 'numpy is not', '"numpy<1.24" "opencv'),
         (
-            MINIMAL,
-            dict(torch='2.2.2', torchvision='0.17.2', numpy='2.1.0'),
-            'numpy 2.1.0 is installed, <2 is needed',
-            'pip install "numpy<2" "opencv-python==',
+            NEWEST,
+            dict(torch='2.2.2', torchvision='0.17.2'),
+            'numpy 2.4.6 is installed, <2 is needed by torch 2.2.2.',
+            NUMPY,
+        ),
+        (
+            NEWEST,
+            dict(mmdet='3.3.0'),
+            'numpy 2.4.6 is installed, <2 is needed by mmdet 3.3.0.',
+            NUMPY,
+        ),
+        (
+            {**NEWEST, 'mmdet': '3.3.0', 'numpy': '1.26.4'},
+            dict(mmengine=None),
+            'mmengine is not',
+            '"mmengine==0.10.7" "numpy<2" "opencv-python==4.10.0.84"',
         ),
     ],
 )
@@ -96,10 +118,21 @@ def test_installed_versions():
     assert version.split('+')[0] == torch.__version__.split('+')[0]
 
 
+@pytest.mark.parametrize('name', ['mmcv-lite', 'mmcv'])
+@pytest.mark.parametrize('version', ['2.0.0rc4', '2.1.0', '2.2.0'])
+def test_an_mmcv_older_than_numpy_2_is_no_problem(name, version):
+    assert not find_problems({**NEWEST, 'mmcv-lite': None, name: version})
+
+
 def test_commands_keep_what_is_there():
     assert pair_line({'torch': '2.4.1+cu121'}) == (
-        'pip install "torch==2.4.1" "torchvision==0.19.*" "numpy<2" '
-        '"opencv-python==4.10.0.84"'
+        'pip install "torch==2.4.1" "torchvision==0.19.*"'
+    )
+    assert '"torchvision==0.17.*" "numpy<2" "opencv-python==' in pair_line(
+        {'torch': '2.2.2'}
+    )
+    assert '"torch==2.6.0" "torchvision==0.21.0" "numpy<2"' in pair_line(
+        {'mmdet': '3.3.0'}
     )
     assert '"torch==2.0.1" "torchvision==0.15.2" "numpy<1.24"' in pair_line(
         {'mmtrack': '1.0.0rc1'}
@@ -111,7 +144,7 @@ def test_commands_keep_what_is_there():
     [
         ({'torch': '2.0.1', 'mmdet': '3.0.0rc5'}, '2.0.0rc4'),
         ({'torch': '2.6.0', 'mmdet': '3.3.0'}, '2.1.0'),
-        ({'torch': '2.6.0', 'mmcv': '2.0.0'}, '2.1.0'),
+        ({'torch': '2.2.2', 'mmcv': '2.0.0'}, '2.1.0'),
         ({'mmtrack': '1.0.0rc1'}, '2.0.0rc4'),
     ],
 )

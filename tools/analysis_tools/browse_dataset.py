@@ -18,7 +18,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DefaultScope
 
 from hvc_mm.apis import PictureWriter, track_frames
-from hvc_mm.datasets import read_id_mask, read_image, without_void
+from hvc_mm.datasets import read_image
 from hvc_mm.engine.run_config import add_cfg_options, read_config
 from hvc_mm.registry import DATASETS
 from hvc_mm.structures import PairedViewSample, VOSDataSample
@@ -29,6 +29,7 @@ from hvc_mm.visualization import (
     caption,
     draw_crops,
     draw_positive_pairs,
+    frame_ground_truth,
     frame_image,
     side_by_side,
 )
@@ -100,8 +101,7 @@ def draw_frame(item: dict, visualizer: VOSLocalVisualizer) -> np.ndarray:
     elif 'prompt_ids' in sample:
         ids, what = sample.prompt_ids.numpy(), 'given to the model'
     elif sample.get('gt_path'):
-        ids = without_void(read_id_mask(sample.gt_path, binarize=None), None)
-        what = 'ground truth'
+        ids, what = frame_ground_truth(sample).ids, 'ground truth'
     picture = visualizer.draw(image, gt_ids=ids, gt_joints=joints)
     name = f'{sample.video} {sample.frame_name}'
     return caption(picture, f'{name}: {what}')

@@ -20,6 +20,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
 
+from packaging.requirements import Requirement
+
 ROOT = Path(__file__).resolve().parents[2]
 # The doctor has to run where `import hvc_mm` would refuse to, and from a
 # checkout that is not installed.
@@ -27,6 +29,7 @@ os.environ['HVC_SKIP_ENV_CHECK'] = '1'
 sys.path.append(str(ROOT))
 
 from hvc_mm.utils.environment import (  # noqa: E402
+    MMCV_NAMES,
     PACKAGES,
     Problem,
     Versions,
@@ -39,7 +42,6 @@ from hvc_mm.utils.environment import (  # noqa: E402
 
 # What goes with what: a neighbour and its versions, then what it needs.
 NEIGHBOURS = (
-    ('mmengine', '', 'numpy', '<2', 'pip install "numpy<2"'),
     ('mmtrack', '', 'mmcv', '<=2.0.0rc4', ''),
     ('mmtrack', '', 'mmdet', '==3.0.0rc5', 'pip install "mmdet==3.0.0rc5"'),
     ('mmtrack', '', 'modelindex', '', 'pip install modelindex'),
@@ -220,11 +222,21 @@ def likely_column(versions: Versions) -> str:
     return 'b' if versions.get('mmcv') else 'minimal'
 
 
+def tested_versions(pins: Path) -> dict[str, str]:
+    """Read a file of exact versions, as it is for this Python."""
+    lines = pins.read_text(encoding='utf-8').splitlines()
+    found = [Requirement(line) for line in lines if line[:1] not in ('', '#')]
+    return {
+        pin.name: next(iter(pin.specifier)).version
+        for pin in found
+        if pin.marker is None or pin.marker.evaluate()
+    }
+
+
 def print_versions(versions: Versions, column: str) -> None:
     """Print what is installed next to the tested versions."""
     name = column if column == 'minimal' else f'column_{column}'
-    pins = (ROOT / f'requirements/{name}.txt').read_text()
-    pins = dict(re.findall(r'^([\w-]+)==([^;\s]+)$', pins, re.M))
+    pins = tested_versions(ROOT / f'requirements/{name}.txt')
     print(f'Python {sys.version.split()[0]}, column {column}')
     for package in PACKAGES:
         here, tested = versions.get(package), pins.get(package)
@@ -232,6 +244,17 @@ def print_versions(versions: Versions, column: str) -> None:
             same = (here or '').split('+')[0] == tested
             verdict = 'as tested' if same else f'tested: {tested or "none"}'
             print(f'  {package:<14} {here or "absent":<14} {verdict}')
+
+
+def print_notes(versions: Versions) -> None:
+    """Print what is worth knowing and is no problem."""
+    for name in MMCV_NAMES:
+        old = fits(versions.get(name), '<=2.2.0')
+        if old and fits(versions.get('numpy'), '>=2'):
+            print(
+                f'  note: {name} {versions[name]} is older than numpy 2; '
+                'what hvc_mm uses of it works with both'
+            )
 
 
 def find_all(versions: Versions) -> list[Problem]:
@@ -263,6 +286,7 @@ def main() -> None:
     column = parser.parse_args().column
     versions = installed_versions()
     print_versions(versions, column or likely_column(versions))
+    print_notes(versions)
     problems = find_all(versions)
     for number, problem in enumerate(problems, 1):
         level = 'problem' if problem.fatal else 'limited'

@@ -1,8 +1,9 @@
 """Install mmcv with its operators, which are compiled for the torch at hand.
 
-Only mmcv's sources are published, and pip keeps wheels that were built
-without torch in sight, so without operators, or for another torch. So
-operators are called before a wheel is believed.
+OpenMMLab publishes wheels with operators for some pairs of torch and CUDA, on
+its own site; everywhere else there are only mmcv's sources. pip also keeps
+wheels that were built without torch in sight, so without operators, or for
+another torch. So operators are called before a wheel is believed.
 """
 
 from __future__ import annotations
@@ -15,12 +16,22 @@ from pathlib import Path
 
 from steps import SetupError, Steps, environment
 
+# Where mim looks first; it reads the same variable.
+SITE = 'https://download.openmmlab.com'
+SITE_VARIABLE = 'MMCV_FIND_BASE_URL'
+# Seconds without an answer, after which the site is left alone.
+PATIENCE = 5
+# With a device in the place of {}.
 _OPERATORS = (
     'import torch\n'
-    'from mmcv.ops import nms\n'
-    'boxes = torch.tensor([[0, 0, 10, 10.], [1, 1, 10, 10], [20, 20, 30, 30]])'
-    '\n'
-    'assert nms(boxes, torch.tensor([.9, .8, .7]), .5)[1].tolist() == [0, 2]'
+    'from mmcv.ops import nms, roi_align\n'
+    'boxes = torch.tensor(\n'
+    '    [[0, 0, 10, 10.], [1, 1, 10, 10], [20, 20, 30, 30]], device="{0}")\n'
+    'scores = torch.tensor([.9, .8, .7], device="{0}")\n'
+    'assert nms(boxes, scores, .5)[1].tolist() == [0, 2]\n'
+    'image = torch.ones((1, 1, 8, 8), device="{0}")\n'
+    'box = torch.tensor([[0, 1., 1, 5, 5]], device="{0}")\n'
+    'assert roi_align(image, box, 2).tolist() == [[[[1, 1], [1, 1]]]]'
 )
 _TORCH = (
     'import sys, torch\n'
@@ -37,9 +48,9 @@ def ask(python: Path, code: str) -> subprocess.CompletedProcess:
 
 
 def install_mmcv(steps: Steps, python: Path, version: str, kept: Path) -> None:
-    """Install mmcv with operators, from a kept wheel or by a build.
+    """Install mmcv with operators: a kept wheel, a published one, or a build.
 
-    The second try builds whatever pip kept.
+    A second build passes by what pip kept.
 
     Args:
         steps: Runs and shows the steps.
@@ -56,23 +67,77 @@ def install_mmcv(steps: Steps, python: Path, version: str, kept: Path) -> None:
     torch, cuda, sees_gpu, abi = asked.stdout.split()
     env, target = build_environment(python, cuda, sees_gpu == 'True')
     folder = kept / f'mmcv-{version}-torch-{torch}-{abi}-{target}'
-    pip = [python, '-m', 'pip', 'install', '--no-deps', '--force-reinstall']
-    for cache in ([], ['--no-cache-dir']):
-        wheel = next(folder.glob('mmcv-*.whl'), None)
-        if wheel is None:
-            steps.say(f'mmcv {version} is built with operators for {target}')
-            wheel = _build(steps, f'mmcv=={version}', folder, env, cache)
-        steps.run('installing mmcv', [*pip, wheel], environment(python))
-        tried = ask(python, _OPERATORS)
-        if not tried.returncode:
-            steps.say(f'mmcv {version}: operators work')
+    old = next(folder.glob('mmcv-*.whl'), None)
+    if old and not _error_of(steps, python, old):
+        return
+    what = f'mmcv=={version}'
+    links = find_links(torch, cuda)
+    published = _take_published(steps, python, what, links, folder)
+    # One for this GPU, too: it may be newer than the wheel.
+    devices = ('cpu', 'cuda') if sees_gpu == 'True' else ('cpu',)
+    if published and not _error_of(steps, python, published, devices):
+        return
+    for cache in ([], ['--no-cache-dir'])[bool(old) :]:
+        steps.say(f'mmcv {version} is built with operators for {target}')
+        wheel = _build(steps, what, folder, env, cache)
+        error = _error_of(steps, python, wheel)
+        if not error:
             return
-        wheel.unlink()
-        steps.say('this wheel of mmcv has no working operators')
     raise SetupError(
-        f'mmcv {version} was built, but its operators do not work:\n'
-        + tried.stderr
+        f'mmcv {version} was built, but its operators do not work:\n{error}'
     )
+
+
+def _error_of(
+    steps: Steps, python: Path, wheel: Path, devices: tuple = ('cpu',)
+) -> str:
+    """Install a wheel; say how its operators fail, then it is removed."""
+    pip = [python, '-m', 'pip', 'install', '--no-deps', '--force-reinstall']
+    steps.run('installing mmcv', [*pip, wheel], environment(python))
+    for device in devices:
+        tried = ask(python, _OPERATORS.format(device))
+        if tried.returncode:
+            wheel.unlink()
+            steps.say(f'{wheel.name}: no working operators on {device}')
+            return tried.stderr
+    steps.say(f'{wheel.name}: operators work')
+    return ''
+
+
+def find_links(torch: str, cuda: str) -> str:
+    """Give the page of the wheels for a torch, as mim does.
+
+    Args:
+        torch: Its version, such as ``'2.1.2+cu121'``.
+        cuda: The CUDA version that it was built for, or ``'None'``.
+    """
+    site = os.environ.get(SITE_VARIABLE, SITE).rstrip('/')
+    major, minor = torch.split('.')[:2]
+    device = 'cpu' if cuda == 'None' else 'cu' + cuda.replace('.', '')
+    return f'{site}/mmcv/dist/{device}/torch{major}.{minor}.0/index.html'
+
+
+def _take_published(
+    steps: Steps, python: Path, what: str, links: str, folder: Path
+) -> Path | None:
+    """Download a wheel for a folder, where one is published."""
+    scratch = folder.with_name(folder.name + '.tmp')
+    shutil.rmtree(scratch, ignore_errors=True)
+    # Folders of wheels that pip knows by itself (PIP_FIND_LINKS) count, too.
+    command = [python, '-m', 'pip', 'download', '--no-deps', '--no-index']
+    command += ['--only-binary', ':all:', '--progress-bar', 'off']
+    command += ['--timeout', PATIENCE, '--retries', 0, '--find-links', links]
+    try:
+        title = f'looking for {what} with operators at {links}'
+        steps.run(title, [*command, '-d', scratch, what], environment(python))
+    except SetupError:
+        steps.say('there is none, or the site cannot be reached')
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    found = next(scratch.glob('mmcv-*.whl'))
+    wheel = found.replace(folder / found.name)
+    shutil.rmtree(scratch)
+    return wheel
 
 
 def build_environment(

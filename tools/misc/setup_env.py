@@ -48,7 +48,7 @@ COLUMNS = {
         ('3.11', '3.10', '3.9', '3.8'),
         'column_a.txt',
         f'{_BASE} ninja psutil',
-        'det,track,sample,video,tests,lint',
+        'det,track,sample,report,video,tests,lint',
         'mmtrack mmcls trackeval',
     ),
     'b': Column(
@@ -56,14 +56,14 @@ COLUMNS = {
         ('3.11', '3.12', '3.10', '3.9'),
         'column_b.txt',
         f'{_BASE} ninja psutil',
-        'det,sample,video,tests,lint',
+        'det,sample,report,video,tests,lint',
     ),
     'minimal': Column(
         '.venv-minimal',
-        ('3.11', '3.12', '3.10', '3.9'),
+        ('3.11', '3.12', '3.13', '3.10'),
         'minimal.txt',
         f'{_BASE} mmcv-lite',
-        'sample,tests,lint',
+        'sample,report,tests,lint',
     ),
 }
 

@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from hvc_mm.checkpoint import sha256_of
+from hvc_mm.checkpoint import local_weights, sha256_of
 from hvc_mm.registry import (
     DATASETS,
     HOOKS,
@@ -212,7 +212,7 @@ def describe_weights(runner: Runner) -> List[str]:
     paths = [runner.cfg.get('load_from')]
     paths += weight_files(runner.cfg.get('model', {}))
     found = []
-    for path in dict.fromkeys(str(p) for p in paths if p):
+    for path in dict.fromkeys(local_weights(str(p)) for p in paths if p):
         # What is downloaded (torchvision://, https://) has no file here.
         digest = sha256_of(path) if osp.isfile(path) else 'not a local file'
         found.append(f'{path} (sha256 {digest})')

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.utils.data import Dataset
 
-from hvc_mm.datasets import read_id_mask, without_void, write_picture
+from hvc_mm.datasets import write_picture
 from hvc_mm.registry import HOOKS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.utils.outputs import (
@@ -20,7 +20,11 @@ from hvc_mm.utils.outputs import (
     dataset_inputs,
     listed_file,
 )
-from hvc_mm.visualization import frame_image
+from hvc_mm.visualization import (
+    FrameLabels,
+    frame_ground_truth,
+    frame_image,
+)
 
 
 @HOOKS.register_module()
@@ -122,27 +126,22 @@ class VOSVisualizationHook(Hook):
         frame: Optional[torch.Tensor],
         sample: VOSDataSample,
     ) -> None:
-        gt_ids = gt_joints = None
-        if self.draw_gt:
-            gt_joints = sample.get('gt_joints')
-            if gt_joints is None and sample.get('gt_path'):
-                stored = read_id_mask(sample.gt_path, binarize=None)
-                gt_ids = without_void(stored, None)
+        gt = frame_ground_truth(sample) if self.draw_gt else FrameLabels()
         visualizer, image = runner.visualizer, frame_image(frame, sample)
         if self.out_dir is None:
             visualizer.add_datasample(
                 sample.video,
                 image,
                 sample,
-                gt_ids=gt_ids,
-                gt_joints=gt_joints,
+                gt_ids=gt.ids,
+                gt_joints=gt.joints,
                 show=self.show,
                 wait_time=self.wait_time,
                 step=sample.frame_index,
             )
             return
         # Not by `add_datasample`, which only the main rank runs.
-        picture = visualizer.draw(image, sample, gt_ids, gt_joints)
+        picture = visualizer.draw(image, sample, *gt)
         if self.show:
             visualizer.show(picture, sample.video, wait_time=self.wait_time)
         path = osp.join(self.out_dir, sample.video, f'{sample.frame_name}.jpg')

@@ -146,6 +146,31 @@ def sequence_statistics(scores: np.ndarray) -> SequenceStatistics:
     )
 
 
+def last_quarter(scores: np.ndarray) -> np.ndarray:
+    """Select the scores of a video's last quarter, as VOST does.
+
+    They begin at frame ``floor(0.75 * T)``, counted from 0: of 5 frames the
+    last 2.
+
+    Args:
+        scores: ``(T,)``, the frames that count only (VOST leaves out the first
+            and the last annotated frame of a video).
+
+    Returns:
+        np.ndarray: ``(T - floor(0.75 * T),)``, at least one.
+
+    Raises:
+        ValueError: There is no frame.
+    """
+    scores = np.asarray(scores)
+    if scores.ndim != 1 or scores.size == 0:
+        raise ValueError(
+            f'expected the scores (T,) of at least one frame, found '
+            f'{scores.shape}'
+        )
+    return scores[math.floor(0.75 * len(scores)) :]
+
+
 def davis_summary(
     region: Sequence[SequenceStatistics],
     boundary: Sequence[SequenceStatistics],

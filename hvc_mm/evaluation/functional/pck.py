@@ -6,7 +6,7 @@ step of the feature grid that the prediction was made on.
 
 from __future__ import annotations
 
-from typing import List, Sequence, Tuple
+from typing import Sequence, Tuple
 
 import numpy as np
 
@@ -74,19 +74,43 @@ def pck_per_joint(
             'expected as many clips in gt, pred_cells and sizes (at least '
             f'one), found {len(gt)}, {len(pred_cells)} and {len(sizes)}'
         )
-    pooled: List[List[np.ndarray]] = [[] for _ in range(NUM_JOINTS)]
-    for i, clip in enumerate(zip(gt, pred_cells, sizes)):
-        distance, found = _normalised_distances(i, *clip, grid, box_share)
-        for joint in range(NUM_JOINTS):
-            pooled[joint].append(distance[joint, found[joint]])
+    counts = [
+        pck_counts(*clip, thresholds, grid, box_share, index)
+        for index, clip in enumerate(zip(gt, pred_cells, sizes))
+    ]
+    right, found = (sum(parts) for parts in zip(*counts))
+    return 100.0 * right / np.maximum(found, 1)[:, None]
+
+
+def pck_counts(
+    gt: np.ndarray,
+    pred_cells: np.ndarray,
+    size: Tuple[int, int],
+    thresholds: Sequence[float],
+    grid: int = 40,
+    box_share: float = BOX_SHARE,
+    index: int = 0,
+) -> Tuple[np.ndarray, np.ndarray]:
+    """Count the right keypoints of a clip, and those that count at all.
+
+    Args:
+        gt, pred_cells, size: Of one clip; these and the others are as for
+            `pck_per_joint`.
+        thresholds, grid, box_share: Likewise.
+        index: The clip's number, for errors.
+
+    Returns:
+        tuple: ``(J, K)`` and ``(J,)`` integers.
+
+    Raises:
+        ValueError: The shapes are wrong, or there is only one frame.
+    """
     levels = np.asarray(thresholds, dtype=np.float64)
-    percent = np.zeros((NUM_JOINTS, len(levels)))
-    for joint, parts in enumerate(pooled):
-        distances = np.concatenate(parts)
-        if distances.size:
-            right = distances[:, None] <= levels
-            percent[joint] = 100.0 * right.mean(axis=0)
-    return percent
+    distance, found = _normalised_distances(
+        index, gt, pred_cells, size, grid, box_share
+    )
+    right = (distance[..., None] <= levels) & found[..., None]
+    return right.sum(axis=1), found.sum(axis=1)
 
 
 def _normalised_distances(

@@ -4,6 +4,7 @@ from .mean_iou_metric import MeanIoUMetric
 from .pck_metric import PCKMetric
 from .video_metric import OpenVideo, VideoMetric
 from .vos_metric import VOSMetric
+from .vost_metric import VOSTMetric
 from .youtube_vos_metric import YouTubeVOSMetric
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     'OpenVideo',
     'PCKMetric',
     'VOSMetric',
+    'VOSTMetric',
     'VideoMetric',
     'YouTubeVOSMetric',
 ]

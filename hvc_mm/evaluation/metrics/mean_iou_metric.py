@@ -14,7 +14,7 @@ from hvc_mm.registry import METRICS
 
 from ..functional import confusion_matrix, iou_from_confusion
 from .background import FrameJob
-from .video_metric import OpenVideo, VideoMetric
+from .video_metric import OpenVideo, Pooled, VideoMetric
 
 
 @METRICS.register_module()
@@ -110,6 +110,13 @@ class MeanIoUMetric(VideoMetric):
             [*rows, total],
         )
         return overall
+
+    def pooled(self, result: dict) -> Pooled:
+        """Count the pixels of each class's intersection and union."""
+        hist = np.array(result['confusion'])
+        hit = np.diag(hist)
+        union = hist.sum(axis=0) + hist.sum(axis=1) - hit
+        return Pooled({'mIoU': (100.0 * hit).tolist()}, union.tolist())
 
 
 def count_classes(

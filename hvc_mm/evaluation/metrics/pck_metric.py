@@ -12,8 +12,8 @@ import numpy as np
 from hvc_mm.registry import METRICS
 
 from ..functional import pck_per_joint
-from ..functional.pck import BOX_SHARE, NUM_JOINTS
-from .video_metric import OpenVideo, VideoMetric
+from ..functional.pck import BOX_SHARE, NUM_JOINTS, pck_counts
+from .video_metric import OpenVideo, Pooled, VideoMetric
 
 
 @METRICS.register_module()
@@ -44,6 +44,8 @@ class PCKMetric(VideoMetric):
     """
 
     default_prefix = 'jhmdb'
+    # A joint that was lost in all clips.
+    of_nothing = 0.0
 
     def __init__(
         self,
@@ -119,6 +121,22 @@ class PCKMetric(VideoMetric):
         summary = {'overall': overall, 'joints': joints}
         self.write_results(summary, columns, rows)
         return overall
+
+    def pooled(self, result: dict) -> Pooled:
+        """Count each joint's right predictions, and all that count."""
+        right, found = pck_counts(
+            np.array(result['gt']),
+            np.array(result['pred_cells']),
+            tuple(result['size']),
+            self.thresholds,
+            self.grid,
+            self.box_share,
+        )
+        numerators = {
+            f'PCK@{level:g}': (100.0 * counts).tolist()
+            for level, counts in zip(self.thresholds, right.T)
+        }
+        return Pooled(numerators, found.tolist())
 
     def _percent(self, results: List[dict]) -> np.ndarray:
         """PCK ``(J, thresholds)`` of some clips."""

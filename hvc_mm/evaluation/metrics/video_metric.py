@@ -6,7 +6,16 @@ import logging
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Callable,
+    Dict,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import pandas as pd
 from mmengine.dist import (
@@ -36,6 +45,21 @@ from .prediction_files import RESULTS, PredictionFiles, WrittenMask
 
 # Jobs under way for each process: one computes, one waits for it to finish.
 _JOBS_PER_WORKER = 2
+
+
+class Pooled(NamedTuple):
+    """A video's share of the overall figures.
+
+    A figure is the mean, over P parts (joints, say), of the numerators' sum
+    over all videos by the denominators' sum.
+
+    Attributes:
+        numerators: By figure, P numbers, in percent.
+        denominators: P numbers, of all figures.
+    """
+
+    numerators: Dict[str, List[float]]
+    denominators: List[float]
 
 
 class VideoMetric(BaseMetric):
@@ -79,6 +103,8 @@ class VideoMetric(BaseMetric):
         unit: Of the scores in a video's result, or None where a result has
             no scores. It is written to the files, and results that were
             written in another unit are refused.
+        of_nothing: What a part counts as whose denominators are all 0; None
+            where the mean leaves it out.
 
     Raises:
         ValueError: ``out_dir`` is missing where it is needed, or a number
@@ -86,6 +112,7 @@ class VideoMetric(BaseMetric):
     """
 
     unit: Optional[str] = None
+    of_nothing: Optional[float] = None
 
     def __init__(
         self,
@@ -177,6 +204,20 @@ class VideoMetric(BaseMetric):
             results: One per video of all ranks, ordered by ``'video'``.
         """
         raise NotImplementedError
+
+    def pooled(self, result: dict) -> Optional[Pooled]:
+        """Give a video's share of the overall figures.
+
+        With it the figures of any selection of videos can be computed, and
+        so how far they depend on the selection.
+
+        Args:
+            result: Of one video, as `summarise` takes it.
+
+        Returns:
+            Pooled: None where the figures aren't made that way.
+        """
+        return None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Take the next frames.

@@ -14,6 +14,7 @@ from typing import (
     Iterable,
     List,
     NamedTuple,
+    Optional,
     Sequence,
     Tuple,
 )
@@ -38,7 +39,7 @@ from ..functional import (
 )
 from ..functional.j_and_f import BOUND_TH
 from .background import FrameJob
-from .video_metric import OpenVideo, VideoMetric
+from .video_metric import OpenVideo, Pooled, VideoMetric
 
 
 def check_bound(bound_th: float) -> None:
@@ -155,19 +156,7 @@ class VOSMetric(VideoMetric):
         """Gather J and F of each object and frame, and their statistics."""
         frames: List[FrameScores] = video.outcomes
         count = video.state['objects']
-        for frame in frames:
-            if frame.pred_ids and frame.pred_ids[-1] > count:
-                raise ValueError(
-                    f'{frame.name}: the prediction holds the id '
-                    f'{frame.pred_ids[-1]}, but the first annotation of the '
-                    f'video has the objects 1..{count}'
-                )
-        late = {i for frame in frames for i in frame.gt_ids if i > count}
-        if late:
-            _warn(
-                f'video {video.name}: the objects {sorted(late)} enter after '
-                'the first annotation and are not scored by this protocol'
-            )
+        check_ids(video.name, frames, count)
         objects = {}
         for i in range(1, count + 1):
             scores = np.array([frame.of(i) for frame in frames])
@@ -205,6 +194,14 @@ class VOSMetric(VideoMetric):
         )
         return overall
 
+    def pooled(self, result: dict) -> Pooled:
+        """Sum the figures of a video's objects, and count the objects."""
+        objects = list(result['objects'].values())
+        sums = {
+            name: [sum(entry[name] for entry in objects)] for name in _COLUMNS
+        }
+        return Pooled(sums, [len(objects)])
+
     def _begin(self, video: OpenVideo, gt_path: str) -> None:
         """Read from the first annotation which objects there are."""
         if self.first_last_excluded and video.length < 3:
@@ -216,21 +213,59 @@ class VOSMetric(VideoMetric):
         # DAVIS-2016 stores one object as 0 and 255, which elsewhere is void.
         binary = self.binary_masks or objects_in(gt) == [VOID]
         ids = objects_in(_object_ids(gt, binary, self.merge_ids))
-        count = max(ids, default=0)
-        missing = sorted(set(range(1, count)) - set(ids))
-        if missing:
-            _warn(
-                f'video {video.name}: the first annotation {gt_path} holds '
-                f'the ids {ids}; the protocol scores 1 to {count}, and counts '
-                f'{_some(missing)} as right where the prediction has none of '
-                'them either'
-            )
-        if count == 0:
-            raise ValueError(
-                f'video {video.name}: the first annotation {gt_path} shows '
-                'no object'
-            )
+        count = count_objects(video.name, gt_path, ids)
         video.state.update(binary=binary, objects=count)
+
+
+def count_objects(video: str, gt_path: str, ids: Sequence[int]) -> int:
+    """Count the objects that a first annotation makes a protocol score.
+
+    Args:
+        video: Name of the video.
+        gt_path: The annotation.
+        ids: Which ids it holds, in order.
+
+    Returns:
+        The largest id; a warning names those below it that are missing.
+
+    Raises:
+        ValueError: There is no id.
+    """
+    count = max(ids, default=0)
+    missing = sorted(set(range(1, count)) - set(ids))
+    if missing:
+        _warn(
+            f'video {video}: the first annotation {gt_path} holds the ids '
+            f'{ids}; the protocol scores 1 to {count}, and counts '
+            f'{_some(missing)} as right where the prediction has none of '
+            'them either'
+        )
+    if count == 0:
+        raise ValueError(
+            f'video {video}: the first annotation {gt_path} shows no object'
+        )
+    return count
+
+
+def check_ids(video: str, frames: Sequence[FrameScores], count: int) -> None:
+    """Refuse predicted ids above the largest one; warn of late objects.
+
+    Raises:
+        ValueError: A prediction holds an id above ``count``.
+    """
+    for frame in frames:
+        if frame.pred_ids and frame.pred_ids[-1] > count:
+            raise ValueError(
+                f'{frame.name}: the prediction holds the id '
+                f'{frame.pred_ids[-1]}, but the first annotation of the '
+                f'video has the objects 1..{count}'
+            )
+    late = {i for frame in frames for i in frame.gt_ids if i > count}
+    if late:
+        _warn(
+            f'video {video}: the objects {sorted(late)} enter after the '
+            'first annotation and are not scored by this protocol'
+        )
 
 
 def _some(ids: List[int]) -> str:
@@ -271,7 +306,7 @@ def score_objects(
     frames: Sequence[FrameJob],
     binary: bool,
     merge: bool,
-    bound_th: float = BOUND_TH,
+    bound_th: Optional[float] = BOUND_TH,
 ) -> List[FrameScores]:
     """Score every object in some frames of one video with J and F.
 
@@ -279,7 +314,8 @@ def score_objects(
         frames: The frames.
         binary: The video's annotations are 0/255 masks of one object.
         merge: Score all objects as one.
-        bound_th: See `boundary_accuracy`.
+        bound_th: See `boundary_accuracy`; None leaves F out, which is NaN
+            then.
 
     Raises:
         ValueError, FileNotFoundError: See `FrameJob.read_gt`.
@@ -294,10 +330,10 @@ def score_objects(
         scores = {}
         for i in sorted({*gt_ids, *pred_ids}):
             masks = (gt == i)[None], (pred == i)[None]
-            scores[i] = (
-                float(region_similarity(*masks)[0]),
-                float(boundary_accuracy(*masks, bound_th)[0]),
-            )
+            boundary = float('nan')
+            if bound_th is not None:
+                boundary = float(boundary_accuracy(*masks, bound_th)[0])
+            scores[i] = float(region_similarity(*masks)[0]), boundary
         results.append(FrameScores(frame.name, gt_ids, pred_ids, scores))
     return results
 

@@ -8,6 +8,7 @@ from hvc_mm.evaluation.functional import (
     SequenceStatistics,
     boundary_accuracy,
     davis_summary,
+    last_quarter,
     region_similarity,
     sequence_statistics,
 )
@@ -200,6 +201,20 @@ def test_few_frames(frames):
 def test_what_has_no_statistics_is_refused(scores):
     with pytest.raises(ValueError):
         sequence_statistics(scores)
+
+
+@pytest.mark.parametrize(
+    'frames, count', [(1, 1), (2, 1), (3, 1), (4, 1), (5, 2), (8, 2), (9, 3)]
+)
+def test_last_quarter(frames, count):
+    found = last_quarter(np.arange(frames) / 10)
+    assert found.tolist() == [t / 10 for t in range(frames - count, frames)]
+
+
+@pytest.mark.parametrize('scores', [np.zeros(0), np.zeros((2, 2))])
+def test_what_has_no_last_quarter_is_refused(scores):
+    with pytest.raises(ValueError, match=r'at least one frame, found \('):
+        last_quarter(scores)
 
 
 def test_summary_needs_matching_objects():
