@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import mmcv
 import numpy as np
@@ -56,6 +65,8 @@ class VOSInferencer(BaseInferencer):
         show_progress: Show a bar with frames per second and the time left.
         prefix: Which network of the weights, where a file has several that
             fit: what the names of its tensors begin with.
+        input_size: Height and width that the network sees; masks keep the
+            frames' size. None: as the config says.
 
     Example:
         >>> inferencer = VOSInferencer(  # doctest: +SKIP
@@ -75,8 +86,9 @@ class VOSInferencer(BaseInferencer):
         scope: str = 'hvc_mm',
         show_progress: bool = True,
         prefix: Optional[str] = None,
+        input_size: Optional[Sequence[int]] = None,
     ) -> None:
-        self._prefix = prefix
+        self._prefix, self._input_size = prefix, input_size
         if isinstance(model, (str, Path)):
             model = load_config(find_config(model))
         super().__init__(
@@ -237,7 +249,7 @@ class VOSInferencer(BaseInferencer):
         return init_model(cfg, weights, device, prefix=self._prefix)
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
-        return frame_pipeline(cfg)
+        return frame_pipeline(cfg, self._input_size)
 
     def _init_collate(self, cfg: Config) -> Callable:
         return pseudo_collate
