@@ -19,6 +19,7 @@ import torch
 from mmengine.config import Config
 
 from hvc_mm.datasets.id_masks import read_id_mask
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models.backbones import HVCResNet
 
@@ -144,6 +145,36 @@ def test_a_published_protocol_end_to_end(
     assert 0 < scores['davis/J&F'] <= 100
 
 
+def test_a_vision_transformer_end_to_end(
+    run_tool, root_dir, sample_dir, tmp_path
+):
+    pytest.importorskip('timm')
+    vit = [root_dir / 'configs/mixed/timm-vit_davis.py', 'none']
+    depth = 'model.backbone.depth=1'
+
+    def run(*arguments):
+        return run_tool(
+            'test.py', *vit, *arguments, data_root=sample_dir, cwd=tmp_path
+        )
+
+    out = run(
+        '--protocol=dino',
+        '--cfg-options',
+        depth,
+        'model.propagator.radius=6',
+        'test_dataloader.dataset.pipeline.2.short_side=192',
+    )
+    assert out.returncode == 0, out.stdout
+    scores = _scores(tmp_path / 'work_dirs/timm-vit_davis_dino')
+    assert 0 < scores['davis/J&F'] <= 100
+    name = 'vit_small_patch14_dinov2'
+    out = run('--cfg-options', depth, f'model.backbone.model_name={name}')
+    assert out.returncode == 1
+    (line,) = [x for x in out.stdout.splitlines() if x.startswith('error:')]
+    assert f'TimmBackbone {name}: a frame of 96x160 is no multiple' in line
+    assert 'Traceback' not in out.stdout
+
+
 @pytest.mark.parametrize(
     'config, protocol, message',
     [
@@ -215,20 +246,22 @@ def test_format_only_writes_and_does_not_score(
 def test_takes_the_last_checkpoint_of_pretraining(
     run_tool, config, sample_dir, tmp_path
 ):
-    out = run_tool('test.py', config, cwd=tmp_path)
+    out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode != 0
     last = out.stdout.strip().splitlines()[-1]
     assert 'tools/train.py configs/hvc_coco.py' in last
-    folder = tmp_path / 'work_dirs' / 'hvc_coco'
+    folder = tmp_path / 'work_dirs' / 'my_run'
     folder.mkdir(parents=True)
+    read_config('hvc_coco').dump(folder / 'my_run.py')
     target = folder / 'epoch_1.pth'
     state = {**_state('target.module.backbone.'), **_state('backbone.')}
     torch.save({'state_dict': state, 'meta': {'epoch': 1}}, target)
     (folder / 'last_checkpoint').write_text(str(target))
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
-    loaded = 'Load checkpoint from work_dirs/hvc_coco/epoch_1.pth'
-    assert loaded in out.stdout
+    path = 'work_dirs/my_run/epoch_1.pth'
+    assert f'weights: {path}, of the newest run in work_dirs' in out.stdout
+    assert f'Load checkpoint from {path}' in out.stdout
     assert "under 'state_dict.backbone'" in out.stdout
 
 
