@@ -10,7 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -19,6 +19,24 @@ PACKAGE = 'hvc_mm'
 # it.
 MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml',)
+
+# The search of label propagation, loaded by ctypes. Where it can't be built,
+# torch does the search.
+KERNEL = Extension(
+    f'{PACKAGE}.csrc._windowed_topk',
+    [f'{PACKAGE}/csrc/windowed_topk.cpp'],
+    depends=[f'{PACKAGE}/csrc/windowed_topk_simd.h'],
+    extra_compile_args=[
+        '-O3',
+        '-std=c++17',
+        '-ffp-contract=fast',
+        '-fvisibility=hidden',
+        '-pthread',
+    ],
+    extra_link_args=['-pthread'],
+    language='c++',
+    optional=True,
+)
 
 INSTALL_REQUIRES = [
     'filelock',
@@ -190,6 +208,7 @@ setup(
         'Topic :: Scientific/Engineering :: Artificial Intelligence',
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    ext_modules=[KERNEL],
     # The template of the scoreboard's page.
     package_data={f'{PACKAGE}.scoreboard': ['*.html']},
     python_requires='>=3.8',

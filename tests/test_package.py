@@ -121,6 +121,9 @@ def test_a_wheel_holds_the_package_and_its_mim(build, source):
     }
     assert inside == tracked(source)
     assert 'hvc_mm/registry.py' in names
+    kernel = [name for name in names if '_windowed_topk' in name]
+    assert len(kernel) == bool(shutil.which('g++')), kernel
+    assert all(name.startswith('hvc_mm/csrc/') for name in kernel)
     assert 'hvc_mm/scoreboard/page.html' in names
     assert 'hvc_mm/gone.py' not in names
     assert not any(name.startswith(('tests/', 'tools/')) for name in names)
@@ -135,6 +138,16 @@ def test_a_wheel_holds_the_package_and_its_mim(build, source):
         assert not any(name in line for line in required), required
     assert 'mmtrack' not in header
     assert 'License: Apache-2.0' in header
+
+
+def test_without_a_compiler_it_still_builds(build, source, monkeypatch):
+    for name in ('CC', 'CXX'):
+        monkeypatch.setenv(name, '/bin/false')
+    shutil.rmtree(source / 'build', ignore_errors=True)
+    with zipfile.ZipFile(build('build_wheel')) as wheel:
+        names = wheel.namelist()
+    assert 'hvc_mm/registry.py' in names
+    assert not any('_windowed_topk' in name for name in names)
 
 
 def test_an_editable_install_links_mim(build, source):
@@ -156,6 +169,9 @@ def test_a_source_archive_builds_the_same_wheel(build, source, tmp_path):
     archive.unlink()
     assert not any('.mim' in name for name in names)
     assert tracked(source) <= set(names)
+    sources = {'windowed_topk.cpp', 'windowed_topk_simd.h'}
+    assert {f'hvc_mm/csrc/{name}' for name in sources} <= set(names)
+    assert not any(name.endswith('.so') for name in names)
     around = [path for part in AROUND for path in (source / part).rglob('*')]
     assert {*FILES, *DOCUMENTS} | {
         path.relative_to(source).as_posix()

@@ -56,6 +56,14 @@ OPTIONS = {
         '--cases': dict(nargs='+', choices=CASES, metavar='NAME'),
         '--chunks': dict(type=int, default=3, help='of dense, on a CPU'),
         '--compute-dtype': dict(help='of LabelPropagator; no targets then'),
+        '--native': dict(
+            default='auto',
+            choices=[*propagation.NATIVE],
+            help='search by the compiled kernel',
+        ),
+        '--video': dict(help='features of its frames instead of noise'),
+        '--config': dict(default='hvc_davis', help='of the model for them'),
+        '--checkpoint': dict(help='its weights'),
         **SEED,
     },
     'train_step': {

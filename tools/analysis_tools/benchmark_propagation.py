@@ -7,7 +7,15 @@ from __future__ import annotations
 
 import argparse
 import copy
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import torch
 from measuring import (
@@ -24,6 +32,7 @@ from mmcv.cnn import fuse_conv_bn
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hvc_mm.apis import init_model, open_frames, video_features
 from hvc_mm.engine.config_file import find_config, load_config
 from hvc_mm.models.vos import LabelPropagator, propagate
 from hvc_mm.models.vos.propagation import propagate_cells
@@ -39,6 +48,8 @@ CHANNELS = 4
 CHUNK = 100
 # Frames at half of DAVIS's usual size, and at all of it.
 SIZES = ((240, 432), (480, 854))
+# What searches: for `--native`.
+NATIVE = {'auto': None, 'on': True, 'off': False, 'both': True}
 Frames = List[Tuple[Tensor, Tensor]]
 
 
@@ -73,11 +84,18 @@ def measure_propagation(args: argparse.Namespace) -> Report:
     """Measure one step of label propagation, windowed against dense.
 
     On a CPU the dense form runs some chunks of 100 query cells; its time is
-    scaled to the whole grid.
+    scaled to the whole grid. With ``--native both`` the search by torch is
+    measured next to the compiled kernel, in turn with it. With ``--video``
+    features are those of a video's frames, else noise.
     """
     title = f'label propagation, one frame, radius {RADIUS}, top-{TOPK}'
     peak = peak_flops(args.device)
     report = Report(title, notes=[f'machine: {peak / 1e9:.0f} GFLOP/s fp32'])
+    if args.video:
+        features = list(read_features(args))
+        case = case_of_video(features)
+        report.rows.append(measure_case(case, args, features))
+        return report
     for case in CASES:
         wanted = case.name in args.cases if args.cases else case.quick
         if not wanted and (args.cases or args.quick):
@@ -104,9 +122,34 @@ def case_targets(case: Case, row: dict, on_gpu: bool) -> List[Target]:
     return found
 
 
-def measure_case(case: Case, args: argparse.Namespace) -> dict:
-    """Measure a step's time, extra memory and largest difference."""
-    ours, frames, query = make_video(case, args)
+def read_features(args: argparse.Namespace) -> Iterator[Tensor]:
+    """Compute features ``(1, C, h, w)`` of a video's frames."""
+    model = init_model(args.config, args.checkpoint, args.device)
+    for _, features in video_features(model, open_frames(args.video)):
+        yield features[None]
+
+
+def case_of_video(features: Sequence[Tensor]) -> Case:
+    """Predict a video's last frame, from a context as long as there is."""
+    _, channels, *grid = features[0].shape
+    time = len(features) - 2
+    name = f'{grid[0]}x{grid[1]} C={channels}, video'
+    return Case(name, tuple(grid), channels, min(50, time), time)
+
+
+def measure_case(
+    case: Case,
+    args: argparse.Namespace,
+    features: Optional[Sequence[Tensor]] = None,
+) -> dict:
+    """Measure a step's time, extra memory and largest difference.
+
+    Args:
+        features: Of ``case.time + 2`` frames; None for noise.
+    """
+    forms, frames, queries = make_video(case, args, features)
+    query = queries[-1]
+    ours = forms.pop('ours')
     count = case.grid[0] * case.grid[1]
     cells = torch.arange(count, device=query.device)
     if not is_gpu(args.device):
@@ -123,48 +166,73 @@ def measure_case(case: Case, args: argparse.Namespace) -> dict:
         held['dense'] = dense_labels(held['contexts'], query, cells)
 
     def windowed() -> None:
-        held['ours'] = ours.predict(query)[0].flatten(1)[:, cells]
+        # Two frames in turn: the kernel is led by the matches of another.
+        found = [ours.predict(one) for one in queries][-1]
+        held['ours'] = found[0].flatten(1)[:, cells]
 
     memory = {
         'dense': peak_memory(lambda: (stack(), dense()), args.device),
         'ours': peak_memory(windowed, args.device),
     }
     runs = {'stack': stack, 'dense': dense, 'ours': windowed}
+    for form, other in forms.items():
+        runs[form] = lambda other=other: [*map(other.predict, queries)]
     seconds = best_times(runs, args.repeats, args.device)
     seconds['dense'] *= count / len(cells)
     seconds['dense'] += seconds['stack']
+    for form in ('ours', *forms):
+        seconds[form] /= len(queries)
     same = held['ours'].argmax(0) == held['dense'].argmax(0)
     difference = (held['ours'] - held['dense']).abs().max()
     row = comparison(case.name, seconds, memory)
     row['largest difference'] = float(difference)
     row['equal ids'] = float(same.float().mean())
+    for form in forms:
+        row[f'{form} s'] = seconds[form]
+        row[f'over {form}'] = ratio(seconds[form], seconds['ours'])
     return row
 
 
 def make_video(
-    case: Case, args: argparse.Namespace
-) -> Tuple[LabelPropagator, Frames, Tensor]:
-    """Show a propagator all frames of a video of noise before a frame.
+    case: Case,
+    args: argparse.Namespace,
+    features: Optional[Sequence[Tensor]] = None,
+) -> Tuple[Dict[str, LabelPropagator], Frames, List[Tensor]]:
+    """Show propagators the first frames of a video.
 
-    Gives the propagator, the frames' features ``(1, C, h, w)`` and labels
-    ``(1, M, h, w)``, and the features of the next frame.
+    Gives the propagators by form of the search, the frames' features
+    ``(1, C, h, w)`` and labels ``(1, M, h, w)``, and the features of the
+    next two frames.
     """
     torch.manual_seed(args.seed)
     settings = (RADIUS, TOPK, TEMPERATURE, case.context)
-    ours = LabelPropagator(*settings, compute_dtype=args.compute_dtype)
+    native = {'ours': NATIVE[args.native]}
+    if args.native == 'both':
+        native['torch'] = False
+    forms = {
+        form: LabelPropagator(
+            *settings, compute_dtype=args.compute_dtype, native=wanted
+        )
+        for form, wanted in native.items()
+    }
     shape = (1, case.channels, *case.grid)
     ids = torch.randint(0, CHANNELS, case.grid, device=args.device)
     labels = F.one_hot(ids, CHANNELS).permute(2, 0, 1)[None].float()
     frames: Frames = []
-    for time in range(case.time):
-        features = F.normalize(torch.randn(shape, device=args.device), dim=1)
+    if features is None:
+        features = [
+            F.normalize(torch.randn(shape, device=args.device), dim=1)
+            for _ in range(case.time + 2)
+        ]
+    for time, frame in enumerate(features[: case.time]):
         new = labels if time == 0 else None
         if time == case.second:
             new = torch.cat([0 * labels, labels[:, 1:2] / 2], dim=1)
         # What came before is given, not predicted: it would take minutes.
-        frames.append((features, ours.observe(features, labels, new)))
-    query = F.normalize(torch.randn(shape, device=args.device), dim=1)
-    return ours, frames, query
+        for form in forms.values():
+            kept = form.observe(frame, labels, new)
+        frames.append((frame, kept))
+    return forms, frames, features[case.time :]
 
 
 def stack_context(

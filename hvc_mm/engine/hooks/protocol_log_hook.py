@@ -28,8 +28,9 @@ from hvc_mm.registry import (
 )
 from hvc_mm.version import __version__
 
-# How a metric does its work, which no score depends on.
+# How a metric or the search does its work, which no score depends on.
 _NOT_PROTOCOL = (
+    'native',
     'num_workers',
     'chunk_frames',
     'collect_device',
@@ -82,7 +83,8 @@ def describe_test(runner: Runner) -> Dict[str, str]:
         the whole of it has), ``protocol`` (the name that was asked for),
         ``data``, ``pipeline``, the model's parts
         and ``metric`` with all their numbers, defaults included, ``weights``
-        (with sha256), ``seed`` and ``versions``, in this order.
+        (with sha256), ``seed``, ``versions`` and ``search`` (what finds the
+        matches of label propagation), in this order.
     """
     loader = runner.test_dataloader
     model = runner.model
@@ -112,6 +114,8 @@ def describe_test(runner: Runner) -> Dict[str, str]:
     found['seed'] = str(runner.seed)
     device = next(model.parameters(), torch.empty(0)).device
     found['versions'] = describe_versions(device)
+    if hasattr(getattr(model, 'propagator', None), 'describe_search'):
+        found['search'] = model.propagator.describe_search(device)
     return found
 
 

@@ -8,7 +8,8 @@ references each predicts the channels that came with it.
 
 This file has the rules: which frames count, how often, how matches are
 weighted, and what new objects do. `window` has the window, `windowed_search`
-the search, `propagation` the same formula for one dense step.
+the search (`native_search` the same by a compiled kernel), `propagation` the
+same formula for one dense step.
 
 h w: grid, C: feature channels, M: label channels (0 is background), S: slots
 of the ring of latest frames, n: queries, K: candidates.
@@ -17,7 +18,17 @@ of the ring of latest frames, n: queries, K: candidates.
 from __future__ import annotations
 
 import warnings
-from typing import Any, List, NamedTuple, NoReturn, Optional, Set, Tuple, Union
+from typing import (
+    Any,
+    List,
+    NamedTuple,
+    NoReturn,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 import torch
 import torch.nn.functional as F
@@ -27,21 +38,27 @@ from hvc_mm.registry import MODELS
 from hvc_mm.utils.protocols import read_protocol
 
 from .feature_bank import FeatureBank
+from .native_search import LEVELS, NativeSearch, find_kernel
 from .propagation import check_settings, floating_type
 from .window import Window, in_window
-from .windowed_search import (
-    Candidates,
-    Segment,
-    WindowedSearch,
-    topk_candidates,
-)
+from .windowed_search import Candidates, Segment, WindowedSearch
 
-__all__ = ['LabelPropagator', 'merge_candidates', 'weighted_labels']
+__all__ = [
+    'LabelPropagator',
+    'merge_candidates',
+    'split_context',
+    'weighted_labels',
+]
 
 # More candidates than needed where products are of a half type: they are
 # scored again in full precision. With 32 in all (15 and these) the k-th best
 # beat all that were left out for every query of real features in bfloat16.
 SPARE = 17
+
+KERNEL_MISSING = (
+    'the compiled kernel is not there; with a C++ compiler `pip install -e .` '
+    'or `python setup.py build_ext --inplace` builds it'
+)
 
 # Options of 0.1 that are refused, and what to use instead.
 _REMOVED = ('bank_dtype', 'bank_device')
@@ -54,7 +71,7 @@ class Reference(NamedTuple):
     Attributes:
         time: Index of the frame since the video's first.
         channels: Label channels that it brought, ``(M,)`` indices.
-        keys: Its features ``(h, w, C)`` in the type of the products.
+        keys: Its features as the search compares them, ``(h, w, C)``.
         labels: Of those channels, ``((S + 1) * h * w, M)``: of the ring's
             frames, then its own. Rows of slots without a frame are zero.
     """
@@ -101,11 +118,16 @@ class LabelPropagator:
         window: ``'disc'``, or ``'square'``, where the larger one of the
             rows and the columns between two cells counts.
         with_edge: Whether cells at exactly the radius are in the window.
+        native: Search by the compiled kernel, which takes float32 on a CPU
+            and finds the same matches. None: where it is there and can;
+            True: always, else there is an error; False: never.
         **removed: Refused, with what to use instead.
 
     Raises:
         ValueError: When a number is out of its range, a type is not floating
-            point, or an option is gone.
+            point, or an option is gone; when the kernel is demanded for
+            products of another type.
+        RuntimeError: When the kernel is demanded but was not built.
     """
 
     def __init__(
@@ -119,6 +141,7 @@ class LabelPropagator:
         reference_in_window: bool = False,
         window: str = 'disc',
         with_edge: bool = False,
+        native: Optional[bool] = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
@@ -137,6 +160,13 @@ class LabelPropagator:
         self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
         self.reference_in_window = reference_in_window
+        if native not in (None, True, False):
+            raise ValueError(
+                f'native must be None, True or False, got {native!r}'
+            )
+        self.native = native
+        if native:
+            self._demand_kernel()
         self.reset()
 
     @classmethod
@@ -165,7 +195,7 @@ class LabelPropagator:
         self.references: List[Reference] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
-        self._search: Optional[WindowedSearch] = None
+        self._search: Union[WindowedSearch, NativeSearch, None] = None
         self._bank: Optional[FeatureBank] = None
 
     def known_channels(self) -> Set[int]:
@@ -257,14 +287,12 @@ class LabelPropagator:
             then of the latest frames in its context.
         """
         search = self._search
-        queries = exact.to(search.keys.dtype)
+        queries = search.prepare(exact)
         starts = [self._context_of(one)[0] for one in self.references]
-        segments = search.segments(self.time, starts)
+        segments = split_context(self.time, self.context, starts)
         latest = search.in_window(queries, segments)
-        own = [self._search_reference(one, queries) for one in self.references]
         if self._bank is not None:
             latest = self._bank.rescore(latest, exact, self.topk)
-            own = self._bank.rescore_references(own, exact, self.topk)
         counted = [
             [
                 candidates
@@ -273,14 +301,24 @@ class LabelPropagator:
             ]
             for start in starts
         ]
+        own = [
+            self._search_reference(one, queries, others)
+            for one, others in zip(self.references, counted)
+        ]
+        if self._bank is not None:
+            own = self._bank.rescore_references(own, exact, self.topk)
         return [[one, *others] for one, others in zip(own, counted)]
 
     def _search_reference(
-        self, reference: Reference, queries: Tensor
+        self,
+        reference: Reference,
+        queries: Tensor,
+        rivals: Sequence[Candidates],
     ) -> Candidates:
-        """Find the matches of ``(h, w, C)`` in one reference frame."""
+        """Find the matches of ``(h, w, C)`` in one reference frame, next to
+        those of the latest frames."""
         if not self.reference_in_window:
-            return self._search.anywhere(reference.keys, queries)
+            return self._search.anywhere(reference.keys, queries, rivals)
         keys, only = reference.keys[:, :, None], [Segment(0, 0, 1)]
         (found,) = self._search.in_window(queries, only, keys)
         return found
@@ -381,11 +419,14 @@ class LabelPropagator:
         frame, rows = _to_cells(features), labels[0].flatten(1).t()
         if self._search is None:
             self._start(frame)
-        self._search.write(self.time, frame)
+        keys = self._search.prepare(frame)
+        self._search.write(self.time, keys)
         if self._bank is not None:
             self._bank.write(self.time, frame)
         if brought:
-            self._add_reference(frame, rows, brought)
+            self._add_reference(keys, rows, brought)
+            if self._bank is not None:
+                self._bank.add_reference(frame)
         if self.context:
             first = self.time % self.context * len(rows)
             for reference in self.references:
@@ -396,29 +437,67 @@ class LabelPropagator:
         self.time += 1
 
     def _add_reference(
-        self, frame: Tensor, rows: Tensor, brought: List[int]
+        self, keys: Tensor, rows: Tensor, brought: List[int]
     ) -> None:
-        """Make a frame ``(h, w, C)`` of labels ``(h * w, M)`` a reference."""
-        channels = torch.tensor(brought, device=frame.device)
+        """Make a prepared frame of labels ``(h * w, M)`` a reference."""
+        channels = torch.tensor(brought, device=keys.device)
         # Copied: the frame may be part of a batch, which would stay with it.
-        keys = frame.to(self._search.keys.dtype, copy=True)
+        keys = keys.clone()
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
         self.references.append(Reference(self.time, channels, keys, table))
-        if self._bank is not None:
-            self._bank.add_reference(frame)
 
     def _start(self, frame: Tensor) -> None:
         """Make room for a video of frames ``(h, w, C)``."""
         self._warn_of_wide_window(*frame.shape[:2])
         dtype = self.compute_dtype or frame.dtype
         is_rounded = torch.finfo(dtype).bits < torch.finfo(frame.dtype).bits
+        if self._takes_kernel(dtype, frame):
+            self._search = NativeSearch(
+                frame, self.window, self.topk, self.context
+            )
+            return
         topk = self.topk + SPARE * is_rounded
         self._search = WindowedSearch(
             frame, self.window, topk, self.context, dtype
         )
         if is_rounded:
             self._bank = FeatureBank(frame, self.context)
+
+    def _demand_kernel(self) -> None:
+        """Raise an error where the kernel can't do what was asked for."""
+        if self.compute_dtype not in (None, torch.float32):
+            raise ValueError(
+                f'native=True with compute_dtype={self.compute_dtype}: the '
+                'kernel has products in float32 alone'
+            )
+        if find_kernel() is None:
+            raise RuntimeError(f'native=True, but {KERNEL_MISSING}')
+
+    def _takes_kernel(self, dtype: torch.dtype, frame: Tensor) -> bool:
+        """Decide whether the kernel searches for products of a type."""
+        fits = dtype == frame.dtype == torch.float32
+        fits = fits and frame.device.type == 'cpu'
+        if self.native and not fits:
+            raise ValueError(
+                f'native=True with features of {frame.dtype} on '
+                f'{frame.device}: the kernel takes float32 on a CPU'
+            )
+        # The library isn't looked for where it would not be used.
+        return fits and self.native is not False and find_kernel() is not None
+
+    def describe_search(self, device: torch.device) -> str:
+        """Tell what searches float32 features on a device, in a few words."""
+        if self.native is False:
+            return 'torch (native=False)'
+        if device.type != 'cpu':
+            return f'torch (the kernel does not run on {device.type})'
+        if self.compute_dtype not in (None, torch.float32):
+            return f'torch (products in {self.compute_dtype})'
+        kernel = find_kernel()
+        if kernel is None:
+            return f'torch ({KERNEL_MISSING})'
+        return f'compiled kernel ({LEVELS[kernel.windowed_topk_level()]})'
 
     def _warn_of_wide_window(self, height: int, width: int) -> None:
         radius = self.window.radius
@@ -473,6 +552,38 @@ def _refuse(removed: dict) -> None:
         raise TypeError(f'LabelPropagator has no argument {name!r}')
 
 
+def split_context(
+    time: int, slots: int, starts: Sequence[int]
+) -> List[Segment]:
+    """Split the latest frames where references begin to count them.
+
+    Frame ``t`` is in slot ``t % slots`` of a ring. Frames that a reference
+    counts are those from its start on: nested suffixes in time.
+
+    Args:
+        time: The next frame; the ``slots`` ones before it are live.
+        slots: Latest frames that are kept.
+        starts: Per reference, time of the first frame that it counts.
+
+    Returns:
+        Segments that cover every live frame once. Without a start among
+        the live frames it is a single one: within it, the order of the
+        frames does not matter.
+    """
+    oldest = max(0, time - slots)
+    # Where all live frames count, the start may be the oldest.
+    cuts = {start for start in starts if oldest < start < time}
+    if not cuts and oldest < time:
+        return [Segment(oldest, 0, min(time, slots))]
+    # The newest frames may have started a further round of the ring.
+    rounds = {t for t in range(oldest, time) if t % slots == 0}
+    edges = sorted({oldest, time} | cuts | rounds)
+    return [
+        Segment(low, low % slots, low % slots + high - low)
+        for low, high in zip(edges, edges[1:])
+    ]
+
+
 def merge_candidates(
     found: Candidates, copies: Tensor, topk: int, temperature: float
 ) -> Tuple[Tensor, Tensor]:
@@ -493,7 +604,7 @@ def merge_candidates(
         ``weights (n, k)`` that sum to one and ``cells (n, k)``,
         ``k = min(topk, K)``.
     """
-    scores, order = topk_candidates(found.scores, topk, ordered=True)
+    scores, order = found.scores.topk(min(topk, found.scores.shape[1]))
     copies = copies.gather(1, order).to(scores)
     ahead = copies.cumsum(dim=1) - copies
     copies = (topk - ahead).clamp_(min=0).minimum(copies)

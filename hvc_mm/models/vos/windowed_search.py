@@ -131,40 +131,21 @@ class WindowedSearch:
         )
         self._scratch: Optional[Tensor] = None
 
+    def prepare(self, frame: Tensor) -> Tensor:
+        """Convert features ``(h, w, C)`` to the type of the products."""
+        return frame.to(self.keys.dtype)
+
     def write(self, time: int, frame: Tensor) -> None:
-        """Put features ``(h, w, C)`` in the place of the oldest frame's."""
+        """Put a prepared frame in the place of the oldest one."""
         if self.slots:
             self.keys[:, :, time % self.slots] = frame
 
-    def segments(self, time: int, starts: Sequence[int]) -> List[Segment]:
-        """Split the latest frames where references begin to count them.
-
-        Frame ``t`` is in slot ``t % slots``. Frames that a reference counts
-        are those from its start on: nested suffixes in time.
-
-        Args:
-            time: The next frame; the ``slots`` ones before it are live.
-            starts: Per reference, time of the first frame that it counts.
-
-        Returns:
-            Segments that cover every live frame once. Without a start among
-            the live frames it is a single one: within it, the order of the
-            frames does not matter.
-        """
-        oldest = max(0, time - self.slots)
-        # Where all live frames count, the start may be the oldest.
-        cuts = {start for start in starts if oldest < start < time}
-        if not cuts and oldest < time:
-            return [Segment(oldest, 0, min(time, self.slots))]
-        # The newest frames may have started a further round of the ring.
-        rounds = {t for t in range(oldest, time) if t % self.slots == 0}
-        edges = sorted({oldest, time} | cuts | rounds)
-        return [
-            Segment(low, low % self.slots, low % self.slots + high - low)
-            for low, high in zip(edges, edges[1:])
-        ]
-
-    def anywhere(self, keys: Tensor, queries: Tensor) -> Candidates:
+    def anywhere(
+        self,
+        keys: Tensor,
+        queries: Tensor,
+        rivals: Sequence[Candidates] = (),
+    ) -> Candidates:
         """Search one frame without a window.
 
         Each of the k best cells is in one of the k groups of cells whose
@@ -173,6 +154,8 @@ class WindowedSearch:
         Args:
             keys: ``(h, w, C)``.
             queries: ``(h, w, C)``.
+            rivals: What was found in other frames of the same context;
+                nothing is saved by it here.
 
         Returns:
             ``(h * w, min(topk, h * w))``.

@@ -4,7 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hvc_mm.models.vos import LabelPropagator, windowed_search
+from hvc_mm.models.vos import (
+    LabelPropagator,
+    native_search,
+    windowed_search,
+)
+from hvc_mm.models.vos.label_propagator import split_context
 from hvc_mm.registry import MODELS
 
 
@@ -96,6 +101,16 @@ def test_gpu_equals_cpu(dense_stream, video, dtype):
 
 
 # The rules of a stream.
+
+
+@pytest.mark.parametrize(
+    'time, starts',
+    [(10, [0, 5]), (3, [0]), (4, [0]), (5, [1])],
+    ids=['long gone', 'young', 'full', 'the oldest'],
+)
+def test_references_cut_only_what_some_leave_out(time, starts):
+    (one,) = split_context(time, 4, starts)
+    assert (one.start, one.stop) == (0, min(time, 4))
 
 
 def _frame(seed, channels=6, grid=(4, 5)):
@@ -276,6 +291,7 @@ def _play(frames, second=False, **options):
 def test_it_keeps_what_the_formula_says(options, maps, labels, monkeypatch):
     budget, radius = 64 << 10, 4
     monkeypatch.setattr(windowed_search, 'CPU_BUDGET', budget)
+    options = {**options, 'native': False}
     early, late = _play(CONTEXT + 2, **options), _play(25, **options)
     assert late == early, 'it grows with the video'
     expected = 4 * AREA * (maps * CHANNELS + (CONTEXT + 1) * labels)
@@ -285,3 +301,20 @@ def test_it_keeps_what_the_formula_says(options, maps, labels, monkeypatch):
     )
     work = budget + (2 * radius + 1) * AREA * window * 9
     assert expected <= late <= expected + work < 1.4 * expected
+
+
+@pytest.mark.skipif(
+    native_search.find_kernel() is None, reason='the kernel was not built'
+)
+@pytest.mark.parametrize('energy, share', [(0, 1.25), (2, 1)])
+def test_the_kernel_keeps_a_quarter_more_to_screen(energy, share, monkeypatch):
+    monkeypatch.setattr(native_search, 'LEAST_CELLS', 1)
+    monkeypatch.setattr(native_search, 'LEAST_ENERGY', energy)
+    early, late = (_play(n, native=True) for n in (CONTEXT + 2, 25))
+    assert late == early, 'it grows with the video'
+    labels = (CONTEXT + 1) * LABELS
+    expected = 4 * AREA * ((CONTEXT + 1) * CHANNELS * share + labels)
+    # The directions, the frame at hand, and the last one's matches.
+    work = CHANNELS**2 / 4 * 8 + 4 * AREA * CHANNELS * share
+    work += 2 * 15 * AREA * 8
+    assert expected <= late <= expected + work + 1000

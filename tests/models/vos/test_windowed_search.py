@@ -19,16 +19,6 @@ def _search(frame, radius=2, topk=4, slots=4, dtype=torch.float64):
     return WindowedSearch(frame, Window(radius), topk, slots, dtype)
 
 
-@pytest.mark.parametrize(
-    'time, starts',
-    [(10, [0, 5]), (3, [0]), (4, [0]), (5, [1])],
-    ids=['long gone', 'young', 'full', 'the oldest'],
-)
-def test_references_cut_only_what_some_leave_out(time, starts):
-    (one,) = _search(_noise(1, 2, 3)).segments(time, starts)
-    assert (one.start, one.stop) == (0, min(time, 4))
-
-
 def _expected(keys, queries, radius, segment, k):
     """Top-k over all cells of the segment's frames within the window."""
     height, width = keys.shape[:2]

@@ -20,6 +20,8 @@ ARGUMENTS = dict(
     cases=None,
     chunks=99,
     compute_dtype=None,
+    native='auto',
+    video=None,
 )
 
 

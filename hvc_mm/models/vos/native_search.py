@@ -1,0 +1,415 @@
+"""Find the most similar cells of earlier frames by a compiled kernel.
+
+The kernel (`hvc_mm/csrc`) is built with the package where there is a C++
+compiler, and used for float32 on a CPU. It finds what `windowed_search`
+finds. Where the features of a video vary in few directions, it screens them
+first: products of some numbers per cell bound the products of all channels
+from above, and only cells whose bound is above a query's k-th best score
+are scored.
+
+h w: grid, C: feature channels, P: numbers that are screened (0 for none),
+S: slots of the ring, n: queries, K: candidates, G: seeds.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import math
+import sysconfig
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import torch
+from torch import Tensor
+
+from .window import Window, in_window
+from .windowed_search import Candidates, Segment
+
+__all__ = ['LEVELS', 'NativeSearch', 'find_kernel', 'windowed_topk']
+
+# Vector instructions that the kernel is compiled for.
+LEVELS = ('portable', 'AVX2', 'AVX-512')
+# Screened numbers: one for so many channels, which bounds their memory, and
+# so many at most.
+SHARE, MOST = 4, 256
+# Fewest channels and cells of a frame for which screening is worth it.
+LEAST_CHANNELS, LEAST_CELLS = 128, 1024
+# Least share of the first frame's energy in the leading directions.
+LEAST_ENERGY = 0.8
+# Rows turned in float64 at a time: bounds the memory.
+CHUNK = 1024
+
+
+class _Search(ctypes.Structure):
+    """`Search` of windowed_topk.cpp, field by field."""
+
+    _fields_ = [
+        *(
+            (name, ctypes.c_void_p)
+            for name in (
+                'keys',
+                'queries',
+                'half_widths',
+                'seeds',
+                'floors',
+                'scores',
+                'cells',
+            )
+        ),
+        *(
+            (name, ctypes.c_int64)
+            for name in (
+                'height',
+                'width',
+                'slots',
+                'row',
+                'channels',
+                'screen',
+                'start',
+                'stop',
+                'newest',
+                'reach',
+                'topk',
+                'seed_count',
+                'threads',
+                'level',
+            )
+        ),
+        ('slack', ctypes.c_double),
+    ]
+
+
+@functools.lru_cache(maxsize=None)
+def find_kernel() -> Optional[ctypes.CDLL]:
+    """Load the compiled kernel.
+
+    Returns:
+        The library; None where it was not built, or from another version of
+        the source.
+    """
+    suffix = sysconfig.get_config_var('EXT_SUFFIX') or '.so'
+    path = Path(__file__).parents[2] / f'csrc/_windowed_topk{suffix}'
+    if not path.is_file():
+        return None
+    library = ctypes.CDLL(str(path))
+    for name in ('windowed_topk_interface', 'windowed_topk_level'):
+        getattr(library, name).restype = ctypes.c_int64
+    library.windowed_topk.restype = ctypes.c_int64
+    library.windowed_topk.argtypes = [ctypes.POINTER(_Search)]
+    if library.windowed_topk_interface() != 1000 + ctypes.sizeof(_Search):
+        logging.getLogger(__name__).warning(
+            '%s is of another version and not used: build it again', path
+        )
+        return None
+    return library
+
+
+def windowed_topk(
+    keys: Tensor,
+    queries: Tensor,
+    half_widths: Tensor,
+    topk: int,
+    channels: int,
+    frames: Segment,
+    seeds: Optional[Tensor] = None,
+    floors: Optional[Tensor] = None,
+    newest: int = -1,
+    slack: float = 0.0,
+    level: Optional[int] = None,
+) -> Candidates:
+    """Find the ``topk`` largest products of features within a window.
+
+    Args:
+        keys: ``(h, w, S, C + P)`` float32: of each cell its features, then
+            numbers for screening.
+        queries: ``(h, w, C + P)`` float32.
+        half_widths: Columns to either side of a query that are in the
+            window, for each distance in rows, ``(reach + 1,)`` int64.
+        topk: Cells kept per query, >= 1.
+        channels: C.
+        frames: Slots that are searched.
+        seeds: Guesses at the matches, ``(h * w, G)`` int64, as ``cells`` of
+            :class:`Candidates`; those of a query differ from each other.
+            Others than cells of the frames and the window are ignored.
+        floors: Per query, what a score must be above to count, ``(h * w,)``.
+        newest: Slot whose cells near a query are further guesses; -1: none.
+        slack: Most that a product of screened numbers (without them, a
+            product in another order) is below that of the features.
+        level: Index into ``LEVELS``; None: the best one here.
+
+    Returns:
+        ``(h * w, topk)``, in no order; where there are fewer, the score is
+        ``-inf`` and the cell -1.
+
+    Raises:
+        ValueError: On anything that the kernel could not work on safely.
+        MemoryError: Out of memory.
+        RuntimeError: The kernel was not built.
+    """
+    kernel = find_kernel()
+    if kernel is None:
+        raise RuntimeError('the compiled kernel is not there')
+    height, width, slots, row = keys.shape
+    area = height * width
+    if seeds is None:
+        seeds = keys.new_empty(area, 0, dtype=torch.int64)
+    if floors is None:
+        floors = keys.new_full((area,), -math.inf)
+    best = kernel.windowed_topk_level()
+    level = best if level is None else level
+    _check('keys', keys, (height, width, slots, row), torch.float32)
+    _check('queries', queries, (height, width, row), torch.float32)
+    _check('half_widths', half_widths, (len(half_widths),), torch.int64)
+    _check('seeds', seeds, (area, seeds.shape[-1]), torch.int64)
+    _check('floors', floors, (area,), torch.float32)
+    in_range = (
+        topk >= 1
+        and 1 <= channels <= row
+        and 0 <= frames.start <= frames.stop <= slots
+        and -1 <= newest < slots
+        and len(half_widths) >= 1
+        and 0 <= level <= best
+    )
+    if not in_range:
+        raise ValueError(
+            f'topk={topk}, channels={channels}, {frames}, newest={newest}, '
+            f'{len(half_widths)} half_widths, level={level}: out of range for '
+            f'keys {tuple(keys.shape)} and a level of at most {best}'
+        )
+    scores = keys.new_full((area, topk), -math.inf)
+    cells = torch.full((area, topk), -1)
+    if frames.stop > frames.start and area:
+        arrays = keys, queries, half_widths, seeds, floors, scores, cells
+        search = _Search(
+            *(array.data_ptr() for array in arrays),
+            height,
+            width,
+            slots,
+            row,
+            channels,
+            row - channels,
+            frames.start,
+            frames.stop,
+            newest,
+            len(half_widths) - 1,
+            topk,
+            seeds.shape[1],
+            torch.get_num_threads(),
+            level,
+            slack,
+        )
+        if kernel.windowed_topk(search):
+            raise MemoryError('no memory for the search of matches')
+    return Candidates(scores.masked_fill_(cells < 0, -math.inf), cells)
+
+
+def _check(
+    name: str, values: Tensor, shape: Sequence[int], dtype: torch.dtype
+) -> None:
+    """Refuse an array that is not what the kernel reads."""
+    is_plain = values.device.type == 'cpu' and values.is_contiguous()
+    if tuple(values.shape) != (*shape,) or values.dtype != dtype:
+        raise ValueError(
+            f'{name} is {values.dtype} of shape {tuple(values.shape)}, '
+            f'expected {dtype} of shape {(*shape,)}'
+        )
+    if not is_plain or values.is_conj() or values.is_neg():
+        raise ValueError(f'{name} must be contiguous, on the CPU')
+
+
+class NativeSearch:
+    """A ring of the latest frames that the kernel searches.
+
+    The same as :class:`~hvc_mm.models.vos.windowed_search.WindowedSearch`
+    for float32 on a CPU. Keys are ``(h, w, S, C + P)``: next to its features
+    each cell has the numbers that it is screened by.
+
+    Args:
+        frame: Features of the video's first frame, ``(h, w, C)``: shape of
+            those to come, and what the directions are taken from.
+        window: Of the latest frames.
+        topk: Candidates kept per query and set of frames.
+        slots: S, latest frames kept.
+        level: Index into ``LEVELS``; None: the best one here.
+    """
+
+    def __init__(
+        self,
+        frame: Tensor,
+        window: Window,
+        topk: int,
+        slots: int,
+        level: Optional[int] = None,
+    ) -> None:
+        height, width, self.channels = frame.shape
+        self.topk, self.slots, self.level = topk, slots, level
+        self.half_widths = _half_widths(height, width, window)
+        self.directions = _leading_directions(frame.flatten(0, 1))
+        self.screened = 0
+        if self.directions is not None:
+            self.screened = self.directions.shape[1] + 1
+        row = self.channels + self.screened
+        self.keys = frame.new_empty(height, width, slots, row)
+        self.newest = -1
+        self._longest = 0.0
+        self._prepared: Optional[Tensor] = None
+        # Matches of the frame before, by the frames that were searched.
+        self._matches: Dict[int, Tensor] = {}
+
+    def prepare(self, frame: Tensor) -> Tensor:
+        """Append the numbers for screening to features ``(h, w, C)``.
+
+        With orthonormal directions ``U`` a feature is ``x = U p + e``, and
+        ``x . y = p . p' + e . e' <= p . p' + |e| |e'|``: ``p`` and ``|e|``
+        are the numbers. They are computed in float64 and rounded once.
+
+        Returns:
+            ``(h, w, C + P)``.
+        """
+        last = self._prepared
+        if last is not None and torch.equal(
+            frame, last[..., : frame.shape[2]]
+        ):
+            return last  # of `predict`, when the same frame is kept
+        rows = frame.flatten(0, 1)
+        longest = float(rows.norm(dim=1).max())
+        self._longest = max(self._longest, longest)
+        if self.directions is None:
+            return frame
+        prepared = frame.new_empty(*frame.shape[:2], self.keys.shape[3])
+        for some, out in zip(
+            rows.split(CHUNK), prepared.flatten(0, 1).split(CHUNK)
+        ):
+            exact = some.double()
+            lead = exact @ self.directions
+            squares = exact.square().sum(dim=1)
+            rest = squares - lead.square().sum(dim=1)
+            # Never below the true one, whatever was rounded here.
+            rest = (rest.clamp_(min=0) + 1e-11 * squares).sqrt_()
+            out[:, : self.channels] = some
+            out[:, self.channels : -1] = lead
+            out[:, -1] = rest
+        self._prepared = prepared
+        return prepared
+
+    def write(self, time: int, frame: Tensor) -> None:
+        """Put a prepared frame in the place of the oldest one."""
+        if self.slots:
+            self.newest = time % self.slots
+            self.keys[:, :, self.newest] = frame
+
+    def anywhere(
+        self,
+        keys: Tensor,
+        queries: Tensor,
+        rivals: Sequence[Candidates] = (),
+    ) -> Candidates:
+        """Search one frame without a window.
+
+        Args:
+            keys: A prepared frame ``(h, w, C + P)``.
+            queries: Likewise.
+            rivals: What was found in other frames of the same context, each
+                ``(h * w, topk)``. Cells that these leave no place for may
+                be left out.
+
+        Returns:
+            ``(h * w, min(topk, h * w))``.
+        """
+        # As a grid of one row, all of it within reach.
+        area = len(keys) * keys.shape[1]
+        keys = keys.reshape(1, area, 1, -1)
+        queries = queries.reshape(1, area, -1)
+        only = [Segment(0, 0, 1)]
+        half_widths = torch.tensor([area])
+        topk = min(self.topk, area)
+        floors = None
+        if rivals:
+            smallest = [one.scores.amin(dim=1) for one in rivals]
+            floors = torch.stack(smallest).amax(dim=0)
+        (found,) = self._find(keys, queries, only, half_widths, topk, floors)
+        return found
+
+    def in_window(
+        self,
+        queries: Tensor,
+        segments: Sequence[Segment],
+        keys: Optional[Tensor] = None,
+    ) -> List[Candidates]:
+        """Search frames within the window, segment by segment.
+
+        Args:
+            queries: A prepared frame ``(h, w, C + P)``.
+            segments: Ranges of the frames, from the first one on.
+            keys: The frames, ``(h, w, L, C + P)``; None for the ring's.
+
+        Returns:
+            Per segment ``(h * w, topk)``.
+        """
+        keys = self.keys if keys is None else keys
+        return self._find(keys, queries, segments, self.half_widths, self.topk)
+
+    def _find(
+        self,
+        keys: Tensor,
+        queries: Tensor,
+        segments: Sequence[Segment],
+        half_widths: Tensor,
+        topk: int,
+        floors: Optional[Tensor] = None,
+    ) -> List[Candidates]:
+        """Search segment by segment, led by the matches of before."""
+        numbers = self.channels + (self.screened or self.channels) + 16
+        settings = dict(
+            topk=topk,
+            channels=self.channels,
+            seeds=self._matches.get(keys.data_ptr()),
+            floors=floors,
+            newest=self.newest if keys is self.keys else -1,
+            # Of a product of n numbers in float32 at most n roundings.
+            slack=numbers * 2.0**-24 * self._longest**2,
+            level=self.level,
+        )
+        found = [
+            windowed_topk(
+                keys, queries, half_widths, frames=segment, **settings
+            )
+            for segment in segments
+        ]
+        if found:
+            matches = torch.cat([one.cells for one in found], dim=1)
+            self._matches[keys.data_ptr()] = matches
+        return [one._replace(cells=one.cells.clamp(min=0)) for one in found]
+
+
+def _half_widths(height: int, width: int, window: Window) -> Tensor:
+    """Count the columns in a window per row, see :func:`windowed_topk`."""
+    rows, columns = torch.arange(height), torch.arange(width)
+    inside = in_window(rows[:, None], columns, window).sum(dim=1)
+    return inside[inside > 0] - 1
+
+
+def _leading_directions(rows: Tensor) -> Optional[Tensor]:
+    """Find the directions that hold most of the energy of features.
+
+    Args:
+        rows: ``(n, C)``.
+
+    Returns:
+        Orthonormal, ``(C, P - 1)`` float64; None where screening by them
+        would not pay.
+    """
+    count, channels = rows.shape
+    if channels < LEAST_CHANNELS or count < LEAST_CELLS:
+        return None
+    rows = rows.double()
+    moments = rows.t() @ rows
+    if not moments.isfinite().all():
+        return None
+    energy, directions = torch.linalg.eigh(moments)
+    kept = min(channels // SHARE, MOST) - 1
+    if not energy[-kept:].sum() >= LEAST_ENERGY * energy.sum():
+        return None
+    return directions[:, -kept:].contiguous()
