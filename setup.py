@@ -71,6 +71,10 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # Backbones. timm has DINOv3 from 1.0.20 on, transformers has DINOv2 with
+    # registers from 4.48 on and DINOv3 from 4.56 on.
+    'timm': ['timm>=1.0.20'],
+    'transformers': ['safetensors', 'transformers>=4.46'],
     # The scoreboard's page.
     'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.

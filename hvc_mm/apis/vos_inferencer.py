@@ -14,7 +14,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
-from hvc_mm.datasets import write_id_mask
+from hvc_mm.datasets import save_id_mask
 from hvc_mm.engine.config_file import find_config, list_configs, load_config
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
@@ -273,7 +273,7 @@ def _result(
         return dict(result, masks=masks)
     path = preds_dir / f'{sample.frame_name}.png'
     with listed_file(path, preds_dir) as partial:
-        write_id_mask(partial, ids)
+        save_id_mask(partial, ids)
     return dict(result, mask_path=str(path))
 
 

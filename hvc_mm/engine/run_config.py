@@ -251,14 +251,20 @@ def choose_checkpoint(
 
 
 def _names_its_weights(model: dict) -> bool:
-    """Tell whether a model loads its init_cfg for a test, as these two do."""
+    """Tell whether a model has weights of its own for a test."""
     if is_a(model, MODELS, 'LabelPropagationVOS'):
         part = model.get('backbone')
     elif str(model.get('type')).split('.')[-1] == 'HVCInstanceTracker':
         part = model.get('detector')
     else:
         return False
-    return bool((part or {}).get('init_cfg'))
+    part = part or {}
+    if part.get('init_cfg') or part.get('pretrained'):
+        return True
+    key = 'weights'  # a name or a file; of an ensemble they are factors
+    if is_a(part, MODELS, 'TransformersBackbone'):
+        key = 'model'
+    return isinstance(part.get(key), str)
 
 
 def prepare_cpu_processes(cfg: Config) -> None:

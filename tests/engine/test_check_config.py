@@ -33,6 +33,13 @@ def test_a_wrong_value_is_named(key, value, message):
         read_config('hvc_davis', {key: value})
 
 
+@pytest.mark.parametrize('name', ['torchvision-r50', 'timm-vit'])
+def test_options_that_a_backbone_passes_on_are_not_known_here(name):
+    options = {'model.backbone.something': [False, True]}
+    cfg = read_config(f'{name}_davis', options)
+    assert cfg.model.backbone.something == [False, True]
+
+
 def test_values_that_fit_are_taken():
     options = {
         'model.propagator.radius': None,

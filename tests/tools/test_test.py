@@ -173,6 +173,36 @@ def test_a_published_protocol_end_to_end(
     assert 0 < scores['davis/J&F'] <= 100
 
 
+def test_a_vision_transformer_end_to_end(
+    run_tool, root_dir, sample_dir, tmp_path
+):
+    pytest.importorskip('timm')
+    vit = [root_dir / 'configs/mixed/timm-vit_davis.py', 'none']
+    depth = 'model.backbone.depth=1'
+
+    def run(*arguments):
+        return run_tool(
+            'test.py', *vit, *arguments, data_root=sample_dir, cwd=tmp_path
+        )
+
+    out = run(
+        '--protocol=dino',
+        '--cfg-options',
+        depth,
+        'model.propagator.radius=6',
+        'test_dataloader.dataset.pipeline.2.short_side=192',
+    )
+    assert out.returncode == 0, out.stdout
+    scores = _scores(tmp_path / 'work_dirs/timm-vit_davis_dino')
+    assert 0 < scores['davis/J&F'] <= 100
+    name = 'vit_small_patch14_dinov2'
+    out = run('--cfg-options', depth, f'model.backbone.model_name={name}')
+    assert out.returncode == 1
+    (line,) = [x for x in out.stdout.splitlines() if x.startswith('error:')]
+    assert f'TimmBackbone {name}: a frame of 96x160 is no multiple' in line
+    assert 'Traceback' not in out.stdout
+
+
 @pytest.mark.parametrize(
     'config, protocol, message',
     [
