@@ -21,6 +21,7 @@ from mmengine.config import Config
 
 from hvc_mm.checkpoint import sha256_of
 from hvc_mm.datasets.id_masks import read_id_mask
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.models.backbones import HVCResNet
 
@@ -273,20 +274,22 @@ def test_format_only_writes_and_does_not_score(
 def test_takes_the_last_checkpoint_of_pretraining(
     run_tool, config, sample_dir, tmp_path
 ):
-    out = run_tool('test.py', config, cwd=tmp_path)
+    out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode != 0
     last = out.stdout.strip().splitlines()[-1]
     assert 'tools/train.py configs/hvc_coco.py' in last
-    folder = tmp_path / 'work_dirs' / 'hvc_coco'
+    folder = tmp_path / 'work_dirs' / 'my_run'
     folder.mkdir(parents=True)
+    read_config('hvc_coco').dump(folder / 'my_run.py')
     target = folder / 'epoch_1.pth'
     state = {**_state('target.module.backbone.'), **_state('backbone.')}
     torch.save({'state_dict': state, 'meta': {'epoch': 1}}, target)
     (folder / 'last_checkpoint').write_text(str(target))
     out = run_tool('test.py', config, data_root=sample_dir, cwd=tmp_path)
     assert out.returncode == 0, out.stdout
-    loaded = 'Load checkpoint from work_dirs/hvc_coco/epoch_1.pth'
-    assert loaded in out.stdout
+    path = 'work_dirs/my_run/epoch_1.pth'
+    assert f'weights: {path}, of the newest run in work_dirs' in out.stdout
+    assert f'Load checkpoint from {path}' in out.stdout
     assert "under 'state_dict.backbone'" in out.stdout
 
 
