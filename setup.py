@@ -40,6 +40,8 @@ KERNEL = Extension(
 
 INSTALL_REQUIRES = [
     'filelock',
+    # Of pandas, for LaTeX tables; torch has it anyway.
+    'jinja2',
     'mmengine>=0.10.0,<1.0.0',
     'numpy>=1.21',
     'packaging',
@@ -71,6 +73,10 @@ EXTRAS_REQUIRE = {
     ],
     # The photographs in these wheels make the sample data set.
     'sample': ['pycocotools', 'scikit-image', 'scikit-learn'],
+    # Backbones. timm has DINOv3 from 1.0.20 on, transformers has DINOv2 with
+    # registers from 4.48 on and DINOv3 from 4.56 on.
+    'timm': ['timm>=1.0.20'],
+    'transformers': ['safetensors', 'transformers>=4.46'],
     # The scoreboard's page.
     'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.

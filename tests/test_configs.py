@@ -26,6 +26,7 @@ MIXED = {
     'faster-rcnn_hvc-r18_coco': 'mmdet',
     'mask-rcnn_hvc-r50_coco': 'mmdet',
     'mask-rcnn_hvc_ytvis': 'mmtrack',
+    'timm-vit_davis': 'hvc_mm',
     'torchvision-r50_davis': 'hvc_mm',
 }
 RECIPES = [p for p in LEAVES if 'train_cfg' in Config.fromfile(p)]
@@ -54,6 +55,8 @@ def test_names_of_all_configs():
 def test_mixed_builds_its_model_in_its_own_scope(name):
     scope = MIXED[name]
     pytest.importorskip(scope)
+    if name.startswith('timm'):
+        pytest.importorskip('timm')
     cfg = read_config(
         CONFIGS / 'mixed' / f'{name}.py', {'data_root': '/elsewhere'}
     )

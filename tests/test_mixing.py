@@ -208,6 +208,13 @@ FOREIGN = {
     # What became of it; it needs column b's mmcv.
     'mmpretrain.ConvNeXt': CONVNEXT,
     'hvc_mm.TorchvisionBackbone': dict(model='resnet18', nodes='layer2'),
+    'hvc_mm.TimmBackbone': dict(
+        model_name='vit_tiny_patch16_224',
+        patch_stride=8,
+        embed_dim=128,
+        num_heads=4,
+        depth=1,
+    ),
 }
 
 
@@ -216,6 +223,8 @@ def foreign(request):
     """A config; skips where the project that it comes from is not there."""
     if request.param.startswith('mm'):
         pytest.importorskip(request.param.split('.')[0])
+    if request.param.endswith('TimmBackbone'):
+        pytest.importorskip('timm')
     return dict(copy.deepcopy(FOREIGN[request.param]), type=request.param)
 
 

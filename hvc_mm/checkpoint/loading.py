@@ -36,6 +36,10 @@ def load_backbone(
         layout: A key of :data:`~hvc_mm.checkpoint.LAYOUTS`, or ``'auto'``.
         prefix: As for :func:`~hvc_mm.checkpoint.find_network`.
 
+    Returns:
+        What was loaded: name as in the module -> tensor of the module's
+        shape, and where it was in the file.
+
     Raises:
         CheckpointError: As :func:`~hvc_mm.checkpoint.find_network` does; the
             message names the file.
@@ -89,8 +93,9 @@ def adopt_backbone_weights(
         module: A model with a ``backbone``; a backbone with a ``primary``
             member (an ensemble) takes the weights there. Its
             ``weights_prefix``, if any, chooses one of several networks.
-        state_dict: Changed in place: only what the model needs stays. Of a
-            file without ``'state_dict'`` it may be all that it holds.
+        state_dict: Name -> tensor of any shape. Changed in place: only what
+            the model needs stays, by its names and in its shapes. Of a file
+            without ``'state_dict'`` it may be all that it holds.
         prefix: The model's own prefix in ``state_dict``.
         metadata: Of the state dict; tells the whole file where mmengine
             gives only a part of it.
@@ -137,7 +142,8 @@ def require_weights(model: nn.Module) -> None:
     as mmdet's do with those of older versions, are not in the way.
 
     Args:
-        model: Its ``load_state_dict`` then raises :class:`CheckpointError`.
+        model: Its ``load_state_dict`` (name -> tensor of any shape) then
+            raises :class:`CheckpointError`.
     """
     path = 'the checkpoint'
 
@@ -199,3 +205,19 @@ class PretrainedBackbone:
     def __call__(self, module: nn.Module) -> None:
         """Load the file's backbone; see :func:`load_backbone`."""
         load_backbone(module, self.checkpoint, self.layout, self.prefix)
+        _keep_loaded(module)
+
+
+def _keep_loaded(module: nn.Module) -> None:
+    """Keep mmengine from initialising a second time what was loaded.
+
+    The parts of a module come after its ``init_cfg``; and some backbones of
+    OpenMMLab, as its Vision Transformer, draw values at the end unless the
+    ``init_cfg`` has mmengine's own name.
+    """
+    target = getattr(module, 'primary', module)
+    for part in target.modules():
+        if part is not module and hasattr(part, 'init_weights'):
+            part.is_init = True
+    if isinstance(getattr(module, 'init_cfg', None), dict):
+        module.init_cfg = dict(module.init_cfg, type='Pretrained')

@@ -36,7 +36,16 @@ def guard_mmengine() -> None:
 
 
 def load_from_local(path: str, map_location: Any = None) -> Dict[str, Any]:
-    """Load a file, or published weights by their name, for mmengine."""
+    """Load a file, or published weights by their name, for mmengine.
+
+    Args:
+        path: The file, or a name; ``~`` is the home folder.
+        map_location: Where tensors go, as for ``torch.load``.
+
+    Returns:
+        State dicts (name -> tensor of any shape) by key, or one of them; the
+        metadata of the one that mmengine takes tells the file.
+    """
     path = local_weights(path)
     content = read_checkpoint(osp.expanduser(path), map_location)
     return _with_origin(content, path)
@@ -46,6 +55,8 @@ def load_from_http(
     url: str, map_location: Any = None, sha256: str = ''
 ) -> Dict[str, Any]:
     """Load a URL for mmengine, which is downloaded once.
+
+    Returns what :func:`load_from_local` does.
 
     Args:
         url: The file.
@@ -65,7 +76,10 @@ def load_from_http(
 
 
 def load_from_zoo(path: str, map_location: Any = None) -> Dict[str, Any]:
-    """Load a model that torchvision or OpenMMLab published, by its name."""
+    """Load a model that torchvision or OpenMMLab published, by its name.
+
+    Returns what :func:`load_from_local` does.
+    """
     scheme, _, name = path.partition('://')
     if scheme in ('modelzoo', 'torchvision'):
         models = mmengine_checkpoint.get_torchvision_models()
@@ -93,7 +107,7 @@ def load_from_zoo(path: str, map_location: Any = None) -> Dict[str, Any]:
 
 
 def load_from_ceph(path: str, map_location: Any = None) -> Dict[str, Any]:
-    """Load a file of a Ceph storage for mmengine."""
+    """Load a file of a Ceph storage; returns as :func:`load_from_local`."""
     with get_local_path(path, backend_args={'backend': 'petrel'}) as local:
         return _with_origin(read_checkpoint(local, map_location), path)
 

@@ -57,6 +57,13 @@ _DTYPES = ('f8', 'f4', 'f2', 'i8', 'i4', 'b1')
 def load(path: Path, map_location: Any) -> Any:
     """Load a file like ``torch.load``, and run no code of its pickle.
 
+    Args:
+        path: A file that ``torch.save`` wrote.
+        map_location: Where tensors go.
+
+    Returns:
+        What it holds, e.g. ``{'state_dict': {name: tensor of any shape}}``.
+
     Raises:
         pickle.UnpicklingError: For a class that is not known.
     """

@@ -85,7 +85,12 @@ def vit_places(tensors: Tensors) -> List[Tuple[str, str]]:
 
 
 def without_prefix(tensors: Tensors, prefix: str) -> Tensors:
-    """Select the tensors under a prefix, and drop it from their names."""
+    """Select the tensors under a prefix, and drop it from their names.
+
+    Args:
+        tensors: Name -> tensor of any shape.
+        prefix: What the names begin with, its dot included.
+    """
     return {
         name[len(prefix) :]: tensor
         for name, tensor in tensors.items()
@@ -139,7 +144,12 @@ def _join(tensors: Tensors) -> Tensors:
 
 
 def size_of(common: Tensors) -> Size:
-    """Measure a Vision Transformer by its tensors under DINO's names."""
+    """Measure a Vision Transformer.
+
+    Args:
+        common: Name -> tensor, by DINO's names; ``patch_embed.proj.weight``
+            is ``(C, 3, P, P)``.
+    """
     weight = common['patch_embed.proj.weight']
     numbers = [int(m[1]) for m in map(_BLOCK.match, common) if m]
     return Size(weight.shape[0], max(numbers) + 1, weight.shape[-1])

@@ -11,6 +11,7 @@ from .id_masks import (
     is_binary_mask,
     objects_in,
     read_id_mask,
+    save_id_mask,
     without_void,
     write_id_mask,
 )
@@ -95,6 +96,7 @@ __all__ = [
     'seed_worker',
     'stem_of',
     'without_void',
+    'save_id_mask',
     'write_id_mask',
     'write_picture',
 ]

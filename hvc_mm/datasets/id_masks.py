@@ -166,6 +166,28 @@ def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
     Raises:
         ValueError: Another shape, type or range, or an empty mask.
     """
+    image = _drawn(path, ids)
+    with whole_file(path) as partial:
+        image.save(partial, format='PNG')
+
+
+def save_id_mask(path: PathLike, ids: np.ndarray) -> None:
+    """Write an id mask like `write_id_mask`, but under its name at once.
+
+    For a file that already has a temporary name, as in `listed_file`.
+
+    Args:
+        path: Where to, in a folder that is there.
+        ids: ``(H, W)`` bool or integer, values in 0..255.
+
+    Raises:
+        ValueError: As `write_id_mask`.
+    """
+    _drawn(path, ids).save(path, format='PNG')
+
+
+def _drawn(path: PathLike, ids: np.ndarray) -> Image.Image:
+    """Draw an ``(H, W)`` id mask with DAVIS's palette; ``path`` names it."""
     ids = np.asarray(ids)
     if ids.ndim != 2 or ids.size == 0:
         raise ValueError(
@@ -182,8 +204,7 @@ def write_id_mask(path: PathLike, ids: np.ndarray) -> None:
         )
     image = Image.fromarray(np.ascontiguousarray(ids, dtype=np.uint8))
     image.putpalette(davis_palette().tobytes())
-    with whole_file(path) as partial:
-        image.save(partial, format='PNG')
+    return image
 
 
 def objects_in(ids: np.ndarray) -> List[int]:

@@ -1,6 +1,12 @@
 """Models: backbones, HVC pre-training, label propagation."""
 
-from .backbones import FeatureEnsemble, HVCResNet, TorchvisionBackbone
+from .backbones import (
+    FeatureEnsemble,
+    HVCResNet,
+    TimmBackbone,
+    TorchvisionBackbone,
+    TransformersBackbone,
+)
 from .data_preprocessors import (
     PairedViewsDataPreprocessor,
     VOSDataPreprocessor,
@@ -36,7 +42,9 @@ __all__ = [
     'PairedViewsDataPreprocessor',
     'PartCodec',
     'PseudoFlowHead',
+    'TimmBackbone',
     'TorchvisionBackbone',
+    'TransformersBackbone',
     'VOSDataPreprocessor',
     'WithHVCLoss',
     'dense_hybrid_loss',

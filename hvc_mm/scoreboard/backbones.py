@@ -2,11 +2,13 @@
 
     [NAME=]FILE[:KEY=VALUE,...]         weights of a ResNet of any known layout
     [NAME=][SCOPE.]TYPE[:KEY=VALUE,...] a class of any OpenMMLab registry
+    [NAME=]timm:MODEL[,KEY=VALUE,...]   a model of timm
+    [NAME=]transformers:MODEL[,KEY=...] a folder, or a name on the hub
     BACKBONES.yaml (.yml, .json, .py)   a file of these, under ``backbones``
 
 Keys: ``stage``, ``map``, ``weights``, ``layout``, ``prefix`` (which network of
 the weights) and ``data_preprocessor``; any other one is an argument of the
-backbone. What comes of it are overrides
+backbone. They may follow a colon or a comma. What comes of it are overrides
 of a benchmark's config.
 """
 
@@ -18,9 +20,11 @@ import os.path as osp
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
+from mmengine.utils import import_modules_from_strings
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -49,15 +53,21 @@ __all__ = ['BackboneError', 'make_backbone', 'parse_backbones']
 # Label propagation reads layer3 at stride 8.
 _STAGE = 3
 _STRIDES = (1, 2, 1, 1)
-# Height and width of the frame that a backbone is tried on.
+# Height and width of the frame that a backbone is tried on, at least.
 _TRIAL = (128, 192)
+# Classes for models of other libraries, and their argument for its name.
+_LIBRARIES = {
+    'timm': ('TimmBackbone', 'model_name'),
+    'transformers': ('TransformersBackbone', 'model'),
+}
 
 _NAME = r'[\w+-][\w.+-]*'
 _LISTS = ('.yaml', '.yml', '.json', '.py')
 _WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.safetensors')
 _TYPE = re.compile(r'(\w+\.)*[A-Za-z_]\w*')
-# Options begin at the first colon, and at each comma, that `key=` follows.
-_OPTIONS = re.compile(r'(?P<source>.+?):(?P<options>[A-Za-z_][\w.]*=.*)')
+# Options begin at the first colon or comma, and at each comma, that `key=`
+# follows.
+_OPTIONS = re.compile(r'(?P<source>.+?)[:,](?P<options>[A-Za-z_][\w.]*=.*)')
 _NEXT_OPTION = re.compile(r',(?=[A-Za-z_][\w.]*=)')
 
 
@@ -95,6 +105,7 @@ def _read_list(path: str) -> List[Tuple[str, Any]]:
         content = load_config(path) if is_code else load_values(path)
     except ConfigError as error:
         raise BackboneError(str(error)) from error
+    _import_modules(path, content.get('custom_imports'))
     named = content.get('backbones')
     if not isinstance(named, Mapping) or not named:
         raise BackboneError(
@@ -107,6 +118,19 @@ def _read_list(path: str) -> List[Tuple[str, Any]]:
         else (str(name), entry)
         for name, entry in named.items()
     ]
+
+
+def _import_modules(path: str, imports: Any) -> None:
+    """Import the modules that register a file's classes."""
+    if imports is None:
+        return
+    try:
+        import_modules_from_strings(**imports)
+    except Exception as error:  # whatever a module raises, too
+        raise BackboneError(
+            f'{path}: custom_imports {imports}: {type(error).__name__}: '
+            f"{error}; expected dict(imports=['a.module', ...])"
+        ) from error
 
 
 def _parse(
@@ -123,15 +147,22 @@ def _parse(
     entry = _parse_options(split['options']) if split else {}
     if osp.isfile(source):
         stem = osp.splitext(osp.basename(source))[0]
-        return name or re.sub(r'[^\w+-]+', '-', stem), dict(
-            entry, weights=source
-        )
+        return name or _as_name(stem), dict(entry, weights=source)
+    library, _, model = source.partition(':')
+    if library in _LIBRARIES and model:
+        kind, key = _LIBRARIES[library]
+        stem = osp.basename(osp.normpath(model))
+        return name or _as_name(stem), {'type': kind, key: model, **entry}
     if _TYPE.fullmatch(source) and not source.endswith(_WEIGHTS):
         return name or source, dict(entry, type=source)
     raise BackboneError(
         f'backbone {name or text}: there is no file {source}; expected a '
         'file of weights, or a class such as mmdet.ResNet:depth=50'
     )
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r'[^\w+-]+', '-', text).strip('-')
 
 
 def _parse_options(text: str) -> Dict[str, Any]:
@@ -173,12 +204,18 @@ def _check_entry(name: str, entry: Any, where: str) -> None:
         raise BackboneError(f'{where}backbone {name}: {reason}')
 
 
-def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
+def make_backbone(
+    name: str,
+    entry: Mapping[str, Any],
+    frame_size: Optional[Tuple[int, int]] = None,
+) -> Backbone:
     """Build a backbone, load its weights and try it on one frame.
 
     Args:
         name: How to call it.
         entry: Its keys and values, of :func:`parse_backbones`.
+        frame_size: ``(H, W)`` of the frame, e.g. that of a run; None for a
+            small one whose sides are multiples of the backbone's patch.
 
     Raises:
         BackboneError: The class isn't there or can't be built, the stage or
@@ -211,7 +248,7 @@ def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
         )
         if weights and 'prefix' in source:
             backbone.overrides['model.weights_prefix'] = source['prefix']
-        _try_out(backbone)
+        _try_out(backbone, frame_size)
     except (BackboneError, CheckpointError) as error:
         raise BackboneError(f'backbone {name}: {error}') from error
     files = [weights, *weight_files(config)]
@@ -260,9 +297,12 @@ def _config_of_type(
     arguments: Dict[str, Any], stage: Optional[int]
 ) -> Tuple[Dict[str, Any], str]:
     """Configure a class of any registry."""
-    kind = arguments['type']
+    kind = title = arguments['type']
+    for library, (cls, key) in _LIBRARIES.items():
+        if str(kind).split('.')[-1] == cls:
+            title = f'{library}:{arguments.get(key)}'
     if stage is None:
-        return arguments, str(kind)
+        return arguments, str(title)
     parameters = inspect.signature(_class_of(kind)).parameters
     if 'out_indices' not in parameters:
         raise BackboneError(
@@ -270,7 +310,7 @@ def _config_of_type(
             'map=INDEX or an argument of its own'
         )
     config = {**arguments, 'out_indices': (stage - 1,)}
-    return config, f'{kind}, stage {stage}'
+    return config, f'{title}, stage {stage}'
 
 
 def _class_of(kind: str) -> type:
@@ -289,7 +329,9 @@ def _class_of(kind: str) -> type:
     return cls
 
 
-def _try_out(backbone: Backbone) -> None:
+def _try_out(
+    backbone: Backbone, frame_size: Optional[Tuple[int, int]]
+) -> None:
     """Build it, check its weights, and compute the features of a frame."""
     network = _build(backbone)
     path = backbone.overrides['load_from']
@@ -302,23 +344,31 @@ def _try_out(backbone: Backbone) -> None:
         except CheckpointError as error:
             raise BackboneError(f'{path}: {error}') from None
     index = backbone.overrides['model.feature_index']
+    size = frame_size or _trial_size(network)
     try:
         with torch.no_grad():
-            maps = network(torch.zeros(1, 3, *_TRIAL))
-            features = unit_features(maps, index)
+            maps = network(torch.zeros(1, 3, *size))
+            features = unit_features(maps, index, tuple(size))
     except ValueError as error:
         hint = str(error).replace('feature_index', 'map')
         raise BackboneError(hint) from error
     except Exception as error:  # whatever a foreign network raises
-        size = f'{_TRIAL[0]}x{_TRIAL[1]}'
         raise BackboneError(
-            f'fails on a frame of {size}: {_message(error)}'
+            f'fails on a frame of {size[0]}x{size[1]}: {_message(error)}'
         ) from error
     backbone.channels = features.shape[1]
-    backbone.stride = _TRIAL[0] / features.shape[2]
+    backbone.stride = size[0] / features.shape[2]
     backbone.parameters = sum(p.numel() for p in network.parameters())
     norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
     backbone.has_batch_norm = bool(norms)
+
+
+def _trial_size(network: nn.Module) -> Tuple[int, int]:
+    """Round the trial frame up to multiples of the network's patches."""
+    sides = {getattr(m, 'multiple', 1) for m in network.modules()}
+    multiple = int(np.lcm.reduce(sorted(sides)))
+    height, width = (-(-side // multiple) * multiple for side in _TRIAL)
+    return height, width
 
 
 def _build(backbone: Backbone) -> nn.Module:

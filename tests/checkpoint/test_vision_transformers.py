@@ -6,9 +6,12 @@ are the oracles.
 
 import pytest
 import torch
+from mmengine.runner import load_checkpoint
 
+from hvc_mm.apis import init_model
 from hvc_mm.checkpoint import CheckpointError, find_network, load_backbone
 from hvc_mm.checkpoint.vision_transformers import resample_positions
+from hvc_mm.models import LabelPropagationVOS
 
 C, BLOCKS, HEADS, PATCH, SIZE = 16, 2, 2, 4, 24
 
@@ -368,3 +371,44 @@ def test_another_kind_of_network_is_named():
     ):
         with pytest.raises(CheckpointError, match=said):
             find_network(content, wanted)
+
+
+@pytest.mark.mmdet
+def test_every_door_takes_dinos_file(tmp_path):
+    mmcls = pytest.importorskip('mmcls.models')
+    cfg = dict(
+        type='mmcls.VisionTransformer',
+        arch=dict(
+            embed_dims=C,
+            num_layers=BLOCKS,
+            num_heads=HEADS,
+            feedforward_channels=4 * C,
+        ),
+        img_size=SIZE,
+        patch_size=PATCH,
+        output_cls_token=False,
+    )
+    pytest.importorskip('timm')
+    state = _random(_timm(), seed=3).state_dict()
+    teacher = {f'backbone.{name}': tensor for name, tensor in state.items()}
+    student = {f'module.{name}': t * 0 for name, t in teacher.items()}
+    path = str(tmp_path / 'dino.pth')
+    torch.save({'student': student, 'teacher': teacher, 'epoch': 1}, path)
+    expected = mmcls.VisionTransformer(
+        **{k: v for k, v in cfg.items() if k != 'type'}
+    )
+    load_backbone(expected, path)
+    init_cfg = dict(type='hvc_mm.PretrainedBackbone', checkpoint=path)
+    model = dict(type='LabelPropagationVOS', backbone=cfg)
+    by_mmengine = LabelPropagationVOS(cfg)
+    load_checkpoint(by_mmengine, path)
+    by_config = LabelPropagationVOS(dict(cfg, init_cfg=init_cfg))
+    by_config.init_weights()
+    for loaded in (
+        by_mmengine,
+        by_config,
+        init_model(dict(model=model), path, 'cpu'),
+    ):
+        found = loaded.backbone.state_dict()
+        for name, tensor in expected.state_dict().items():
+            assert torch.equal(found[name], tensor), name

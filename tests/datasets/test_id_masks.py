@@ -8,13 +8,18 @@ import pytest
 from PIL import Image
 
 from hvc_mm.datasets import (
+    VOID,
+    binarized,
     davis_palette,
     is_binary_mask,
     objects_in,
     read_id_mask,
+    save_id_mask,
     without_void,
     write_id_mask,
 )
+from hvc_mm.datasets.id_masks import has_smooth_edges
+from hvc_mm.utils.files import whole_file
 
 
 def test_palette_is_that_of_the_davis_files(shared_dir):
@@ -154,6 +159,65 @@ def test_masks_with_smooth_edges_are_no_ids(tmp_path):
     write_id_mask(path, many)
     np.testing.assert_array_equal(read_id_mask(path), many)
     np.testing.assert_array_equal(read_id_mask(path, None), many)
+
+
+def _spots(ids, wide=()):
+    """Each id as one pixel, or 3x3 of them, so that one is inside."""
+    mask = np.zeros((9, 4 * len(ids) + 4), np.uint8)
+    for place, value in enumerate(ids):
+        left, side = 2 + 4 * place, 3 if value in wide else 1
+        mask[3 : 3 + side, left : left + side] = value
+    return mask
+
+
+@pytest.mark.parametrize(
+    'ids, wide, is_smooth',
+    [
+        # From four ids on, void left out.
+        ([100, 150, 200], [], False),
+        ([100, 150, 200, VOID], [], False),
+        ([100, 150, 200, 250], [], True),
+        # The largest one is three times their number, ...
+        ([8, 9, 10, 11], [], False),
+        ([9, 10, 11, 12], [], True),
+        (range(40, 59), [], True),  # 19 ids, the largest one is 58
+        (range(38, 57), [], False),
+        # ... or 60, from 20 of them on.
+        (range(41, 61), [], True),
+        (range(40, 60), [], False),
+        (range(36, 61), [], True),
+        (range(35, 60), [], False),
+        # More than half of them are on edges only.
+        ([50, 100, 150, 200], [50], True),
+        ([50, 100, 150, 200], [50, 100], False),
+    ],
+)
+def test_from_where_on_edges_are_smooth(ids, wide, is_smooth):
+    assert has_smooth_edges(_spots(list(ids), wide)) is is_smooth
+
+
+def test_the_object_is_above_half_of_the_largest_value():
+    smooth = _spots([50, 100, 101, 201])
+    assert set(smooth[binarized(smooth) > 0]) == {101, 201}
+    assert set(smooth[binarized(smooth, lossy=True) > 0]) == {101, 201}
+    few = _spots([50, 201])
+    assert set(few[binarized(few) > 0]) == {50, 201}
+    assert set(few[binarized(few, lossy=True) > 0]) == {201}
+
+
+def test_a_mask_that_has_its_temporary_name_gets_no_other(tmp_path):
+    path, seen = tmp_path / 'm.png', []
+    with whole_file(path) as partial:
+        save_id_mask(partial, _drawn())
+        seen += [p.name for p in tmp_path.iterdir()]
+    assert seen == [partial.name] and partial.name != path.name
+    np.testing.assert_array_equal(read_id_mask(path), _drawn())
+    write_id_mask(tmp_path / 'other.png', _drawn())
+    assert path.read_bytes() == (tmp_path / 'other.png').read_bytes()
+    for odd in (_drawn()[None], _drawn() / 2, _drawn().astype(int) - 1):
+        with pytest.raises(ValueError, match=r'mask for .*bad\.png has'):
+            save_id_mask(tmp_path / 'bad.png', odd)
+    assert not (tmp_path / 'bad.png').exists()
 
 
 def test_jpegs_are_no_id_masks(tmp_path):

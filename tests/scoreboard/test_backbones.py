@@ -55,6 +55,25 @@ def test_a_class_of_a_registry(pretrained):
     assert parse(values)[1] == dict(type='N', a=nested, **plain)
 
 
+@pytest.mark.parametrize('mark', [',', ':'])
+def test_a_model_of_another_library(mark):
+    text = f'dino=timm:vit_small_patch16_224{mark}weights=d.pth,facet=key'
+    vit = dict(type='TimmBackbone', model_name='vit_small_patch16_224')
+    found = dict(vit, weights='d.pth', facet='key')
+    assert parse(text) == ('dino', found)
+    text = f'transformers:some/where/dinov2-small/{mark}out_indices=(2,-1)'
+    assert parse(text) == (
+        'dinov2-small',
+        dict(
+            type='TransformersBackbone',
+            model='some/where/dinov2-small/',
+            out_indices=(2, -1),
+        ),
+    )
+    text = 'timm:vit_small_patch14_dinov2.lvd142m'
+    assert parse(text)[0] == 'vit_small_patch14_dinov2-lvd142m'
+
+
 def test_paths_that_look_like_options(tmp_path):
     path = tmp_path / 'lr=0.1:epoch=3.pth'
     path.write_bytes(b'')
@@ -144,6 +163,78 @@ def test_a_class_at_random_and_with_weights(pretrained):
     loaded = make(f'HVCResNet:depth=18,stage=2,weights={pretrained}')
     assert loaded.overrides['load_from'] == pretrained
     assert list(loaded.weights) == [pretrained]
+
+
+@pytest.fixture
+def of_timm():
+    return pytest.importorskip('timm')
+
+
+def test_a_model_of_timm_with_weights(of_timm, tmp_path):
+    path = tmp_path / 'vit.pth'
+    network = of_timm.create_model('vit_tiny_patch16_224', depth=2)
+    torch.save(network.state_dict(), path)
+    backbone = make(f'timm:vit_tiny_patch16_224,depth=1,weights={path}')
+    assert backbone.overrides['load_from'] == str(path)
+    assert backbone.weights == {str(path): sha256_of(path)}
+    assert backbone.title == 'timm:vit_tiny_patch16_224'
+    assert (backbone.channels, backbone.stride) == (192, 16)
+    refused(
+        f'v=timm:vit_small_patch16_224,depth=1,weights={path}',
+        f'backbone v: {path}: ',
+        'width 192',
+        'expected width 384',
+    )
+
+
+def test_the_frame_that_a_backbone_is_tried_on(of_timm):
+    # 128x192 is no multiple of 14; what a run has to be is its own business.
+    text = 'v=timm:vit_small_patch14_dinov2,depth=1'
+    assert make(text).stride == 14
+    name, entry = parse(text)
+    assert make_backbone(name, entry, (238, 434)).stride == 14
+    with pytest.raises(BackboneError, match=r'v: .* 240x432 .*multiple=14'):
+        make_backbone(name, entry, (240, 432))
+    name, entry = parse('timm:beit_base_patch16_224,depth=1')
+    with pytest.raises(BackboneError, match='takes 224x224 alone'):
+        make_backbone(name, entry)
+    assert make_backbone(name, entry, (224, 224)).stride == 16
+
+
+def test_a_name_that_timm_does_not_know(of_timm):
+    refused('v=timm:vit_smal_patch16_224', 'did you mean vit_small_patch16')
+    refused('v=timm:resnet18,facet=key', 'timm:resnet18 cannot be built')
+
+
+@pytest.mark.parametrize('suffix', ['.yaml', '.py'])
+def test_classes_of_modules_that_a_file_imports(tmp_path, monkeypatch, suffix):
+    name = f'own_{suffix[1:]}_net'
+    (tmp_path / f'{name}.py').write_text(
+        'from hvc_mm.models import HVCResNet\n'
+        'from hvc_mm.registry import MODELS\n'
+        f"@MODELS.register_module('{name}')\n"
+        'class Net(HVCResNet):\n'
+        '    pass\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / f'backbones{suffix}'
+    imports = dict(imports=[name])
+    content = {'own': f'{name}:depth=18,stage=1'}
+    if suffix == '.py':
+        path.write_text(
+            f'custom_imports = {imports!r}\nbackbones = {content!r}\n'
+        )
+    else:
+        path.write_text(
+            json.dumps({'custom_imports': imports, 'backbones': content})
+        )
+    assert make(str(path)).channels == 64
+    for text in (str(imports), '[1]'):
+        path.write_text(
+            path.read_text().replace(name, 'nowhere').replace(text, '[1]')
+        )
+        with pytest.raises(BackboneError, match='nowhere|custom_imports'):
+            parse_backbones([str(path)])
 
 
 def test_one_or_several_of_the_maps():

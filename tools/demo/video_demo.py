@@ -20,7 +20,7 @@ from hvc_mm.apis import (
     track_frames,
 )
 from hvc_mm.apis.inference import stream_video
-from hvc_mm.datasets import write_id_mask
+from hvc_mm.datasets import save_id_mask
 from hvc_mm.engine.run_config import (
     add_cfg_options,
     choose_checkpoint,
@@ -63,8 +63,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--checkpoint',
-        help='weights; by default the last checkpoint of work_dirs/hvc_coco; '
-        "'none' takes random weights",
+        help='weights; by default those of the newest run in work_dirs that '
+        "trained HVC with the config's backbone; 'none' takes random weights",
     )
     parser.add_argument(
         '--prefix',
@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> PictureWriter:
                 if args.masks_dir:
                     path = Path(args.masks_dir) / f'{frame.name}.png'
                     with listed_file(path, args.masks_dir) as partial:
-                        write_id_mask(partial, sample.pred_ids.numpy())
+                        save_id_mask(partial, sample.pred_ids.numpy())
     except (KeyboardInterrupt, SystemExit):
         print(f'stopped: {args.out} holds the first {writer.count} frames')
         raise

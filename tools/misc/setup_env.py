@@ -48,7 +48,7 @@ COLUMNS = {
         ('3.11', '3.10', '3.9', '3.8'),
         'column_a.txt',
         f'{_BASE} ninja psutil',
-        'det,track,sample,report,video,tests,lint',
+        'det,track,timm,transformers,sample,report,video,tests,lint',
         'mmtrack mmcls trackeval',
     ),
     'b': Column(
@@ -63,7 +63,7 @@ COLUMNS = {
         ('3.11', '3.12', '3.13', '3.10'),
         'minimal.txt',
         f'{_BASE} mmcv-lite',
-        'sample,report,tests,lint',
+        'timm,transformers,sample,report,tests,lint',
     ),
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os.path as osp
 import platform
+from glob import escape, glob
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
 import cv2
@@ -27,6 +28,8 @@ from hvc_mm.registry import (
     TRANSFORMS,
 )
 from hvc_mm.version import __version__
+
+from ..frame_sizes import check_frame_sizes
 
 # How a metric or the search does its work, which no score depends on.
 _NOT_PROTOCOL = (
@@ -63,6 +66,7 @@ class ProtocolLogHook(Hook):
         """
         dataset = runner.test_dataloader.dataset
         for part in getattr(dataset, 'datasets', [dataset]):
+            check_frame_sizes(part, runner.model)
             if hasattr(part, 'check_annotations'):
                 part.check_annotations()
         found = describe_test(runner)
@@ -211,7 +215,7 @@ def defaults_of(cls: Optional[type]) -> Dict[str, Any]:
 def describe_weights(runner: Runner) -> List[str]:
     """Name every file of weights that a run was told to load, with its sha256.
 
-    Its ``load_from`` and each ``init_cfg`` of its model count.
+    Its ``load_from`` and what its model names, see :func:`weight_files`.
     """
     paths = [runner.cfg.get('load_from')]
     paths += weight_files(runner.cfg.get('model', {}))
@@ -250,14 +254,25 @@ def versions_of_code() -> Dict[str, str]:
 
 
 def weight_files(cfg: Any) -> Iterator[str]:
-    """Find the checkpoints that each ``init_cfg`` of a nested config names."""
+    """Find the files of weights that a nested config names.
+
+    Those of each ``init_cfg``, the ``weights`` of a backbone, and what a
+    ``TransformersBackbone`` is made from: a folder's files, else a name.
+    """
     if isinstance(cfg, Mapping):
+        source = cfg.get('model')
+        is_source = str(cfg.get('type')).endswith('TransformersBackbone')
+        if is_source and isinstance(source, str):
+            files = sorted(glob(osp.join(escape(source), '*.safetensors')))
+            yield from files or [source]
         for key, value in cfg.items():
             if key == 'init_cfg':
                 several = isinstance(value, (list, tuple))
                 for entry in value if several else [value]:
                     if entry and entry.get('checkpoint'):
                         yield entry['checkpoint']
+            elif key == 'weights' and isinstance(value, str):
+                yield value
             else:
                 yield from weight_files(value)
     elif isinstance(cfg, (list, tuple)):

@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.logging import print_log
 from PIL import Image
 
-from hvc_mm.datasets.id_masks import davis_palette, write_id_mask
+from hvc_mm.datasets.id_masks import davis_palette, save_id_mask
 from hvc_mm.utils.files import remove_abandoned
 from hvc_mm.utils.outputs import claim_file, claim_folder, listed_file
 
@@ -118,7 +118,7 @@ class PredictionFiles:
 
     def _write_mask(self, path: Path, ids: np.ndarray) -> None:
         with listed_file(path, self.out_dir) as partial_mask:
-            write_id_mask(partial_mask, ids)
+            save_id_mask(partial_mask, ids)
 
     def finish(self) -> None:
         """Wait until everything is written."""

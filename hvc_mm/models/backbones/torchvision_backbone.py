@@ -38,7 +38,7 @@ class TorchvisionBackbone(BaseModule):
             ``'IMAGENET1K_V1'`` (downloaded on first use); None starts at
             random.
         init_cfg: mmengine's.
-        **kwargs: For the network, e.g. ``replace_stride_with_dilation``.
+        **options: For the network, e.g. ``replace_stride_with_dilation``.
 
     Raises:
         ValueError: When torchvision has no such network, or the network no
@@ -56,7 +56,7 @@ class TorchvisionBackbone(BaseModule):
         nodes: Union[str, Sequence[str]],
         weights: Optional[str] = None,
         init_cfg: Optional[dict] = None,
-        **kwargs,
+        **options,
     ) -> None:
         super().__init__(init_cfg)
         if model.lower() not in list_models():
@@ -65,7 +65,7 @@ class TorchvisionBackbone(BaseModule):
                 'torchvision.models.list_models() names them'
             )
         nodes = [nodes] if isinstance(nodes, str) else list(nodes)
-        network = get_model(model, weights=weights, **kwargs)
+        network = get_model(model, weights=weights, **options)
         try:
             self.body = create_feature_extractor(network, nodes)
         except ValueError:
@@ -75,7 +75,7 @@ class TorchvisionBackbone(BaseModule):
                 f'{nodes}; it has {", ".join(_abridged(known))}'
             ) from None
         self.nodes = nodes
-        self._arguments = dict(model=model, nodes=nodes, **kwargs)
+        self._arguments = dict(model=model, nodes=nodes, **options)
 
     @property
     def primary(self) -> nn.Module:

@@ -141,10 +141,12 @@ class LabelPropagationVOS(BaseModel):
             return
         statistics = _statistics(self.backbone)
         self._as_loaded = {k: v.clone() for k, v in statistics.items()}
-        if not statistics:
-            return
         norms = [m for m in self.backbone.modules() if _is_norm(m)]
         modes = [norm.training for norm in norms]
+        # Members without batch norms, as Vision Transformers, may not take
+        # this size.
+        members = getattr(self.backbone, 'members', [self.backbone])
+        members = [m for m in members if _statistics(m)]
         image = next(self.backbone.parameters()).new_zeros(
             1, 3, *self.warmup_zero_image
         )
@@ -153,7 +155,8 @@ class LabelPropagationVOS(BaseModel):
             for norm in norms:
                 norm.training = True
             with torch.no_grad():
-                self.backbone(image)
+                for member in members:
+                    member(image)
         finally:
             for norm, mode in zip(norms, modes):
                 norm.training = mode
