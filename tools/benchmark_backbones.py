@@ -41,10 +41,11 @@ Every backbone is scored on every benchmark whose data are there, by every
 protocol that fits it: those of configs/_base_/protocols, and `own`, the
 benchmark's config as it is.
 
-The report is scoreboard.md, scoreboard.json and plots. It is written after
-every step, and a run that was stopped goes on after the last video that was
-scored; what depends on a changed setting, file of weights or sample starts
-anew.
+The report is scoreboard.md, scoreboard.json, plots and, with the extra
+`report`, scoreboard.html, a page with frames of every video. It is written
+after every step, and a run that was stopped goes on after the last video that
+was scored; what depends on a changed setting, file of weights or sample
+starts anew.
 """
 
 from __future__ import annotations

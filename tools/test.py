@@ -11,9 +11,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from hvc_mm.checkpoint import MODEL_ZOO, CheckpointError, require_weights
-from hvc_mm.engine.check_config import check_parts
+from hvc_mm.engine.preflight import check_style, preflight
 from hvc_mm.engine.run_config import (
-    PRETRAINING,
     add_run_arguments,
     choose_checkpoint,
     evaluators_of,
@@ -43,8 +42,9 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         help='weights: a file, a URL or the name of published ones '
         f'({", ".join(MODEL_ZOO)}); by default '
-        "the config's load_from, else the last "
-        f"checkpoint of {PRETRAINING}; 'none' tests random weights",
+        "the config's load_from, else those of the newest run in work_dirs "
+        "that trained HVC with the config's backbone; 'none' tests random "
+        'weights',
     )
     parser.add_argument(
         '--checkpoint',
@@ -150,8 +150,9 @@ def load_config(args: argparse.Namespace) -> Config:
             args.launcher,
             args.protocol,
         )
-        check_parts(cfg, 'test')
+        preflight(cfg, 'test')
         cfg.load_from = choose_checkpoint(cfg, args.checkpoint)
+        check_style(cfg)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from None
     if args.prefix is not None:

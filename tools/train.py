@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from hvc_mm.checkpoint import CheckpointError
-from hvc_mm.engine.check_config import check_parts
+from hvc_mm.engine.preflight import check_style, preflight
 from hvc_mm.engine.run_config import (
     add_run_arguments,
     leave_processes,
@@ -85,7 +85,7 @@ def protect_checkpoints(cfg: Config) -> None:
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply what the command line says."""
     cfg = read_run(args.config, args.cfg_options, args.work_dir, args.launcher)
-    check_parts(cfg, 'train')
+    preflight(cfg, 'train')
     if args.amp:
         use_amp(cfg)
     if args.auto_scale_lr:
@@ -98,6 +98,7 @@ def load_config(args: argparse.Namespace) -> Config:
     if args.resume:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    check_style(cfg)
     protect_checkpoints(cfg)
     return cfg
 

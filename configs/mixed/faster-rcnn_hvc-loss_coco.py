@@ -9,7 +9,7 @@ model = dict(
     auxiliary=dict(
         # The last map of the backbone: layer4, 512 channels.
         feature_index=-1,
-        projector=dict(in_channels=512),
+        projector=dict(),
         predictor=dict(in_channels=256),
         flow_head=dict(in_channels=256),
         loss=dict(pos_radius=0.1),

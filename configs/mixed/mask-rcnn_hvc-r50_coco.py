@@ -2,7 +2,7 @@
 # faster-rcnn_hvc-r18_coco.py. Such a checkpoint comes from
 #   python tools/train.py configs/hvc_coco.py \
 #       --work-dir work_dirs/hvc_r50_coco --cfg-options \
-#       model.backbone.depth=50 model.projector.in_channels=2048
+#       model.backbone.depth=50
 _base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
 
 data_root = '{{$HVC_DATA_ROOT:data}}/coco/'

@@ -17,6 +17,7 @@ from typing import (
     Iterator,
     List,
     Optional,
+    Sequence,
     Tuple,
     Union,
 )
@@ -47,6 +48,8 @@ Pipeline = Callable[[dict], dict]
 Stream = Iterator[Tuple[Frame, VOSDataSample]]
 
 _PACK = dict(type='PackVOSInputs')
+# Pixels of a frame of Full HD; with more, users are told.
+_LARGE = 1920 * 1088
 
 # A model is a stream with one state: which video it is on at the moment.
 _streams: WeakKeyDictionary = WeakKeyDictionary()
@@ -187,12 +190,17 @@ def new_objects(sample: VOSDataSample) -> List[int]:
     return [i for i in sample.prompt_ids.unique().tolist() if i]
 
 
-def frame_pipeline(cfg: Optional[dict] = None) -> Pipeline:
+def frame_pipeline(
+    cfg: Optional[dict] = None, input_size: Optional[Sequence[int]] = None
+) -> Pipeline:
     """Build what a config does to a frame between loading and the model.
 
     Args:
         cfg: A config with a test pipeline, whose loading steps
             (``Load...``) are left out; without one frames are only packed.
+        input_size: Height and width that the network sees, instead of what
+            the config's ``ResizeFrame`` makes of a frame. Masks keep the
+            frame's own size.
 
     Returns:
         A function from ``img`` and meta keys to ``inputs`` and
@@ -200,13 +208,16 @@ def frame_pipeline(cfg: Optional[dict] = None) -> Pipeline:
     """
     loader = (cfg or {}).get('test_dataloader') or {}
     steps = loader.get('dataset', {}).get('pipeline', [_PACK])
-    steps = [
-        step
-        for step in steps
-        if not str(step['type']).split('.')[-1].startswith('Load')
-    ]
+    steps = [step for step in steps if not _is_step(step, 'Load')]
+    if input_size is not None:
+        steps = [step for step in steps if not _is_step(step, 'ResizeFrame')]
+        steps = [dict(type='ResizeFrame', size=tuple(input_size)), *steps]
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         return Compose([TRANSFORMS.build(dict(step)) for step in steps])
+
+
+def _is_step(step: dict, name: str) -> bool:
+    return str(step['type']).split('.')[-1].startswith(name)
 
 
 def stream_video(
@@ -257,6 +268,8 @@ def _predict(
         for frame in batch:
             prompt = prompts.prompt_at(frame.index, frame.image.shape[:2])
             items.append(pipeline(_frame_item(frame, source, prompt)))
+            if frame.index == 0:
+                _warn_of_large_frames(source, items[0]['inputs'])
         if _streams.get(model) is not token:
             raise RuntimeError(
                 'another video was begun with this model while one was '
@@ -268,6 +281,19 @@ def _predict(
             _warn_of_lost_objects(sample)
             yield frame, sample
     prompts.check_used(source.name, count)
+
+
+def _warn_of_large_frames(source: FrameSource, image: Tensor) -> None:
+    height, width = image.shape[-2:]
+    if height * width > _LARGE:
+        warnings.warn(
+            f'{source.name}: the network sees frames of {width}x{height} '
+            'pixels, and its time grows with the square of their number; '
+            'show it smaller ones by input_size=(480, 854), or of '
+            'video_demo.py --cfg-options '
+            'test_dataloader.dataset.pipeline.2.size=480,854',
+            stacklevel=3,
+        )
 
 
 def _warn_of_lost_objects(sample: VOSDataSample) -> None:

@@ -9,7 +9,17 @@ from __future__ import annotations
 import logging
 import warnings
 from pathlib import Path
-from typing import Any, Iterable, List, Mapping, Optional, Set, Tuple, Union
+from typing import (
+    Any,
+    Iterable,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -28,7 +38,7 @@ from hvc_mm.datasets import (
 
 from .video_io import FrameSource
 
-Mask = Union[str, Path, np.ndarray, Tensor, Mapping[int, Any]]
+Mask = Union[str, Path, np.ndarray, Tensor, Mapping[int, Any], Sequence[Any]]
 Masks = Union[Mask, Mapping[int, Mask]]
 
 
@@ -38,10 +48,13 @@ class PromptMasks:
     Args:
         masks: A mask for frame 0, or a mapping from frame index to mask. A
             mask is a palette or greyscale PNG, an ``(H, W)`` array or tensor
-            of ids or of bools (object 1), or a mapping from object id to
-            ``(H, W)`` bools. A mask with nothing but 0 and 255 is object 1,
-            as DAVIS-2016 draws it. The mapping itself is kept: what is put
-            into it later counts when that frame comes.
+            of ids or of bools (object 1), or a mask for each object: a
+            mapping from object id to mask, or an ``(O, H, W)`` array or
+            tensor or a list, whose objects are 1 to O. An object's mask is
+            ``(H, W)`` bools, a file, or a box of four numbers, left, top,
+            right and bottom in pixels. A mask with nothing but 0 and 255 is
+            object 1, as DAVIS-2016 draws it. The mapping itself is kept:
+            what is put into it later counts when that frame comes.
         binarize: Each mask shows one object, and its edges may be smooth:
             every value above half of the largest is the object.
 
@@ -131,6 +144,9 @@ class PromptMasks:
         where = f'the mask of frame {index}'
         if isinstance(mask, (str, Path)):
             where = f'the mask {mask}'
+        is_stack = tuple(getattr(mask, 'shape', ())[1:]) == tuple(shape)
+        if isinstance(mask, (list, tuple)) or is_stack:
+            mask = dict(enumerate(mask, 1))
         if isinstance(mask, Mapping):
             ids = _merge_objects(mask, where, shape, self.binarize)
         else:
@@ -200,6 +216,8 @@ def _merge_objects(
     ids = np.zeros(shape, np.uint8)
     for object_id, mask in objects.items():
         name = f'{where}, object {object_id}'
+        if isinstance(mask, (list, tuple)):
+            mask = _fill_box(mask, name, shape)
         inside = _read(mask, name, shape, binarize) != 0
         if not 1 <= int(object_id) < VOID:
             raise ValueError(
@@ -215,3 +233,25 @@ def _merge_objects(
             )
         ids[inside] = int(object_id)
     return ids
+
+
+def _fill_box(
+    box: Sequence[float], where: str, shape: Tuple[int, int]
+) -> np.ndarray:
+    """Make a mask ``(H, W)`` bool of left, top, right and bottom."""
+    height, width = shape
+    inside = np.zeros(shape, bool)
+    try:
+        left, top, right, bottom = (int(round(float(edge))) for edge in box)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f'{where} is {box!r}; expected a box of four numbers: left, top, '
+            'right, bottom'
+        ) from None
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ValueError(
+            f'{where} is the box {list(box)}; expected left < right <= '
+            f'{width} and top < bottom <= {height} pixels'
+        )
+    inside[top:bottom, left:right] = True
+    return inside

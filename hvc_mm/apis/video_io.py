@@ -25,6 +25,7 @@ from typing import (
 import cv2
 import mmcv
 import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.progress import (
     MofNCompleteColumn,
@@ -33,6 +34,7 @@ from rich.progress import (
     Task,
 )
 from rich.text import Text
+from torch import Tensor
 
 from hvc_mm.datasets import IMAGE_SUFFIXES, list_frames, read_image
 
@@ -143,8 +145,9 @@ def open_frames(source: Union[PathLike, Iterable, FrameSource]) -> FrameSource:
     Args:
         source: A video file or URL that OpenCV's FFmpeg reads, a folder of
             images (numbers in names count as numbers), or an iterable of
-            ``(H, W, 3)`` uint8 BGR arrays or image files; a generator is
-            read once.
+            frames: image files, ``(H, W, 3)`` uint8 arrays, which are BGR as
+            OpenCV's, pictures of Pillow, or ``(3, H, W)`` uint8 tensors,
+            which are RGB as torchvision's. A generator is read once.
 
     Raises:
         FileNotFoundError: No such file or folder.
@@ -203,6 +206,11 @@ def _read_items(items: Iterable) -> Reading:
         seen[name] = where
         if is_file:
             yield name, read_image(item), where
+        elif isinstance(item, Image.Image):
+            yield name, mmcv.rgb2bgr(np.array(item.convert('RGB'))), None
+        elif isinstance(item, Tensor) and item.shape[:-2] == (3,):
+            image = item.permute(1, 2, 0).cpu().numpy()
+            yield name, np.ascontiguousarray(image[..., ::-1]), None
         else:
             yield name, item, None
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
+from typing import (
+    Any,
+    Callable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import mmcv
 import numpy as np
@@ -16,6 +25,7 @@ from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets import save_id_mask
 from hvc_mm.engine.config_file import find_config, list_configs, load_config
+from hvc_mm.engine.trained_runs import newest_checkpoint
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample
@@ -46,13 +56,17 @@ class VOSInferencer(BaseInferencer):
         model: A config file, the name of one (``'hvc_davis'``), or a config
             in memory.
         weights: A file, a URL or the name of published weights
-            (``'hvc-coco'``) for the config's backbone; None leaves random
-            weights and warns.
+            (``'hvc-coco'``) for the config's backbone; None takes those of
+            the newest run in ``work_dirs`` that trained HVC with this
+            backbone, and says which. Without one, and for ``'none'``, they
+            are random, with a warning.
         device: As torch names it; None takes the best that is there.
         scope: Where types without a scope are looked up.
         show_progress: Show a bar with frames per second and the time left.
         prefix: Which network of the weights, where a file has several that
             fit: what the names of its tensors begin with.
+        input_size: Height and width that the network sees; masks keep the
+            frames' size. None: as the config says.
 
     Example:
         >>> inferencer = VOSInferencer(  # doctest: +SKIP
@@ -72,8 +86,9 @@ class VOSInferencer(BaseInferencer):
         scope: str = 'hvc_mm',
         show_progress: bool = True,
         prefix: Optional[str] = None,
+        input_size: Optional[Sequence[int]] = None,
     ) -> None:
-        self._prefix = prefix
+        self._prefix, self._input_size = prefix, input_size
         if isinstance(model, (str, Path)):
             model = load_config(find_config(model))
         super().__init__(
@@ -225,10 +240,16 @@ class VOSInferencer(BaseInferencer):
     def _init_model(
         self, cfg: Config, weights: Optional[str], device: str = 'cpu'
     ) -> LabelPropagationVOS:
+        backbone = cfg.model.get('backbone') or {}
+        if weights is None and not backbone.get('init_cfg'):
+            found = newest_checkpoint(backbone)
+            weights = found and str(found)
+        elif weights == 'none':
+            weights = None
         return init_model(cfg, weights, device, prefix=self._prefix)
 
     def _init_pipeline(self, cfg: Config) -> Callable[[dict], dict]:
-        return frame_pipeline(cfg)
+        return frame_pipeline(cfg, self._input_size)
 
     def _init_collate(self, cfg: Config) -> Callable:
         return pseudo_collate

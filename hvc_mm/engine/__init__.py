@@ -1,7 +1,9 @@
-"""Hooks and optimizer wrappers of a run."""
+"""Config files, hooks and optimizer wrappers of a run."""
 
 from hvc_mm.checkpoint import allow_checkpoint_classes
 
+# Also makes `_base_ = 'hvc_mm::...'` known to mmengine.
+from .config_file import find_config, load_config
 from .hooks import (
     EpochSeedHook,
     PairedViewsVisualizationHook,
@@ -21,4 +23,6 @@ __all__ = [
     'VOSValidationHook',
     'VOSVisualizationHook',
     'allow_checkpoint_classes',
+    'find_config',
+    'load_config',
 ]

@@ -1,4 +1,4 @@
-"""Check a config's values against the types that our classes declare.
+"""Check a config's names, and its values against what our classes declare.
 
 ``--cfg-options model.propagator.topk=fifteen`` would else end in a TypeError
 from the depth of a run, or, worse, ``bgr_to_rgb=maybe`` would count as true.
@@ -16,11 +16,20 @@ from typing import Any, Dict, Iterator, Mapping, Optional, Tuple, Union
 
 from mmengine.config import Config
 from mmengine.registry import Registry
+from mmengine.runner import Runner
 
 from hvc_mm import registry
 
-from .other_projects import check_projects
-
+# The entries that mmengine's runner and this project read, and how near a
+# variable's name may come to them (1: equal).
+_ENTRIES = (
+    *list(inspect.signature(Runner).parameters),
+    *('runner_type', 'model_wrapper_cfg', 'auto_scale_lr', 'compile'),
+    *('activation_checkpointing', 'sync_bn', 'find_unused_parameters'),
+    *('efficient_conv_bn_eval', 'data_preprocessor', 'vis_backends'),
+    *('custom_imports', 'data_root', 'val_model', 'protocol'),
+)
+_NEAR = 0.8
 # What mmengine takes out of a part's config before it is built.
 _RESERVED = ('type', '_delete_', '_scope_')
 # Of a config itself; of a data loader, which torch builds; of mmengine's
@@ -76,83 +85,33 @@ def check_config(cfg: Config) -> None:
             _check_arguments(f'{where}{key}', part, cls)
 
 
-def check_parts(cfg: Config, mode: str) -> None:
-    """Make sure that a config has the parts that a run is built from.
+def check_names(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Refuse entries of a config that nothing would read.
+
+    A config file may have variables of its own: only those that are named
+    almost as an entry are refused. An option has to name an entry.
 
     Args:
-        cfg: A complete config.
-        mode: ``'train'``, with a validation if the config has a part of
-            one, or ``'test'``.
+        cfg: A config without the options.
+        options: Dotted keys to values.
 
     Raises:
-        ValueError: A part is missing, or its type is not known, or of a
-            project that is not installed; with the config's file.
+        ValueError: Names the entry, and the one that is nearest.
     """
-    check_projects(cfg)
-    modes = {mode: mode}
-    if mode == 'train' and any(map(cfg.get, _needed('val'))):
-        modes['val'] = 'validation'
-    for each, name in modes.items():
-        needed = ('model', *_needed(each))
-        # Empty ones count: `test_cfg = dict()` is the default loop.
-        missing = [key for key in needed if cfg.get(key) is None]
-        if missing:
-            raise ValueError(
-                f'{cfg.filename}: no {", ".join(missing)}; expected a config '
-                f'of a {name}, with {", ".join(needed)}'
-            )
     if cfg.get('default_scope', 'hvc_mm') != 'hvc_mm':
-        return  # the classes of other projects are for mmengine to find
-    parts = [('model', cfg.model, registry.MODELS)]
-    if cfg.model.get('backbone') is not None:
-        parts.append(('model.backbone', cfg.model.backbone, registry.MODELS))
-    for each in modes:
-        parts += _parts_of_mode(cfg, each)
-    for key, part, where in parts:
-        _check_type(f'{cfg.filename}: {key}', part, where)
-    if 'val' in modes and cfg.model['type'].split('.')[-1] == 'HVC':
-        if cfg.get('val_model') is None:
+        return  # the entries of other projects aren't known here
+    for key in {option.split('.')[0] for option in options}:
+        if key not in cfg and key not in _ENTRIES:
+            near = ' or '.join(get_close_matches(key, [*_ENTRIES, *cfg]))
+            hint = f'; did you mean {near}?' if near else ''
+            raise ValueError(f'--cfg-options: no entry {key}{hint}')
+    for key in set(cfg).difference(_ENTRIES):
+        near = get_close_matches(key, _ENTRIES, 1, _NEAR)
+        # A variable `train_dataloader_2` is meant to be one.
+        if near and f'{near[0]}_' not in f'{key}_':
             raise ValueError(
-                f'{cfg.filename}: no val_model, which predicts what '
-                'val_evaluator scores; expected one as in '
-                'configs/_base_/datasets/davis17_minival.py'
+                f'{cfg.filename}: nothing reads {key}; did you mean {near[0]}?'
             )
-
-
-def _needed(mode: str) -> Tuple[str, ...]:
-    last = 'optim_wrapper' if mode == 'train' else f'{mode}_evaluator'
-    return f'{mode}_dataloader', f'{mode}_cfg', last
-
-
-def _parts_of_mode(
-    cfg: Config, mode: str
-) -> Iterator[Tuple[str, Mapping, Registry]]:
-    """Yield the parts that one of a run's loops has, by their keys."""
-    data = cfg[f'{mode}_dataloader'].get('dataset') or {}
-    yield f'{mode}_dataloader.dataset', data, registry.DATASETS
-    for step in data.get('pipeline') or []:
-        yield 'a step of the pipeline', step, registry.TRANSFORMS
-    metrics = cfg.get(f'{mode}_evaluator') or []
-    for metric in metrics if isinstance(metrics, list) else [metrics]:
-        yield f'{mode}_evaluator', metric, registry.METRICS
-
-
-def _check_type(key: str, part: Mapping, where: Registry) -> None:
-    kind = part.get('type')
-    if kind is None:
-        raise ValueError(f'{key} has no type; expected a dict with one')
-    if not isinstance(kind, str) or '.' in kind:
-        return
-    cls = where.get(kind)
-    if cls is None:
-        near = get_close_matches(kind, where.module_dict)
-        hint = f'; did you mean {", ".join(near)}?' if near else ''
-        raise ValueError(f'{key}: type {kind} is not registered{hint}')
-    for parameter in inspect.signature(cls).parameters.values():
-        named = parameter.kind is not parameter.VAR_KEYWORD
-        if named and parameter.default is parameter.empty:
-            if parameter.name not in part:
-                raise ValueError(f'{key}: {kind} needs {parameter.name}')
 
 
 def _parts(key: str, value: Any) -> Iterator[Tuple[str, dict]]:

@@ -1,6 +1,7 @@
 """Find and read config files.
 
-YAML runs nothing, and errors name file and line.
+YAML runs nothing, and errors name file and line. ``_base_`` may name a config
+of this project from anywhere, as ``'hvc_mm::hvc_davis.py'``.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import json
 import traceback
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Dict, TextIO, Union
+from typing import Any, Dict, Optional, TextIO, Tuple, Union
 
 import yaml
 from mmengine.config import Config
@@ -93,6 +94,28 @@ class SafeYamlHandler(YamlHandler):
     def load_from_fileobj(self, file: TextIO, **kwargs) -> Any:
         """Read an open file into plain values."""
         return yaml.load(file, Loader=_SafeLoader)
+
+
+_mmengines_path = Config._get_cfg_path
+
+
+def _config_path(cfg_path: str, filename: str) -> Tuple[str, Optional[str]]:
+    """Find a file that a config derives from, and its scope for mmengine.
+
+    mmengine knows a fixed list of projects, and finds none that was
+    installed with ``pip install --editable``. Ours gets no scope, as little
+    as by a path: the configs have a default scope, and of functions, such as
+    a ``collate_fn``, mmengine would take it for an argument.
+    """
+    project, _, name = cfg_path.partition('::')
+    if project != 'hvc_mm':
+        return _mmengines_path(cfg_path, filename)
+    path = config_root() / name
+    return str(path if path.is_file() else find_config(name)), None
+
+
+# For all of mmengine, which reads the files that a config derives from.
+Config._get_cfg_path = staticmethod(_config_path)
 
 
 def load_config(path: Union[str, Path]) -> Config:

@@ -22,14 +22,12 @@ from hvc_mm.checkpoint import find_weights
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils.protocols import apply_protocol
 
-from .check_config import check_config
+from .check_config import check_config, check_names
 from .config_file import find_config, list_configs, load_config
-from .work_dir import latest_checkpoint
+from .trained_runs import WORK_DIRS, newest_checkpoint
 
 DATA_ROOT_VARIABLE = 'HVC_DATA_ROOT'
 DEFAULT_DATA_ROOT = 'data'
-# Where weights are looked for when none are given.
-PRETRAINING = 'work_dirs/hvc_coco'
 # Arguments of metrics that say where results go.
 _RESULTS = ('out_dir', 'zip_path', 'results_dir', 'outfile_prefix')
 
@@ -68,6 +66,7 @@ def read_config(
     cfg.data_root = root
     if protocol is not None:
         apply_protocol(cfg, protocol)
+    check_names(cfg, options)
     try:
         cfg.merge_from_dict(options)
     except (TypeError, KeyError, AttributeError, AssertionError) as error:
@@ -213,8 +212,9 @@ def choose_checkpoint(
     """Decide which weights a model gets.
 
     In this order: what was given; the config's ``load_from``; nothing, where
-    the config itself names the weights by ``init_cfg``; the last checkpoint
-    of ``work_dirs/hvc_coco``, which fits label propagation alone.
+    the config itself names the weights by ``init_cfg``; for label
+    propagation the last checkpoint of the newest run in ``work_dirs`` that
+    trained HVC with this backbone.
 
     Args:
         cfg: The config.
@@ -240,12 +240,13 @@ def choose_checkpoint(
             f'no weights for {model.get("type")}: give a checkpoint of its '
             "training or set load_from ('none' takes random weights)"
         )
-    found = latest_checkpoint(PRETRAINING)
+    found = newest_checkpoint(model.get('backbone') or {})
     if not found:
         raise FileNotFoundError(
-            f'no weights: {PRETRAINING} has no checkpoint; give one, set '
-            'load_from, or train one first with `python tools/train.py '
-            "configs/hvc_coco.py` ('none' takes random weights)"
+            f'no weights: {WORK_DIRS} has no training of HVC with this '
+            'backbone; give a checkpoint, set load_from, or train one first '
+            'with `python tools/train.py configs/hvc_coco.py` '
+            "('none' takes random weights)"
         )
     return str(found)
 

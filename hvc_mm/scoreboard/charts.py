@@ -125,6 +125,8 @@ class Charts:
         )
         figure.update_layout(bargap=0.25)
         figure.update_layout(height=_PANEL * len(names) + 170)
+        if len(names) > 1:  # leave room for the first panel's title
+            figure.update_layout(legend_y=1 + 30 / (_PANEL * len(names)))
         return _shown_once(figure)
 
     def mean_j_over_time(self) -> go.Figure:

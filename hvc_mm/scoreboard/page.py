@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
@@ -24,13 +24,12 @@ _MOST_VIDEOS = 40
 
 def missing_for_page() -> Optional[str]:
     """Tell what has to be installed for the page; None if nothing has."""
-    missing = [name for name in ('plotly', 'jinja2') if not find_spec(name)]
-    if not missing:
-        return None
-    return (
-        f'there is no page: it needs {" and ".join(missing)} '
-        "(pip install 'hvc_mm[report]')"
-    )
+    try:
+        for name in ('jinja2', 'plotly.graph_objects'):
+            import_module(name)
+    except ImportError as error:
+        return f"there is no page: {error} (pip install 'hvc_mm[report]')"
+    return None
 
 
 def write_page(

@@ -14,7 +14,7 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hvc_mm.datasets import VOID, write_picture
+from hvc_mm.datasets import write_picture
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import (
     FrameLabels,
@@ -130,8 +130,7 @@ def draw_tile(
     size = (_WIDTH, max(1, round(height * _WIDTH / width)))
     tile = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     if labels.ids is not None:
-        ids = np.where(labels.ids == VOID, 0, labels.ids).astype(np.uint8)
-        ids = cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST)
+        ids = cv2.resize(labels.ids, size, interpolation=cv2.INTER_NEAREST)
         tile = overlay_ids(tile, ids, names=_NO_NAMES)
     if labels.joints is not None:
         scale = np.array([[size[0] / width], [size[1] / height]])

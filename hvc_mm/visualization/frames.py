@@ -21,7 +21,7 @@ class FrameLabels(NamedTuple):
     """What is annotated or predicted on a frame; None for what is not.
 
     Attributes:
-        ids: uint8 ``(H, W)``, with void (255) where there is any.
+        ids: uint8 ``(H, W)``, 0 where there is no object, or void.
         joints: ``(2, J)``, x and y in pixels.
     """
 

@@ -28,6 +28,12 @@ def test_forms_of_one_mask(ids, tmp_path):
         str(tmp_path / 'm.png'),
         {0: ids},
         {0: {1: ids == 1, 2: ids == 2}},
+        [ids == 1, ids == 2],
+        np.stack([ids == 1, ids == 2]),
+        {0: torch.from_numpy(np.stack([ids == 1, ids == 2])).byte()},
+        # Left, top, right, bottom.
+        [(0, 0, 2, 1), (0, 1, 3, 2)],
+        {0: {2: [0.2, 1, 2.9, 2], 1: ids == 1}},
     ):
         prompts = PromptMasks(form)
         prompt = prompts.prompt_at(0, SHAPE)
@@ -78,6 +84,10 @@ def test_objects_may_come_later(ids):
             {0: {1: np.ones(SHAPE, bool), 2: np.ones(SHAPE, bool)}},
             'object 2 overlaps object 1',
         ),
+        ([(0, 0, 2)], r'object 1 is \(0, 0, 2\); expected a box of four'),
+        ({0: {3: [0, 0, 7, 1]}}, 'object 3 is the box .*right <= 6 and top'),
+        ([(2, 0, 2, 1)], 'left < right'),
+        (np.zeros((2, 4, 5), bool), r'\(2, 4, 5\)'),
     ],
 )
 def test_bad_masks_are_refused(masks, complaint):

@@ -8,6 +8,8 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 from rich.console import Console
 
 from hvc_mm.apis import open_frames, track_frames
@@ -60,6 +62,17 @@ def test_arrays_paths_and_generators(frame_folder, moving_square):
         np.testing.assert_array_equal(np.stack(found), images)
     assert open_frames(source) is source
     assert source.has_frame(9) is None
+
+
+def test_pictures_and_tensors_are_rgb(moving_square):
+    images = moving_square[0][:3]
+    pictures = [Image.fromarray(image[..., ::-1]) for image in images]
+    tensors = torch.from_numpy(images[..., ::-1].copy()).movedim(-1, 1)
+    for given in (pictures, list(tensors), tensors):
+        for frame, image in zip(open_frames(given), images):
+            np.testing.assert_array_equal(frame.image, image)
+    with pytest.raises(ValueError, match='frame 0 of video is float32'):
+        next(iter(open_frames(tensors / 255)))
 
 
 def test_an_estimate_is_checked_where_it_denies_a_frame(video):

@@ -197,3 +197,25 @@ def test_real_video(shared_dir, tiny_cfg):
     # It walks on the spot while the camera pans with it.
     assert 200 < x.mean() < 340 and 250 < y.mean() < 370
     assert 0.5 < masks[0].sum() / (first > 0).sum() < 1.5
+
+
+def test_frames_are_shown_smaller(tiny_cfg, moving_square):
+    frames, masks = moving_square
+    seen = []
+    inferencer = VOSInferencer(
+        tiny_cfg, 'none', 'cpu', show_progress=False, input_size=(24, 32)
+    )
+    inferencer.model.backbone.register_forward_pre_hook(
+        lambda _, inputs: seen.append(inputs[0].shape[-2:])
+    )
+    found = inferencer(frames, masks[0], return_datasamples=True)
+    assert {tuple(size) for size in seen} == {(24, 32)}
+    (sample, *_) = found['predictions']
+    assert sample.pred_ids.shape == (48, 64)
+
+
+def test_large_frames_are_told(inferencer, monkeypatch, moving_square):
+    monkeypatch.setattr('hvc_mm.apis.inference._LARGE', 48 * 64 - 1)
+    with pytest.warns(UserWarning, match='64x48 pixels.*input_size=') as said:
+        inferencer(moving_square[0][:3], moving_square[1][0])
+    assert sum('input_size' in str(w.message) for w in said) == 1

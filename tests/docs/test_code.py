@@ -13,7 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.optim import OptimWrapper
 
-from hvc_mm.engine.check_config import check_parts
+from hvc_mm.engine.preflight import preflight
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
 from hvc_mm.structures import PairedViewSample
@@ -49,7 +49,7 @@ def project(tmp_path, monkeypatch, code_blocks):
             if name:
                 path = tmp_path / name[1]
                 path.parent.mkdir(exist_ok=True)
-                path.write_text(code.replace("'configs/", f"'{ROOT}/configs/"))
+                path.write_text(code)
         return lambda name, **options: read_config(tmp_path / name, options)
 
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -142,8 +142,8 @@ def test_configs_of_the_training_page(project, sample_dir, tmp_path):
     read = project('train.md')
     (hook,) = read('my_coco.py').custom_hooks
     assert HOOKS.build(hook).interval == 500
-    validated = read('my_validated_coco.py')
-    check_parts(validated, 'train')
+    validated = read('my_validated_coco.py', data_root=str(sample_dir))
+    preflight(validated, 'train')
     assert validated.train_cfg.val_interval == 2
     assert validated.train_cfg.max_epochs == 20
     minutes = read('my_minutes.py')

@@ -1,8 +1,9 @@
 """Values of a wrong type are refused by their key, before anything runs."""
 
+import re
+
 import pytest
 
-from hvc_mm.engine.check_config import check_parts
 from hvc_mm.engine.config_file import list_configs
 from hvc_mm.engine.run_config import read_config
 
@@ -54,40 +55,41 @@ def test_values_that_fit_are_taken():
 
 
 @pytest.mark.parametrize(
-    'options, message',
+    'entry, message',
     [
-        ({'model': None}, 'no model; expected a config of a test, with'),
-        ({'test_dataloader': None}, 'no test_dataloader; expected'),
-        ({'test_evaluator': None, 'test_cfg': None}, 'no test_cfg, test_ev'),
-        ({'model.type': None}, 'model has no type'),
-        ({'model.type': 'LabelPropagationVOs'}, 'mean LabelPropagationVOS'),
-        ({'model.backbone.type': 'HVCResNett'}, 'mean HVCResNet'),
-        ({'test_dataloader.dataset.type': 'Davis'}, 'type Davis is not reg'),
-        ({'test_dataloader.dataset': None}, 'dataset has no type'),
-        ({'test_evaluator.type': 'VOSMetrics'}, 'evaluator: .*mean VOSMetric'),
-        (
-            {'test_dataloader.dataset.pipeline.0.type': 'LoadFrames'},
-            'step of the pipeline: .*LoadFrame',
-        ),
+        ('train_dataloder = dict()', 'nothing reads train_dataloder; did you'),
+        ('param_schedulers = []', 'did you mean param_scheduler?'),
+        ('load_form = None', 'did you mean load_from?'),
     ],
 )
-def test_a_config_that_lacks_parts_is_named(options, message):
-    with pytest.raises(ValueError, match=f'hvc_davis.py: .*{message}'):
-        check_parts(read_config('hvc_davis', options), 'test')
+def test_a_misspelled_entry(tmp_path, entry, message):
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = 'hvc_mm::hvc_coco.py'\n{entry}\n")
+    with pytest.raises(ValueError, match=f'{path}: .*{re.escape(message)}'):
+        read_config(path)
+
+
+def test_variables_of_a_configs_own(tmp_path):
+    path = tmp_path / 'mine.py'
+    names = ('train_pipeline', 'train_dataset', 'model_ema', 'tta_model', 'lr')
+    names += ('train_dataloader_2', 'backend_args', 'max_epochs')
+    lines = ''.join(f'{name} = 1\n' for name in names)
+    path.write_text(f"_base_ = 'hvc_mm::hvc_coco.py'\n{lines}")
+    assert read_config(path, {'max_epochs': 3, 'sync_bn': 'torch'})
+    path.write_text("default_scope = 'mmdet'\nmodle = dict()\n")
+    assert read_config(path)
 
 
 @pytest.mark.parametrize(
-    'is_mixed', [False, pytest.param(True, marks=pytest.mark.mmdet)]
+    'key, message',
+    [
+        ('modle.backbone.depth', 'no entry modle; did you mean model'),
+        ('propagator', 'no entry propagator'),
+    ],
 )
-def test_every_config_has_its_parts(is_mixed):
-    for name, path in list_configs().items():
-        if (path.parent.name == 'mixed') is is_mixed:
-            cfg = read_config(name)
-            for mode in ('train', 'test'):
-                if cfg.get(f'{mode}_dataloader'):
-                    check_parts(cfg, mode)
-    with pytest.raises(ValueError, match='no train_dataloader, train_cfg'):
-        check_parts(read_config('hvc_davis'), 'train')
+def test_an_option_that_nothing_reads(key, message):
+    with pytest.raises(ValueError, match=f'--cfg-options: {message}'):
+        read_config('hvc_davis', {key: 50})
 
 
 @pytest.mark.parametrize('value', [5, ['data']])

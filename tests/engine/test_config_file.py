@@ -123,3 +123,27 @@ def test_damaged_configs_are_read_or_refused_by_name(tmp_path, suffix):
             refused += str(path) in str(error)
     # A changed digit or a missing line may well be another good config.
     assert refused >= 10
+
+
+def test_a_base_of_this_project_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "_base_ = ['hvc_mm::hvc_coco.py',\n"
+        "           'hvc_mm::_base_/datasets/davis17_minival.py']\n"
+        'pipeline = {{_base_.val_pipeline}}\n'
+    )
+    found = Config.fromfile(path)
+    by_name = read_config('hvc_coco')
+    assert found.model == by_name.model
+    # Of a function mmengine would take a scope for an argument.
+    assert found.train_dataloader == by_name.train_dataloader
+    assert found.pipeline[0] == dict(type='hvc_mm.LoadFrame')
+    path.write_text("_base_ = 'hvc_mm::torchvision-r50_davis'\n")
+    assert Config.fromfile(path).model.type == 'LabelPropagationVOS'
+    path.write_text("_base_ = 'hvc_mm::hvc_dvis.py'\n")
+    with pytest.raises(ConfigError, match='mine.py.*did you mean hvc_davis'):
+        load_config(path)
+    path.write_text("_base_ = 'nothing::a/b.py'\n")
+    with pytest.raises(ConfigError, match='does not support to load nothing'):
+        load_config(path)

@@ -7,9 +7,9 @@ from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
 
 from hvc_mm.engine import other_projects
-from hvc_mm.engine.check_config import check_parts
 from hvc_mm.engine.config_file import ConfigError, load_config
 from hvc_mm.engine.other_projects import check_projects, need_of
+from hvc_mm.engine.preflight import preflight
 from hvc_mm.engine.run_config import read_config
 
 # One that no column has.
@@ -24,7 +24,7 @@ def test_a_type_of_an_absent_project(tmp_path, root_dir):
     )
     said = f'mine.py: type {ABSENT}.ReResNet needs {ABSENT}, which is not '
     with pytest.raises(ValueError, match=said) as caught:
-        check_parts(read_config(path), 'test')
+        preflight(read_config(path), 'test')
     assert f'`pip install {ABSENT}`' in str(caught.value)
 
 

@@ -65,13 +65,13 @@ def test_configs_by_name_or_path(root_dir, tmp_path):
 def test_names_of_videos_stay_names(text, names):
     parser = argparse.ArgumentParser()
     add_cfg_options(parser)
-    words = [f'test_dataloader.dataset.videos={text}', 'a.size=[1,2.5]']
+    words = [f'test_dataloader.dataset.videos={text}', 'env_cfg.size=[1,2.5]']
     options = parser.parse_args(['--cfg-options', *words]).cfg_options
     assert options == {
         'test_dataloader.dataset.videos': names,
-        'a.size': [1, 2.5],
+        'env_cfg.size': [1, 2.5],
     }
-    cfg = read_config('hvc_davis', {**options, 'a.size': [1]})
+    cfg = read_config('hvc_davis', {**options, 'env_cfg.size': [1]})
     assert cfg.test_dataloader.dataset.videos == names
 
 
@@ -206,6 +206,7 @@ def test_the_last_pretraining_fits_label_propagation_alone(
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / 'work_dirs/hvc_coco'
     folder.mkdir(parents=True)
+    read_config('hvc_coco').dump(folder / 'hvc_coco.py')
     # The folder was moved: the old path is no longer there.
     torch.save({'state_dict': {}}, folder / 'epoch_7.pth')
     (folder / 'last_checkpoint').write_text('/old/place/epoch_7.pth')

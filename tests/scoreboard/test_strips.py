@@ -34,9 +34,9 @@ def frame():
     return np.full((H, W, 3), 90, np.uint8)
 
 
-def test_a_tile_shows_ids_where_they_are_and_no_void(frame):
+def test_a_tile_shows_ids_where_they_are(frame):
     ids = np.zeros((H, W), np.uint8)
-    ids[10:30, 20:40], ids[40:, :] = 3, 255
+    ids[10:30, 20:40] = 3
     tile = draw_tile(frame, FrameLabels(ids), {})
     assert tile.shape == (120, 160, 3)
     mixed = (90 + davis_palette()[3].astype(int)) // 2
@@ -67,7 +67,7 @@ def stream(tmp_path):
     writer = StripWriter(tmp_path)
     writer.before_test(runner)
 
-    def feed(video, indices, length, annotated=()):
+    def feed(video, indices, length, annotated=(), writer=writer):
         frames, samples = [], []
         for t in indices:
             gt_path = None
@@ -84,6 +84,7 @@ def stream(tmp_path):
             frames.append(torch.full((3, H, W), 20 * t, dtype=torch.uint8))
         writer.after_test_iter(runner, 0, {'inputs': frames}, samples)
 
+    feed.writer = writer
     return feed
 
 
@@ -121,3 +122,17 @@ def test_ground_truth_shows_annotated_frames_only(stream, tmp_path):
         assert np.abs(tile[60, 80] - (grey + red) / 2).max() < 12
         assert np.abs(tile[5, 80].astype(int) - grey).max() < 12
     assert (picture[bar:].std(axis=(0, 1)) > 5).any()
+
+
+def test_several_processes_write_the_strips_of_their_own_videos(
+    stream, tmp_path
+):
+    """Each has a writer of its own; their frames come in any order."""
+    other = StripWriter(tmp_path)
+    turns = [('a', 0), ('b', 0), ('b', 1), ('a', 1)]
+    writers = {'a': stream.writer, 'b': other}
+    for video, t in turns:
+        stream(video, [t], 2, writer=writers[video])
+    for video in 'ab':
+        picture = cv2.imread(str(tmp_path / f'strips/{video}.jpg'))
+        assert picture.shape == (120, 2 * 160, 3)

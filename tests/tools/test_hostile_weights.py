@@ -17,6 +17,7 @@ from mmengine.runner import load_checkpoint
 
 from hvc_mm.apis import VOSInferencer, init_model
 from hvc_mm.checkpoint import CheckpointError, PretrainedBackbone
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import HVCResNet
 
 
@@ -118,7 +119,8 @@ def test_a_test(call_tool, hostile, sample_dir, tmp_path, monkeypatch, door):
     if door == 'last of pre-training':
         said = NONE_LEFT
         (tmp_path / 'work_dirs').mkdir()
-        hostile.parent.rename(tmp_path / 'work_dirs/hvc_coco')
+        folder = hostile.parent.rename(tmp_path / 'work_dirs/hvc_coco')
+        read_config('hvc_coco').dump(folder / 'hvc_coco.py')
     arguments = [text.format(path=hostile) for text in TEST_DOORS[door]]
     _refused(
         call_tool,

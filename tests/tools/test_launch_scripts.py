@@ -22,6 +22,8 @@ def call(root_dir, tmp_path):
     """Run a script with a substitute first in PATH; what that got, and it."""
     folder = tmp_path / 'bin'
     folder.mkdir()
+    # Data are looked for first; a folder is enough.
+    (tmp_path / 'data/DAVIS').mkdir(parents=True)
     record = tmp_path / 'arguments'
 
     def run(script, *arguments, program=('srun', NOTE), **variables):

@@ -14,7 +14,6 @@ BATCH = 2
 IMAGES = 4
 SMALL = (
     'model.backbone.out_indices=(0,)',
-    'model.projector.in_channels=64',
     f'train_dataloader.batch_size={BATCH}',
     'train_dataloader.num_workers=0',
     'default_hooks.logger.interval=1',

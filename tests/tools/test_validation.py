@@ -16,7 +16,6 @@ TRAIN = (
     'train_dataloader.num_workers=0',
     'train_dataloader.dataset.pipeline.1.size=32',
     'model.backbone.out_indices=(1,)',
-    'model.projector.in_channels=128',
 )
 # Both as small as the propagation allows.
 VAL = (

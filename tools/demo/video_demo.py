@@ -63,8 +63,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--checkpoint',
-        help='weights; by default the last checkpoint of work_dirs/hvc_coco; '
-        "'none' takes random weights",
+        help='weights; by default those of the newest run in work_dirs that '
+        "trained HVC with the config's backbone; 'none' takes random weights",
     )
     parser.add_argument(
         '--prefix',

@@ -81,8 +81,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         sub.add_argument('--config', default='hvc_davis')
         sub.add_argument(
             '--checkpoint',
-            help='weights; by default the last checkpoint of '
-            "work_dirs/hvc_coco; 'none' takes random weights",
+            help='weights; by default those of the newest run in work_dirs '
+            "that trained HVC with the config's backbone; 'none' takes "
+            'random weights',
         )
         sub.add_argument('--device', help='cpu, cuda, cuda:1, ...')
         add_cfg_options(sub)

@@ -12,9 +12,9 @@ model = dict(
     backbone=dict(
         type='HVCResNet', depth=18, strides=(1, 2, 1, 1), out_indices=(3,)
     ),
+    # Takes as many channels as the backbone's last map has.
     projector=dict(
         type='ConvProjector',
-        in_channels=512,
         hidden_channels=256,
         out_channels=256,
     ),

@@ -44,12 +44,17 @@ class HybridStep:
 
         Args:
             backbone: It is copied for the target, not kept.
-            projector: Config, by default of a ``ConvProjector``.
+            projector: Config, by default of a ``ConvProjector``, which needs
+                no ``in_channels``: they are the backbone's.
             predictor: Likewise.
             flow_head: Config, by default of a ``PseudoFlowHead``.
             loss: Config, by default of a ``HybridCorrespondenceLoss``.
             target: Config, by default of a ``CosineMomentumTarget``.
         """
+        kind = str(projector.get('type', 'ConvProjector')).split('.')[-1]
+        if kind == 'ConvProjector' and 'in_channels' not in projector:
+            channels = self._count_channels(backbone)
+            projector = dict(projector, in_channels=channels)
         self.projector = _build('ConvProjector', projector)
         self.predictor = _build('ConvProjector', predictor)
         self.flow_head = _build('PseudoFlowHead', flow_head)
@@ -117,6 +122,17 @@ class HybridStep:
         return nn.ModuleDict(
             {'backbone': backbone, 'projector': self.projector}
         )
+
+    def _count_channels(self, backbone: nn.Module) -> int:
+        """Count the channels of the map that is used, on an empty image."""
+        modes = {module: module.training for module in backbone.modules()}
+        weight = next(backbone.parameters())
+        with torch.no_grad():
+            backbone.eval()  # batch norms keep their statistics
+            maps = self._features(backbone, weight.new_zeros(1, 3, 64, 64))
+        for module, training in modes.items():
+            module.training = training
+        return maps.shape[1]
 
     def _features(self, backbone: nn.Module, view: Tensor) -> Tensor:
         maps = backbone(view)

@@ -62,10 +62,10 @@ class HVCAuxiliaryLoss(HybridStep, BaseModule):
         super().__init__(init_cfg)
         if view_size < 1:
             raise ValueError(f'view_size is {view_size}, expected pixels > 0')
+        self.feature_index = feature_index
         self.build_parts(
             backbone, projector, predictor, flow_head, loss, target
         )
-        self.feature_index = feature_index
         self.view_size = view_size
         self.scale = tuple(scale)
         self.ratio = tuple(ratio)

@@ -118,3 +118,18 @@ def test_channels_last_changes_the_memory_format_alone(batch, hvc_cfg):
     last.load_state_dict(plain.state_dict())
     last.init_weights()
     assert weights_last(last) == {True}
+
+
+@pytest.mark.parametrize(('depth', 'channels'), [(18, 128), (50, 512)])
+def test_projector_takes_the_backbones_channels(hvc_cfg, depth, channels):
+    hvc_cfg['backbone']['depth'] = depth
+    torch.manual_seed(0)
+    hvc_cfg['projector']['in_channels'] = channels
+    expected = MODELS.build(hvc_cfg).state_dict()
+    torch.manual_seed(0)
+    del hvc_cfg['projector']['in_channels']
+    model = MODELS.build(hvc_cfg)
+    assert model.training and model.backbone.training
+    # Neither weights nor statistics are others for having been looked at.
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, expected[name]), name
