@@ -106,7 +106,9 @@ class Scoreboard:
             write_json(path, report)
         self._write_tables(out_dir)
         plots = draw_plots(self.benchmarks, report['runs'], out_dir)
-        no_page = write_page(out_dir / _PAGE, report, out_dir / 'runs')
+        no_page = write_page(
+            *(out_dir / _PAGE, report, out_dir / 'runs'), self.published
+        )
         text = self.as_markdown(plots, no_page or _SEE_PAGE)
         with listed_file(out_dir / _MARKDOWN) as path:
             path.write_text(text, encoding='utf-8')
