@@ -40,6 +40,8 @@ KERNEL = Extension(
 
 INSTALL_REQUIRES = [
     'filelock',
+    # Of pandas, for LaTeX tables; torch has it anyway.
+    'jinja2',
     'mmengine>=0.10.0,<1.0.0',
     'numpy>=1.21',
     'packaging',

@@ -8,11 +8,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence
 
+import pandas as pd
+
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
 from hvc_mm.utils.outputs import listed_file
 
+from .published import Published
 from .series import Look, differences, looks_of, protocol_of
 from .strips import GROUND_TRUTH
+from .tables import SECONDS, published_table, runs_table
 
 __all__ = ['missing_for_page', 'render_page', 'write_page']
 
@@ -33,7 +37,10 @@ def missing_for_page() -> Optional[str]:
 
 
 def write_page(
-    path: Path, report: Mapping[str, Any], runs_dir: Path
+    path: Path,
+    report: Mapping[str, Any],
+    runs_dir: Path,
+    published: Sequence[Published] = (),
 ) -> Optional[str]:
     """Write the page of a report.
 
@@ -41,19 +48,24 @@ def write_page(
         path: The HTML file.
         report: What ``scoreboard.json`` holds.
         runs_dir: The folder of the runs, with their strips.
+        published: Scores to show next to these.
 
     Returns:
         str: Why there is none, where plotly or jinja2 is missing.
     """
     missing = missing_for_page()
     if missing is None:
-        page = render_page(report, runs_dir)
+        page = render_page(report, runs_dir, published)
         with listed_file(path) as partial:
             partial.write_text(page, encoding='utf-8')
     return missing
 
 
-def render_page(report: Mapping[str, Any], runs_dir: Path) -> str:
+def render_page(
+    report: Mapping[str, Any],
+    runs_dir: Path,
+    published: Sequence[Published] = (),
+) -> str:
     """Render a report as HTML that loads nothing.
 
     Args:
@@ -61,6 +73,8 @@ def render_page(report: Mapping[str, Any], runs_dir: Path) -> str:
             others are missing: ``failures``, ``skipped``.
         runs_dir: ``<backbone>/<benchmark>/<protocol>/<key>/`` below it has a
             run's ``strips``, if it has any.
+        published: Scores to show next to these; those of other benchmarks
+            are left out.
 
     Raises:
         ImportError: plotly or jinja2 is missing.
@@ -78,6 +92,7 @@ def render_page(report: Mapping[str, Any], runs_dir: Path) -> str:
         undefined=StrictUndefined,
     )
     environment.filters.update(
+        cell=_cell,
         decimals=_decimals,
         figure_json=_figure_json,
         numbers=_flat,
@@ -92,6 +107,12 @@ def render_page(report: Mapping[str, Any], runs_dir: Path) -> str:
             _Section(own, looks, protocols, runs_dir)
             for own in _by_benchmark(runs)
         ],
+        published={
+            own[0]['benchmark']['name']: published_table(
+                published, own[0]['benchmark']['name']
+            )
+            for own in _by_benchmark(runs)
+        },
         backbones=_distinct(run['backbone'] for run in runs),
         plotly=get_plotlyjs(),
     )
@@ -112,7 +133,9 @@ class _Section:
         self.runs = runs
         self.benchmark = runs[0]['benchmark']
         self.headline = self.benchmark['headline']
-        self.heads = list(runs[0]['scores'])
+        self.tables = {
+            protocol: runs_table(own) for protocol, own in self.groups.items()
+        }
         self.has_curves = any(run['curves'] for run in runs)
         self.charts = Charts(runs, looks, protocols)
         self._runs_dir = runs_dir
@@ -137,6 +160,11 @@ class _Section:
         for run in self.runs:
             found.setdefault(protocol_of(run), []).append(run)
         return found
+
+    @property
+    def columns(self) -> List[str]:
+        """Heads of the table of scores."""
+        return list(max(self.tables.values(), key=lambda t: t.shape[1]))
 
     @property
     def setups(self) -> List[Dict[str, Any]]:
@@ -170,8 +198,10 @@ class _Section:
     def is_best(self, run: Run, head: str) -> bool:
         """Tell whether no other run under this protocol has a higher score."""
         rivals = self.groups[protocol_of(run)]
+        if head not in run['scores'] or len(rivals) == 1:
+            return False
         best = max(rival['scores'][head] for rival in rivals)
-        return len(rivals) > 1 and run['scores'][head] == best
+        return run['scores'][head] == best
 
     def _strip(self, run: Run, video: str) -> Optional[str]:
         """Read a strip as a data URI; None where there is none."""
@@ -215,6 +245,15 @@ def _flat(tree: Any, path: str = '') -> Iterator[tuple]:
             yield from _flat(value, f'{path}.{key}' if path else str(key))
     else:
         yield path, json.dumps(tree)
+
+
+def _cell(table: pd.DataFrame, row: str, head: str) -> str:
+    """Write a figure of a table of runs as people read it."""
+    value = table.at[row, head] if head in table else None
+    if isinstance(value, str):
+        return value
+    value = None if pd.isna(value) else float(value)
+    return _decimals(value, 3 if head == SECONDS else 1)
 
 
 def _decimals(value: Optional[float], digits: int) -> str:

@@ -12,18 +12,30 @@ from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
 from hvc_mm.utils.files import write_json
 from hvc_mm.utils.outputs import listed_file
 
-from .entries import Backbone, Benchmark
+from .entries import BENCHMARKS, Backbone, Benchmark
 from .page import write_page
 from .plots import draw_plots, plot_files
-from .protocols import OWN, why_unfit
+from .protocols import OWN
+from .published import Published, read_published
 from .results import FORMAT
+from .tables import (
+    SECONDS,
+    as_latex,
+    differences_table,
+    markdown_table,
+    published_table,
+    runs_table,
+    scores_table,
+)
 
-__all__ = ['Scoreboard', 'markdown_table']
+__all__ = ['Names', 'Scoreboard', 'in_words']
 
 # Longer tables help nobody; the JSON has all.
 _MOST_SEQUENCES = 40
-_SECONDS = 's/frame'
 _JSON, _MARKDOWN = 'scoreboard.json', 'scoreboard.md'
+_SCORES, _DIFFERENCES = 'scores.csv', 'differences.csv'
+_LATEX = 'scores.tex'
+_TABLES = (_SCORES, _DIFFERENCES, _LATEX)
 _PAGE = 'scoreboard.html'
 _SEE_PAGE = f'[{_PAGE}]({_PAGE}) shows all this, with frames of every video.'
 _COUNTS = ('counts', 'whole')
@@ -54,6 +66,7 @@ class Scoreboard:
         warnings: Likewise, what to know before one reads it.
         skipped: Which benchmarks, or protocols of a benchmark, were not
             scored, and why.
+        published: Scores to show next to these.
     """
 
     backbones: List[Backbone]
@@ -63,21 +76,54 @@ class Scoreboard:
     failures: Dict[Names, str] = field(default_factory=dict)
     warnings: Dict[Names, str] = field(default_factory=dict)
     skipped: List[Dict[str, Optional[str]]] = field(default_factory=list)
+    published: List[Published] = field(default_factory=read_published)
+
+    @classmethod
+    def from_runs(cls, runs: Sequence[Dict[str, Any]]) -> Scoreboard:
+        """Make one of results that were read from files."""
+        board = cls([], protocols=[])
+        for run in runs:
+            parts = ('backbone', 'benchmark', 'protocol')
+            names = tuple(run[part]['name'] for part in parts)
+            board.results[names] = run
+            if names[0] not in [each.name for each in board.backbones]:
+                board.backbones.append(_backbone_of(run))
+            if names[1] not in [each.name for each in board.benchmarks]:
+                board.benchmarks.append(_benchmark_of(run))
+        board.protocols = list(dict.fromkeys(by for _, _, by in board.results))
+        return board
 
     def files(self, out_dir: Path) -> List[Path]:
         """List the files that :meth:`write` may write."""
-        names = (_JSON, _MARKDOWN, _PAGE, *plot_files(self.benchmarks))
+        plots = plot_files(self.benchmarks)
+        names = (_JSON, _MARKDOWN, _PAGE, *_TABLES, *plots)
         return [out_dir / name for name in names]
 
     def write(self, out_dir: Path) -> None:
-        """Write the report: JSON, Markdown, the page and the plots."""
+        """Write the report: JSON, Markdown, tables, the page and the plots."""
         report = self.as_dict()
         with listed_file(out_dir / _JSON) as path:
             write_json(path, report)
+        self._write_tables(out_dir)
         plots = draw_plots(self.benchmarks, report['runs'], out_dir)
-        no_page = write_page(out_dir / _PAGE, report, out_dir / 'runs')
+        no_page = write_page(
+            *(out_dir / _PAGE, report, out_dir / 'runs'), self.published
+        )
         text = self.as_markdown(plots, no_page or _SEE_PAGE)
         with listed_file(out_dir / _MARKDOWN) as path:
+            path.write_text(text, encoding='utf-8')
+
+    def _write_tables(self, out_dir: Path) -> None:
+        """Write what people put into papers: CSV and LaTeX."""
+        results = self._in_order()
+        for name, table in (
+            (_SCORES, scores_table(results, self.published)),
+            (_DIFFERENCES, differences_table(results)),
+        ):
+            with listed_file(out_dir / name) as path:
+                table.to_csv(path, index=False)
+        with listed_file(out_dir / _LATEX) as path:
+            text = as_latex(results, self.published)
             path.write_text(text, encoding='utf-8')
 
     def as_dict(self) -> Dict[str, Any]:
@@ -136,11 +182,12 @@ class Scoreboard:
 
     def overview(self) -> str:
         """Tabulate the first score and the time of every run."""
+        known = {(by, name) for name, _, by in (*self.results, *self.failures)}
         rows = [
             (protocol, backbone.name)
             for protocol in self.protocols
-            if None in [why_unfit(protocol, b) for b in self.benchmarks]
             for backbone in self.backbones
+            if (protocol, backbone.name) in known
         ]
         names = [name for _, name in rows]
         columns = {'protocol': [protocol or OWN for protocol, _ in rows]}
@@ -155,7 +202,7 @@ class Scoreboard:
                 f'{benchmark.title}: {head}': [
                     result.get('scores', {}).get(head) for result in own
                 ],
-                _SECONDS: [result.get('seconds_per_frame') for result in own],
+                SECONDS: [result.get('seconds_per_frame') for result in own],
             }
             own_table = pd.DataFrame(figures, index=names, dtype=float)
             table = pd.concat([table, own_table], axis=1)
@@ -169,7 +216,14 @@ class Scoreboard:
             results = [self.results[k] for k in keys if k in self.results]
             if results:
                 parts += self._table_of(benchmark, results)
-        return [f'\n## {benchmark.title}', *parts] if parts else []
+        if not parts:
+            return []
+        published = published_table(self.published, benchmark.name)
+        if published is not None:
+            texts = ('protocol', 'source')
+            parts.append('\n### Published by others, of the whole benchmark\n')
+            parts.append(markdown_table(published, 'method', texts))
+        return [f'\n## {benchmark.title}', *parts]
 
     def _table_of(
         self, benchmark: Benchmark, results: Sequence[dict]
@@ -184,14 +238,6 @@ class Scoreboard:
             counts += f' at {height}x{width} (height x width)'
             if protocol['name']:
                 title += ' but for the size of frames'
-        scores = {
-            result['backbone']['name']: {
-                **result['scores'],
-                _SECONDS: result['seconds_per_frame'],
-            }
-            for result in results
-        }
-        table = pd.DataFrame.from_dict(scores, orient='index', dtype=float)
         head = benchmark.headline
         sequences = pd.DataFrame(
             {
@@ -207,7 +253,7 @@ class Scoreboard:
             f'\n### Protocol: {title}\n',
             f'{counts}; percent.\n',
             f'{protocol["text"]}.\n',
-            markdown_table(table, 'backbone'),
+            markdown_table(runs_table(results), 'backbone'),
             '',
             markdown_table(shown, f'{head} of'),
         ]
@@ -243,29 +289,14 @@ class Scoreboard:
         return f'\nSeed {", ".join(seeds)}. {". ".join(ran)}.\n'
 
 
-def markdown_table(
-    table: pd.DataFrame, corner: str, texts: Sequence[str] = ()
-) -> str:
-    """Write a table in Markdown, a line a row.
+def _backbone_of(run: Dict[str, Any]) -> Backbone:
+    fields = dict(run['backbone'])
+    overrides = {'model.backbone': fields.pop('config')}
+    return Backbone(overrides=overrides, **fields)
 
-    Figures are shown with one decimal, seconds with three, and what isn't
-    known as a dash.
 
-    Args:
-        table: The figures.
-        corner: Head of the column of row names.
-        texts: Heads of columns that aren't right-aligned.
-    """
-
-    def shown(head: str, value: Any) -> str:
-        if not isinstance(value, float):
-            return str(value)
-        digits = 3 if head == _SECONDS else 1
-        return '-' if pd.isna(value) else f'{value:.{digits}f}'
-
-    heads = list(table.columns)
-    alignment = ['---' if head in texts else '---:' for head in heads]
-    lines = [[corner, *heads], ['---', *alignment]]
-    for name, *row in table.itertuples():
-        lines.append([name, *map(shown, heads, row)])
-    return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
+def _benchmark_of(run: Dict[str, Any]) -> Benchmark:
+    """Make a benchmark as a result tells it, if it is not one of ours."""
+    name, title = run['benchmark']['name'], run['benchmark']['title']
+    scores = {head: head for head in run['scores']}
+    return BENCHMARKS.get(name) or Benchmark(name, '', title, scores)

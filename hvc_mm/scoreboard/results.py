@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Union
+from typing import Any, Dict, List, Mapping, Optional, Set, Union
 
 from hvc_mm.engine.check_config import fits, in_words
 from hvc_mm.utils.files import read_text
@@ -97,13 +97,17 @@ def check_result(found: Mapping[str, Any], where: str) -> None:
         wrong = {k: v for k, v in figures.items() if not 0 <= v <= 100}
         if wrong:
             raise ValueError(f'{where}: {wrong} are no percentages')
+    if found['pooled'] is not None:
+        _check_pooled(found['pooled'], set(found['scores']), where)
 
 
 def _check_fields(
     found: Mapping[str, Any], fields: Mapping[str, Any], where: str
 ) -> None:
     for name, kind in fields.items():
-        value = found.get(name)
+        if name not in found:
+            raise ValueError(f'{where}{name} is missing')
+        value = found[name]
         expected = dict if isinstance(kind, dict) else kind
         if not fits(value, expected):
             raise ValueError(
@@ -112,6 +116,32 @@ def _check_fields(
             )
         if isinstance(kind, dict):
             _check_fields(value, kind, f'{where}{name}.')
+
+
+def _check_pooled(
+    pooled: Mapping[str, Any], heads: Set[str], where: str
+) -> None:
+    fields = {'of_nothing': Optional[float], 'videos': Dict[str, dict]}
+    _check_fields(pooled, fields, f'{where}: pooled.')
+    share = {
+        'numerators': Dict[str, List[float]],
+        'denominators': List[float],
+    }
+    lengths = set()
+    for name, video in pooled['videos'].items():
+        _check_fields(video, share, f'{where}: pooled.videos.{name}.')
+        if set(video['numerators']) != heads:
+            raise ValueError(
+                f'{where}: pooled.videos.{name} has {[*video["numerators"]]}; '
+                f'expected {sorted(heads)}'
+            )
+        several = (video['denominators'], *video['numerators'].values())
+        lengths.update(map(len, several))
+    if len(lengths) != 1:
+        raise ValueError(
+            f'{where}: pooled.videos has lists of {sorted(lengths)} numbers; '
+            'expected one length'
+        )
 
 
 def read_result(path: Path, same: Mapping[str, Any]) -> Dict[str, Any]:

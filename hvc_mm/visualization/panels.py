@@ -44,17 +44,18 @@ def draw_label(
     y = np.clip(
         centre[1] + height / 2, height + 1, max(1, image.shape[0] - base)
     )
-    for level, rim in ((0, 2), (255, 0)):
-        cv2.putText(
-            image,
-            text,
-            (int(x), int(y)),
-            _FONT,
-            scale,
-            (level,) * 3,
-            thickness + rim,
-            cv2.LINE_AA,
-        )
+    # Its own part of the picture, a rim of two pixels included.
+    left, top = max(0, int(x) - 2), max(0, int(y) - height - 2)
+    part = image[top : int(y) + base + 3, left : int(x) + width + 3]
+    ink, at = np.zeros(part.shape[:2], np.uint8), (int(x) - left, int(y) - top)
+    cv2.putText(ink, text, at, _FONT, scale, 255, thickness, cv2.LINE_AA)
+    # Thin strokes are grey, above all in OpenCV 5, whose font is another
+    # one. Its thickness is a weight, so that a rim has to be made from ink.
+    ink = np.minimum(ink * 1.5, 255).astype(np.uint8)
+    rim = cv2.dilate(ink, np.ones((3, 3), np.uint8))
+    for level, cover in ((0, rim), (255, ink)):
+        share = cover[..., None] / 255
+        part[:] = (part * (1 - share) + level * share).round()
 
 
 def caption(image: np.ndarray, text: str) -> np.ndarray:

@@ -90,10 +90,10 @@ def test_tables_and_texts(report, tmp_path):
     rows = _Page(text).rows
     assert ['protocol own'] in rows
     assert ['protocol dino, frames at 240x432 (height x width)'] in rows
-    assert ['first', '52.5', '0.500'] in rows
-    assert ['second', '68.0 (best)', '0.123'] in rows
+    assert ['first', '52.5', '-', '-', '0.500'] in rows
+    assert ['second', '68.0 (best)', '-', '-', '0.123'] in rows
     # Alone under its protocol: nothing to be the best of.
-    assert ['first', '53.0', '-'] in rows
+    assert ['first', '53.0', '-', '-', '-'] in rows
     assert ['x', '70.0', '71.0', '70.0'] in rows
     assert ['model.data_preprocessor.mean', '[0.5, 1, 2]'] in rows
     assert ['frames.short_side', '480'] in rows

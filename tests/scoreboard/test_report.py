@@ -6,10 +6,12 @@ import pandas as pd
 import pytest
 
 from hvc_mm.scoreboard import BENCHMARKS, Backbone, Scoreboard, page
-from hvc_mm.scoreboard.report import markdown_table
+from hvc_mm.scoreboard.published import Published
+from hvc_mm.scoreboard.tables import markdown_table
 from hvc_mm.utils.outputs import claim_file
 
 SHA = 'abcdef0123456789'
+PUBLISHED = Published('HVC', 'davis', 'hvc', {'J&F': 73.1}, 'arXiv:2404.13505')
 
 
 def result(
@@ -28,6 +30,7 @@ def result(
             name=benchmark,
             title=BENCHMARKS[benchmark].title,
             headline=head,
+            fingerprint='0',
             counts=dict(videos=4, frames=236),
             whole=dict(videos=30, frames=1999),
         ),
@@ -41,6 +44,7 @@ def result(
         scores=scores,
         sequences={k: {head: v} for k, v in dict(sequences).items()},
         curves=dict(curves),
+        pooled=None,
         seconds_per_frame=seconds,
         versions=dict(torch='9', device='a CPU'),
         seed=42,
@@ -57,7 +61,7 @@ def board():
     hvc.weights = {'epoch_20.pth': SHA}
     other = Backbone('random', own, title='HVCResNet')
     benchmarks = [BENCHMARKS['davis'], BENCHMARKS['vip']]
-    board = Scoreboard([hvc, other], benchmarks)
+    board = Scoreboard([hvc, other], benchmarks, published=[PUBLISHED])
     board.results['hvc', 'davis', None] = result(
         *('hvc', 'davis', {'J&F': 61.23, 'J': 60.0, 'F': 62.46}, 0.1234),
         {f'video{i}': 10.0 + i for i in range(42)},
@@ -78,19 +82,17 @@ def test_overview(board):
     )
     assert rows[2] == '| hvc | own | 61.2 | 0.123 | - | - |'
     assert rows[3] == '| random | own | - | - | - | - |'
-    # A row each for every protocol that fits one of the benchmarks.
+    # A row each for what was scored, or failed.
     board.protocols = ['crw_jhmdb', 'dino', None]
     board.results['hvc', 'davis', 'dino'] = result(
         'hvc', 'davis', {'J&F': 50.0}, None, protocol='dino'
     )
     rows = board.overview().splitlines()[2:]
-    assert rows[:2] == [
-        '| hvc | dino | 50.0 | - | - | - |',
-        '| random | dino | - | - | - | - |',
-    ]
-    assert rows[2].startswith('| hvc | own | 61.2') and len(rows) == 4
+    assert rows[0] == '| hvc | dino | 50.0 | - | - | - |'
+    assert rows[1].startswith('| hvc | own | 61.2')
+    assert rows[2:] == ['| random | own | - | - | - | - |']
     board.results.clear()
-    assert board.overview().splitlines()[2] == '| hvc | dino | - | - | - | - |'
+    assert board.overview().splitlines()[2:] == rows[2:]
 
 
 def test_markdown(board):
@@ -103,7 +105,8 @@ def test_markdown(board):
         '4 of 30 videos, 236 of 1999 frames at 240x432 (height x width)',
         'LabelPropagator(radius=12).',
         '| --- | --- | ---: | ---: | ---: | --- |',
-        '| hvc | 61.2 | 60.0 | 62.5 | 0.123 |',
+        '| hvc | 61.2 | - | 60.0 | 62.5 | 0.123 |',
+        '| HVC | hvc | 73.1 | arXiv:2404.13505 |',
         '| video39 | 49.0 |',
         '2 more are in scoreboard.json',  # forty sequences at most
         '![a plot](p.png)',
@@ -117,7 +120,7 @@ def test_markdown(board):
     # A table needs an empty line before it, and none inside.
     lines = text.splitlines()
     heads = [i for i, line in enumerate(lines) if line.startswith('| ---')]
-    assert len(heads) == 4
+    assert len(heads) == 5
     for i in heads:
         assert lines[i - 1].startswith('| ') and lines[i - 2] == ''
     for before, after in zip(lines, lines[1:]):

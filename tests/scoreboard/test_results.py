@@ -53,7 +53,14 @@ WHOLE = dict(
     unit='percent',
     scores={'J&F': 51.5, 'J': 50},
     sequences=dict(one={'J&F': 51.5, 'J': 50}),
-    pooled=None,
+    pooled=dict(
+        of_nothing=None,
+        videos=dict(
+            one=dict(
+                numerators={'J&F': [103.0], 'J': [100.0]}, denominators=[2]
+            )
+        ),
+    ),
     curves=dict(one=[50.0, 51.0]),
     seconds_per_frame=None,
     seed=0,
@@ -94,6 +101,9 @@ def test_an_odd_result_is_refused(tmp_path, change, message):
 @pytest.mark.parametrize(
     'path, message',
     [
+        ('pooled', None),
+        ('pooled.videos', 'pooled.videos is None; expected a dict'),
+        ('pooled.videos.one.denominators', 'denominators is None'),
         ('benchmark.counts', 'counts is None; expected a dict'),
         ('protocol.model.codec', 'protocol.model.codec is None'),
         ('protocol.input_size', None),
@@ -113,6 +123,30 @@ def test_nested_fields_are_checked(tmp_path, path, message):
         return
     with pytest.raises(ValueError, match=message):
         read_result(tmp_path / 'result.json', SAME)
+
+
+@pytest.mark.parametrize(
+    'share, message',
+    [
+        (dict(numerators={'J': [1.0]}), r"one has \['J'\]; expected"),
+        (dict(denominators=[2, 3]), r'lists of \[1, 2\] numbers'),
+    ],
+)
+def test_what_scores_are_made_of_is_checked(tmp_path, share, message):
+    changed = copy.deepcopy(WHOLE)
+    changed['pooled']['videos']['one'].update(share)
+    (tmp_path / 'result.json').write_text(json.dumps(changed))
+    with pytest.raises(ValueError, match=message):
+        read_result(tmp_path / 'result.json', SAME)
+
+
+def test_a_field_that_is_missing_is_named(tmp_path):
+    path = tmp_path / 'result.json'
+    for name in set(WHOLE) - {'format'}:
+        left = {key: value for key, value in WHOLE.items() if key != name}
+        path.write_text(json.dumps(left))
+        with pytest.raises(ValueError, match=f'{path}: {name} is missing'):
+            read_result(path, SAME)
 
 
 def test_the_report_of_an_earlier_version_is_refused(tmp_path):

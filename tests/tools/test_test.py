@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import zipfile
 from contextlib import suppress
 
 import cv2
@@ -18,6 +19,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from hvc_mm.checkpoint import sha256_of
 from hvc_mm.datasets.id_masks import read_id_mask
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.evaluation.functional import region_similarity
@@ -104,6 +106,32 @@ def test_scores_writes_and_shows(one_process, checkpoint, sample_dir):
     # Percent: the masks that were written tell the scale.
     j_mean = 100 * np.mean(overlaps)
     assert scores['davis/J_mean'] == pytest.approx(j_mean, abs=1e-6)
+
+
+def test_published_weights_by_their_name(
+    run_tool, one_process, sample_dir, tmp_path, monkeypatch
+):
+    """As after a download by hand, which the message offline asks for."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    for name in ('https_proxy', 'HTTPS_PROXY'):
+        monkeypatch.setenv(name, 'http://127.0.0.1:9')
+    command = ['test.py', 'hvc_davis', 'hvc-coco', f'--work-dir={tmp_path}/w']
+    run = run_tool(*command, data_root=sample_dir)
+    archive = tmp_path / 'hub/checkpoints/releases_models.zip'
+    assert run.returncode == 1
+    (line,) = [x for x in run.stdout.splitlines() if x.startswith('hvc-coco')]
+    assert f'put that file at {archive}, or' in line and 'CHECKPOINT' in line
+    torch.save(_state(''), tmp_path / 'weights.pth')
+    with zipfile.ZipFile(archive, 'w') as file:
+        file.write(tmp_path / 'weights.pth', 'models/hvc_coco_r18.pth')
+    run = run_tool(*command, data_root=sample_dir)
+    assert run.returncode == 0, run.stdout
+    weights = archive.with_name('hvc-coco.pth')
+    (log,) = (tmp_path / 'w').glob('[0-9]*/*.log')
+    assert f'{weights} (sha256 {sha256_of(weights)})' in log.read_text()
+    # The same weights as in the checkpoint of the other test.
+    found, expected = _scores(tmp_path / 'w'), _scores(one_process[0] / 'work')
+    assert found['davis/J&F'] == pytest.approx(expected['davis/J&F'])
 
 
 def test_fused_batch_norms_change_no_score(

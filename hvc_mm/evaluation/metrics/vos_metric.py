@@ -196,11 +196,7 @@ class VOSMetric(VideoMetric):
 
     def pooled(self, result: dict) -> Pooled:
         """Sum the figures of a video's objects, and count the objects."""
-        objects = list(result['objects'].values())
-        sums = {
-            name: [sum(entry[name] for entry in objects)] for name in _COLUMNS
-        }
-        return Pooled(sums, [len(objects)])
+        return pool_objects(result, _COLUMNS)
 
     def _begin(self, video: OpenVideo, gt_path: str) -> None:
         """Read from the first annotation which objects there are."""
@@ -215,6 +211,13 @@ class VOSMetric(VideoMetric):
         ids = objects_in(_object_ids(gt, binary, self.merge_ids))
         count = count_objects(video.name, gt_path, ids)
         video.state.update(binary=binary, objects=count)
+
+
+def pool_objects(result: dict, figures: Sequence[str]) -> Pooled:
+    """Give a video's share of figures that are means over all objects."""
+    objects = list(result['objects'].values())
+    sums = {name: [sum(entry[name] for entry in objects)] for name in figures}
+    return Pooled(sums, [len(objects)])
 
 
 def count_objects(video: str, gt_path: str, ids: Sequence[int]) -> int:

@@ -13,8 +13,14 @@ from hvc_mm.datasets.id_masks import objects_in, read_id_mask, without_void
 from hvc_mm.registry import METRICS
 
 from ..functional import last_quarter, sequence_statistics
-from .video_metric import OpenVideo, VideoMetric
-from .vos_metric import FrameScores, check_ids, count_objects, score_objects
+from .video_metric import OpenVideo, Pooled, VideoMetric
+from .vos_metric import (
+    FrameScores,
+    check_ids,
+    count_objects,
+    pool_objects,
+    score_objects,
+)
 
 _COLUMNS = ('J_mean', 'J_last', 'J_recall', 'J_decay')
 
@@ -112,6 +118,10 @@ class VOSTMetric(VideoMetric):
             [*rows, ('', 'all', *means)],
         )
         return overall
+
+    def pooled(self, result: dict) -> Pooled:
+        """Sum the figures of a video's objects, and count the objects."""
+        return pool_objects(result, _COLUMNS)
 
 
 def _object_result(region: np.ndarray) -> dict:

@@ -119,8 +119,9 @@ class LabelPropagator:
             rows and the columns between two cells counts.
         with_edge: Whether cells at exactly the radius are in the window.
         native: Search by the compiled kernel, which takes float32 on a CPU
-            and finds the same matches. None: where it is there and can;
-            True: always, else there is an error; False: never.
+            and finds the same matches. None: where it is there, can, and
+            has vector instructions (AVX2, AVX-512); True: always, else there
+            is an error; False: never.
         **removed: Refused, with what to use instead.
 
     Raises:
@@ -484,7 +485,13 @@ class LabelPropagator:
                 f'{frame.device}: the kernel takes float32 on a CPU'
             )
         # The library isn't looked for where it would not be used.
-        return fits and self.native is not False and find_kernel() is not None
+        if not fits or self.native is False:
+            return False
+        kernel = find_kernel()
+        # Without vector instructions torch is faster.
+        return kernel is not None and bool(
+            self.native or kernel.windowed_topk_level()
+        )
 
     def describe_search(self, device: torch.device) -> str:
         """Tell what searches float32 features on a device, in a few words."""
@@ -497,7 +504,10 @@ class LabelPropagator:
         kernel = find_kernel()
         if kernel is None:
             return f'torch ({KERNEL_MISSING})'
-        return f'compiled kernel ({LEVELS[kernel.windowed_topk_level()]})'
+        level = kernel.windowed_topk_level()
+        if not level and not self.native:
+            return 'torch (the kernel has no AVX2 here and would be slower)'
+        return f'compiled kernel ({LEVELS[level]})'
 
     def _warn_of_wide_window(self, height: int, width: int) -> None:
         radius = self.window.radius

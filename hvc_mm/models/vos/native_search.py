@@ -19,7 +19,7 @@ import logging
 import math
 import sysconfig
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -28,6 +28,8 @@ from .window import Window, in_window
 from .windowed_search import Candidates, Segment
 
 __all__ = ['LEVELS', 'NativeSearch', 'find_kernel', 'windowed_topk']
+
+_LOG = logging.getLogger(__name__)
 
 # Vector instructions that the kernel is compiled for.
 LEVELS = ('portable', 'AVX2', 'AVX-512')
@@ -81,6 +83,9 @@ class _Search(ctypes.Structure):
     ]
 
 
+_INTERFACE = 1000 + ctypes.sizeof(_Search)
+
+
 @functools.lru_cache(maxsize=None)
 def find_kernel() -> Optional[ctypes.CDLL]:
     """Load the compiled kernel.
@@ -93,17 +98,18 @@ def find_kernel() -> Optional[ctypes.CDLL]:
     path = Path(__file__).parents[2] / f'csrc/_windowed_topk{suffix}'
     if not path.is_file():
         return None
-    library = ctypes.CDLL(str(path))
-    for name in ('windowed_topk_interface', 'windowed_topk_level'):
-        getattr(library, name).restype = ctypes.c_int64
-    library.windowed_topk.restype = ctypes.c_int64
-    library.windowed_topk.argtypes = [ctypes.POINTER(_Search)]
-    if library.windowed_topk_interface() != 1000 + ctypes.sizeof(_Search):
-        logging.getLogger(__name__).warning(
-            '%s is of another version and not used: build it again', path
-        )
-        return None
-    return library
+    try:
+        library = ctypes.CDLL(str(path))
+        for name in ('', '_interface', '_level'):
+            getattr(library, f'windowed_topk{name}').restype = ctypes.c_int64
+        library.windowed_topk.argtypes = [ctypes.POINTER(_Search)]
+        if library.windowed_topk_interface() == _INTERFACE:
+            return library
+        why = 'it is of another version'
+    except (OSError, AttributeError) as error:
+        why = str(error)
+    _LOG.warning('%s is not used, build it again: %s', path, why)
+    return None
 
 
 def windowed_topk(
@@ -151,7 +157,7 @@ def windowed_topk(
     kernel = find_kernel()
     if kernel is None:
         raise RuntimeError('the compiled kernel is not there')
-    height, width, slots, row = keys.shape
+    height, width, slots, row = _check_shape(keys)
     area = height * width
     if seeds is None:
         seeds = keys.new_empty(area, 0, dtype=torch.int64)
@@ -159,64 +165,65 @@ def windowed_topk(
         floors = keys.new_full((area,), -math.inf)
     best = kernel.windowed_topk_level()
     level = best if level is None else level
-    _check('keys', keys, (height, width, slots, row), torch.float32)
-    _check('queries', queries, (height, width, row), torch.float32)
-    _check('half_widths', half_widths, (len(half_widths),), torch.int64)
-    _check('seeds', seeds, (area, seeds.shape[-1]), torch.int64)
-    _check('floors', floors, (area,), torch.float32)
-    in_range = (
-        topk >= 1
-        and 1 <= channels <= row
-        and 0 <= frames.start <= frames.stop <= slots
-        and -1 <= newest < slots
-        and len(half_widths) >= 1
-        and 0 <= level <= best
-    )
-    if not in_range:
-        raise ValueError(
-            f'topk={topk}, channels={channels}, {frames}, newest={newest}, '
-            f'{len(half_widths)} half_widths, level={level}: out of range for '
-            f'keys {tuple(keys.shape)} and a level of at most {best}'
-        )
+    _check_array('keys', keys, keys.shape, torch.float32)
+    _check_array('queries', queries, (height, width, row), torch.float32)
+    _check_array('half_widths', half_widths, (len(half_widths),), torch.int64)
+    _check_array('seeds', seeds, (area, seeds.shape[-1]), torch.int64)
+    _check_array('floors', floors, (area,), torch.float32)
+    in_range = {
+        'topk': topk >= 1,
+        'channels': 1 <= channels <= row,
+        'frames': 0 <= frames.start <= frames.stop <= slots,
+        'newest': -1 <= newest < slots,
+        'half_widths': _are_widths(half_widths),
+        'level': 0 <= level <= best,
+    }
+    for name, is_good in in_range.items():
+        if not is_good:
+            raise ValueError(
+                f'{name} is out of range for keys {tuple(keys.shape)} and '
+                f'levels 0 to {best}'
+            )
     scores = keys.new_full((area, topk), -math.inf)
     cells = torch.full((area, topk), -1)
-    if frames.stop > frames.start and area:
-        arrays = keys, queries, half_widths, seeds, floors, scores, cells
-        search = _Search(
-            *(array.data_ptr() for array in arrays),
-            height,
-            width,
-            slots,
-            row,
-            channels,
-            row - channels,
-            frames.start,
-            frames.stop,
-            newest,
-            len(half_widths) - 1,
-            topk,
-            seeds.shape[1],
-            torch.get_num_threads(),
-            level,
-            slack,
-        )
-        if kernel.windowed_topk(search):
-            raise MemoryError('no memory for the search of matches')
+    arrays = keys, queries, half_widths, seeds, floors, scores, cells
+    pointers = [array.data_ptr() for array in arrays]
+    grid = height, width, slots, row, channels, row - channels
+    slot = frames.start, frames.stop, newest
+    limits = len(half_widths) - 1, topk, seeds.shape[1]
+    how = torch.get_num_threads(), level, slack
+    search = _Search(*pointers, *grid, *slot, *limits, *how)
+    if frames.start < frames.stop and kernel.windowed_topk(search):
+        raise MemoryError('no memory for the search of matches')
     return Candidates(scores.masked_fill_(cells < 0, -math.inf), cells)
 
 
-def _check(
+def _check_shape(keys: Tensor) -> Tuple[int, ...]:
+    if keys.dim() != 4 or 0 in keys.shape:
+        raise ValueError(
+            f'keys has shape {tuple(keys.shape)}, expected (h, w, S, C + P)'
+        )
+    return tuple(keys.shape)
+
+
+def _check_array(
     name: str, values: Tensor, shape: Sequence[int], dtype: torch.dtype
 ) -> None:
     """Refuse an array that is not what the kernel reads."""
-    is_plain = values.device.type == 'cpu' and values.is_contiguous()
-    if tuple(values.shape) != (*shape,) or values.dtype != dtype:
+    if tuple(values.shape) != tuple(shape) or values.dtype != dtype:
         raise ValueError(
             f'{name} is {values.dtype} of shape {tuple(values.shape)}, '
-            f'expected {dtype} of shape {(*shape,)}'
+            f'expected {dtype} of shape {tuple(shape)}'
         )
-    if not is_plain or values.is_conj() or values.is_neg():
+    if values.device.type != 'cpu' or not values.is_contiguous():
         raise ValueError(f'{name} must be contiguous, on the CPU')
+
+
+def _are_widths(half_widths: Tensor) -> bool:
+    """Tell whether there is one, and none is negative or huge."""
+    if not len(half_widths):
+        return False
+    return 0 <= int(half_widths.min()) <= int(half_widths.max()) < 2**31
 
 
 class NativeSearch:
@@ -268,6 +275,7 @@ class NativeSearch:
         Returns:
             ``(h, w, C + P)``.
         """
+        frame = frame.to(self.keys.dtype)
         last = self._prepared
         if last is not None and torch.equal(
             frame, last[..., : frame.shape[2]]

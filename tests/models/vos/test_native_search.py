@@ -5,6 +5,7 @@ import multiprocessing
 import random
 import shutil
 import subprocess
+import sysconfig
 
 import pytest
 import torch
@@ -171,6 +172,10 @@ def _case(**changes):
         (dict(newest=2), 'out of range'),
         (dict(newest=-2), 'out of range'),
         (dict(topk=0), 'out of range'),
+        (dict(keys=torch.randn(3, 4, 6)), r'expected \(h, w, S, C \+ P\)'),
+        (dict(half_widths=torch.tensor([1, -1])), 'half_widths is out of'),
+        (dict(half_widths=torch.tensor([2**62])), 'half_widths is out of'),
+        (dict(floors=torch.zeros(11)), r'floors .* expected .* \(12,\)'),
         (dict(channels=7), 'out of range'),
         (dict(channels=0), 'out of range'),
         (dict(level=3), 'out of range'),
@@ -366,6 +371,32 @@ def test_where_it_was_not_built_torch_searches(video, monkeypatch):
     assert 'build_ext --inplace' in propagator.describe_search(cpu)
     with pytest.raises(RuntimeError, match='is not there.*pip install -e'):
         LabelPropagator(2, native=True)
+
+
+@needs_kernel
+def test_without_vector_instructions_only_on_demand(video, monkeypatch):
+    monkeypatch.setattr(find_kernel(), 'windowed_topk_level', lambda: 0)
+    frame = next(video(0, (4, 5), 6, 1, (), torch.float32))
+    for native, name in (None, 'WindowedSearch'), (True, 'NativeSearch'):
+        propagator = LabelPropagator(2, native=native)
+        propagator.step(*frame)
+        assert type(propagator._search).__name__ == name
+    said = LabelPropagator(2).describe_search(torch.device('cpu'))
+    assert said.startswith('torch (the kernel has no AVX2')
+
+
+@pytest.mark.parametrize('content', [b'', b'no library'])
+def test_a_library_that_does_not_load_is_none(
+    content, tmp_path, monkeypatch, caplog
+):
+    folder = tmp_path / 'csrc'
+    folder.mkdir()
+    suffix = sysconfig.get_config_var('EXT_SUFFIX')
+    (folder / f'_windowed_topk{suffix}').write_bytes(content)
+    place = tmp_path / 'models/vos/native_search.py'
+    monkeypatch.setattr(native_search, '__file__', str(place))
+    assert find_kernel.__wrapped__() is None
+    assert 'is not used, build it again' in caplog.text
 
 
 @needs_kernel
