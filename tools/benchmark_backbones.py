@@ -5,6 +5,7 @@
             moco=checkpoints/moco_v1_200ep_pretrain.pth.tar:stage=3 \\
             'torchvision=TorchvisionBackbone:model=resnet50,nodes=layer2' \\
             'mmdet.ResNet:depth=50,stage=2,weights=resnet50.pth' \\
+            dino=timm:vit_small_patch16_224,weights=dino.pth,facet=key \\
             random=HVCResNet:depth=18,stage=3 \\
         --benchmarks davis davis16 vip jhmdb \\
         --protocols own dino dinov3 --out report/
@@ -15,9 +16,13 @@ A backbone is one of
                                          that model_converters/convert.py
                                          knows
     [NAME=][SCOPE.]TYPE[:KEY=VALUE,...]  a class of any OpenMMLab registry
+    [NAME=]timm:MODEL[,KEY=VALUE,...]    a model of timm
+    [NAME=]transformers:MODEL[,KEY=...]  a folder of transformers, or a name
+                                         on the hub
     BACKBONES.yaml (.yml, .json, .py)    a file whose `backbones` maps names
                                          to the above, or to dicts of the
-                                         keys below
+                                         keys below; `custom_imports` names
+                                         modules to import before
 
 Keys:
     stage=N      the output of stage N, from 1 on (layer1); 3 by default for
@@ -262,6 +267,8 @@ def score_all(
         for run in prepare_runs(board, backbone, pairs, args)
     ]
     groups = deque(group_runs(runs))
+    if not groups:
+        board.write(args.out)  # what has failed
     while groups:
         group = groups.popleft()
         names = [run.names for run in group]

@@ -1,6 +1,7 @@
 """Any backbones on all benchmarks, next to each other."""
 
-from .backbones import BackboneError, make_backbone, parse_backbones
+from .backbone_texts import BackboneError, parse_backbones
+from .backbones import make_backbone
 from .entries import BENCHMARKS, Backbone, Benchmark
 from .protocols import OWN, check_protocols, why_unfit
 from .report import Scoreboard

@@ -1,30 +1,17 @@
-"""Name backbones, build them and try them, before hours are spent.
+"""Build backbones and try them, before hours are spent.
 
-    [NAME=]FILE[:KEY=VALUE,...]         weights of a ResNet of any known layout
-    [NAME=][SCOPE.]TYPE[:KEY=VALUE,...] a class of any OpenMMLab registry
-    [NAME=]timm:MODEL[,KEY=VALUE,...]   a model of timm
-    [NAME=]transformers:MODEL[,KEY=...] a folder, or a name on the hub
-    BACKBONES.yaml (.yml, .json, .py)   a file of these, under ``backbones``
-
-Keys: ``stage``, ``map``, ``weights``, ``layout``, ``prefix`` (which network of
-the weights) and ``data_preprocessor``; any other one is an argument of the
-backbone. They may follow a colon or a comma. What comes of it are overrides
-of a benchmark's config.
+What comes of a backbone are overrides of a benchmark's config.
 """
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import os.path as osp
-import re
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
-from mmengine.utils import import_modules_from_strings
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -36,172 +23,21 @@ from hvc_mm.checkpoint import (
     sha256_of,
     size_of,
 )
-from hvc_mm.engine.config_file import (
-    ConfigError,
-    load_config,
-    load_values,
-)
 from hvc_mm.engine.hooks.protocol_log_hook import weight_files
 from hvc_mm.models.backbones import unit_features
 from hvc_mm.models.backbones.hvc_resnet import guess_resnet
 from hvc_mm.registry import MODELS
 
+from .backbone_texts import LIBRARIES, BackboneError
 from .entries import Backbone
 
-__all__ = ['BackboneError', 'make_backbone', 'parse_backbones']
+__all__ = ['make_backbone']
 
 # Label propagation reads layer3 at stride 8.
 _STAGE = 3
 _STRIDES = (1, 2, 1, 1)
 # Height and width of the frame that a backbone is tried on, at least.
 _TRIAL = (128, 192)
-# Classes for models of other libraries, and their argument for its name.
-_LIBRARIES = {
-    'timm': ('TimmBackbone', 'model_name'),
-    'transformers': ('TransformersBackbone', 'model'),
-}
-
-_NAME = r'[\w+-][\w.+-]*'
-_LISTS = ('.yaml', '.yml', '.json', '.py')
-_WEIGHTS = ('.pth', '.pt', '.tar', '.ckpt', '.bin', '.safetensors')
-_TYPE = re.compile(r'(\w+\.)*[A-Za-z_]\w*')
-# Options begin at the first colon or comma, and at each comma, that `key=`
-# follows.
-_OPTIONS = re.compile(r'(?P<source>.+?)[:,](?P<options>[A-Za-z_][\w.]*=.*)')
-_NEXT_OPTION = re.compile(r',(?=[A-Za-z_][\w.]*=)')
-
-
-class BackboneError(ValueError):
-    """A backbone can't be used; the message says which one and why."""
-
-
-def parse_backbones(texts: Sequence[str]) -> Dict[str, Dict[str, Any]]:
-    """Read texts of the forms above into keys and values by name, in order.
-
-    Raises:
-        BackboneError: A text that is none of the three forms, or a name that
-            is used twice.
-    """
-    found: Dict[str, Dict[str, Any]] = {}
-    for text in texts:
-        is_list = text.lower().endswith(_LISTS)
-        for name, entry in _read_list(text) if is_list else [_parse(text)]:
-            if name in found:
-                raise BackboneError(
-                    f'several backbones are called {name}; give each a name '
-                    'of its own, NAME=...'
-                )
-            _check_entry(name, entry, f'{text}: ' if is_list else '')
-            found[name] = entry
-    return found
-
-
-def _read_list(path: str) -> List[Tuple[str, Any]]:
-    """Read names and entries of a file's ``backbones``."""
-    if not osp.isfile(path):
-        raise BackboneError(f'there is no file of backbones {path}')
-    is_code = path.lower().endswith('.py')
-    try:
-        content = load_config(path) if is_code else load_values(path)
-    except ConfigError as error:
-        raise BackboneError(str(error)) from error
-    _import_modules(path, content.get('custom_imports'))
-    named = content.get('backbones')
-    if not isinstance(named, Mapping) or not named:
-        raise BackboneError(
-            f'{path}: expected `backbones`, a mapping of names to backbones, '
-            f'found {type(named).__name__}'
-        )
-    return [
-        _parse(entry, str(name))
-        if isinstance(entry, str)
-        else (str(name), entry)
-        for name, entry in named.items()
-    ]
-
-
-def _import_modules(path: str, imports: Any) -> None:
-    """Import the modules that register a file's classes."""
-    if imports is None:
-        return
-    try:
-        import_modules_from_strings(**imports)
-    except Exception as error:  # whatever a module raises, too
-        raise BackboneError(
-            f'{path}: custom_imports {imports}: {type(error).__name__}: '
-            f"{error}; expected dict(imports=['a.module', ...])"
-        ) from error
-
-
-def _parse(
-    text: str, name: Optional[str] = None
-) -> Tuple[str, Dict[str, Any]]:
-    """Read one backbone's text: its name and entry."""
-    rest = text
-    named = re.fullmatch(f'({_NAME})=(.+)', text, re.DOTALL)
-    # A path may well hold a `=` or `:key=` itself.
-    if name is None and named and not osp.exists(text):
-        name, rest = named.groups()
-    split = None if osp.exists(rest) else _OPTIONS.fullmatch(rest)
-    source = split['source'] if split else rest
-    entry = _parse_options(split['options']) if split else {}
-    if osp.isfile(source):
-        stem = osp.splitext(osp.basename(source))[0]
-        return name or _as_name(stem), dict(entry, weights=source)
-    library, _, model = source.partition(':')
-    if library in _LIBRARIES and model:
-        kind, key = _LIBRARIES[library]
-        stem = osp.basename(osp.normpath(model))
-        return name or _as_name(stem), {'type': kind, key: model, **entry}
-    if _TYPE.fullmatch(source) and not source.endswith(_WEIGHTS):
-        return name or source, dict(entry, type=source)
-    raise BackboneError(
-        f'backbone {name or text}: there is no file {source}; expected a '
-        'file of weights, or a class such as mmdet.ResNet:depth=50'
-    )
-
-
-def _as_name(text: str) -> str:
-    return re.sub(r'[^\w+-]+', '-', text).strip('-')
-
-
-def _parse_options(text: str) -> Dict[str, Any]:
-    """Read ``key=value,key=value`` as ``--cfg-options`` would."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='+', action=DictAction)
-    parts = _NEXT_OPTION.split(text)
-    options = parser.parse_args(['--options', *parts]).options
-    for key, _, value in (part.partition('=') for part in parts):
-        if ',' in value and value[0] not in '([':
-            raise BackboneError(f'option {key}={value}: expected KEY=VALUE')
-        if isinstance(options[key], str):
-            # DictAction drops blanks, which a path may have.
-            options[key] = value.strip(' \'"')
-    nested = Config()
-    nested.merge_from_dict(options)
-    return nested.to_dict()
-
-
-def _check_entry(name: str, entry: Any, where: str) -> None:
-    reason = ''
-    if not re.fullmatch(_NAME, name):
-        raise BackboneError(
-            f'{where}backbone {name!r:.80}: expected a name of letters, '
-            'digits and any of ._+-'
-        )
-    if not isinstance(entry, Mapping):
-        reason = f'expected a text or a mapping, found {entry!r}'
-    elif not entry.get('type') and not entry.get('weights'):
-        reason = 'has neither a type nor weights'
-    elif not isinstance(entry.get('stage', 1), int):
-        reason = f'stage is {entry["stage"]!r}, expected a number from 1'
-    else:
-        maps = entry.get('map', 0)
-        several = maps if isinstance(maps, (list, tuple)) else [maps]
-        if not all(type(index) is int and index >= 0 for index in several):
-            reason = f'map is {maps!r}, expected numbers from 0 on'
-    if reason:
-        raise BackboneError(f'{where}backbone {name}: {reason}')
 
 
 def make_backbone(
@@ -213,7 +49,8 @@ def make_backbone(
 
     Args:
         name: How to call it.
-        entry: Its keys and values, of :func:`parse_backbones`.
+        entry: Its keys and values, of
+            :func:`~hvc_mm.scoreboard.parse_backbones`.
         frame_size: ``(H, W)`` of the frame, e.g. that of a run; None for a
             small one whose sides are multiples of the backbone's patch.
 
@@ -272,7 +109,7 @@ def _config_of_file(
         raise BackboneError(
             f'{path}: holds a Vision Transformer of {size_of(found.tensors)}, '
             'and no file tells how to build one: name its network and give '
-            f'it the file, TYPE:...,weights={path}'
+            f'it the file, timm:MODEL,weights={path} or TYPE:...,weights='
         )
     depth, stages = guess_resnet(found.tensors)
     stage = _STAGE if stage is None else stage
@@ -298,7 +135,7 @@ def _config_of_type(
 ) -> Tuple[Dict[str, Any], str]:
     """Configure a class of any registry."""
     kind = title = arguments['type']
-    for library, (cls, key) in _LIBRARIES.items():
+    for library, (cls, key) in LIBRARIES.items():
         if str(kind).split('.')[-1] == cls:
             title = f'{library}:{arguments.get(key)}'
     if stage is None:
@@ -365,8 +202,12 @@ def _try_out(
 
 def _trial_size(network: nn.Module) -> Tuple[int, int]:
     """Round the trial frame up to multiples of the network's patches."""
-    sides = {getattr(m, 'multiple', 1) for m in network.modules()}
-    multiple = int(np.lcm.reduce(sorted(sides)))
+    sides = [
+        getattr(module, 'multiple', 1)
+        for module in network.modules()
+        if hasattr(module, 'check_size')
+    ]
+    multiple = int(np.lcm.reduce([1, *sides]))
     height, width = (-(-side // multiple) * multiple for side in _TRIAL)
     return height, width
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import argparse
 import copy
+from collections import deque
 from typing import (
     Dict,
-    Iterator,
     List,
     NamedTuple,
     Optional,
@@ -92,7 +92,7 @@ def measure_propagation(args: argparse.Namespace) -> Report:
     peak = peak_flops(args.device)
     report = Report(title, notes=[f'machine: {peak / 1e9:.0f} GFLOP/s fp32'])
     if args.video:
-        features = list(read_features(args))
+        features = read_features(args)
         case = case_of_video(features)
         report.rows.append(measure_case(case, args, features))
         return report
@@ -122,11 +122,17 @@ def case_targets(case: Case, row: dict, on_gpu: bool) -> List[Target]:
     return found
 
 
-def read_features(args: argparse.Namespace) -> Iterator[Tensor]:
-    """Compute features ``(1, C, h, w)`` of a video's frames."""
+def read_features(args: argparse.Namespace) -> List[Tensor]:
+    """Compute features ``(1, C, h, w)`` of a video's last 52 frames."""
     model = init_model(args.config, args.checkpoint, args.device)
-    for _, features in video_features(model, open_frames(args.video)):
-        yield features[None]
+    found = video_features(model, open_frames(args.video))
+    features = [*deque((one[None] for _, one in found), maxlen=52)]
+    if len(features) < 3:
+        raise SystemExit(
+            f'error: {args.video} has {len(features)} frames, at least 3 are '
+            'needed'
+        )
+    return features
 
 
 def case_of_video(features: Sequence[Tensor]) -> Case:

@@ -221,8 +221,8 @@ def test_copies_share_nothing_and_keep_the_mode():
         assert torch.equal(backbone(image)[0], before)
 
 
-def test_drop_path_is_at_rest_in_eval_mode():
-    backbone = build('vit_small_patch16_224', drop_path_rate=0.9)
+def test_dropout_is_at_rest_in_eval_mode():
+    backbone = build('vit_small_patch16_224', proj_drop_rate=0.5)
     image = image_for(16)
     with torch.no_grad():
         assert torch.equal(backbone(image)[0], backbone(image)[0])

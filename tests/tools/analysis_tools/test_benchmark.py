@@ -9,6 +9,8 @@ import torch
 from mmengine.optim import OptimWrapper
 from PIL import Image
 
+from hvc_mm.models.vos.native_search import find_kernel
+
 ARGUMENTS = dict(
     device='cpu',
     quick=True,
@@ -133,6 +135,33 @@ def test_both_propagations_give_the_same(propagation, monkeypatch):
     (row,) = measured(cases=['two'], quick=False).rows
     assert row['largest difference'] > 0.01
     assert row['equal ids'] < 1
+
+
+@pytest.mark.skipif(find_kernel() is None, reason='the kernel was not built')
+def test_the_kernel_next_to_torch(propagation, monkeypatch):
+    monkeypatch.setattr(propagation, 'CASES', propagation.SMALL)
+    args = Namespace(**{**ARGUMENTS, 'native': 'both', 'quick': False})
+    for row in propagation.measure_propagation(args).rows:
+        assert row['largest difference'] < 1e-5
+        assert row['over torch'] == row['torch s'] / row['ours s']
+
+
+def test_features_of_a_video(propagation, tmp_path):
+    # Not flat: equal features would tie.
+    noise = np.random.default_rng(0).integers(256, size=(64, 96, 3))
+    for i in range(5):
+        picture = np.roll(noise, i, axis=1).astype(np.uint8)
+        Image.fromarray(picture).save(tmp_path / f'{i}.png')
+    real = dict(video=str(tmp_path), config='hvc_davis', checkpoint=None)
+    args = Namespace(**{**ARGUMENTS, **real})
+    report = propagation.measure_propagation(args)
+    (row,) = report.rows
+    assert row['what'] == '8x12 C=256, video'
+    assert row['equal ids'] > 0.95 and not report.targets
+    for i in range(3):
+        (tmp_path / f'{i}.png').unlink()
+    with pytest.raises(SystemExit, match='has 2 frames, at least 3'):
+        propagation.measure_propagation(args)
 
 
 def test_targets_of_the_shipped_cases(propagation):
