@@ -117,7 +117,7 @@ class Charts:
                 col=1,
                 **_named(run),
             )
-        figure.update_xaxes(showgrid=False)
+        figure.update_xaxes(showgrid=False, automargin=True)
         # The score itself is no sequence.
         figure.add_vline(x=0.5, line=dict(color=_GREY, width=1))
         figure.update_yaxes(
