@@ -267,6 +267,8 @@ def score_all(
         for run in prepare_runs(board, backbone, pairs, args)
     ]
     groups = deque(group_runs(runs))
+    if not groups:
+        board.write(args.out)  # what has failed
     while groups:
         group = groups.popleft()
         names = [run.names for run in group]

@@ -59,7 +59,8 @@ def download(
                 raise
             except (OSError, HTTPException) as error:
                 if not left:
-                    raise OSError(str(error) or type(error).__name__) from None
+                    reason = str(getattr(error, 'reason', error))
+                    raise OSError(reason or type(error).__name__) from None
         found = _digest(partial, algorithm) if algorithm else ''
         if not found.startswith(start):
             partial.unlink()

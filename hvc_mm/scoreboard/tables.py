@@ -7,6 +7,8 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 import pandas as pd
 
+from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
+
 from .intervals import Interval, difference_of, score_interval, why_unpaired
 from .protocols import OWN
 from .published import Published
@@ -57,11 +59,13 @@ def scores_table(
                             'source': f'published: {entry.source}',
                         }
                     )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    # Published ones have none, which would make them decimals.
+    whole = [name for name in ('videos', 'frames') if name in table]
+    return table.astype(dict.fromkeys(whole, 'Int64'))
 
 
 def _rows_of(result: Result) -> List[Dict[str, Any]]:
-    size = result['protocol']['input_size']
     counts = result['benchmark']['counts']
     rows = []
     for head, value in result['scores'].items():
@@ -78,7 +82,7 @@ def _rows_of(result: Result) -> List[Dict[str, Any]]:
                 'videos': counts.get('videos'),
                 'frames': counts.get('frames'),
                 'seconds_per_frame': result['seconds_per_frame'],
-                'input_size': 'x'.join(map(str, size)) if size else None,
+                'input_size': _size(result),
                 'key': result['key'],
                 'source': 'measured',
             }
@@ -160,36 +164,43 @@ def published_table(
 def as_latex(results: Sequence[Result], published: Sequence[Published]) -> str:
     """Write a LaTeX table a benchmark, for ``booktabs``.
 
-    Published scores come last, and are named so.
+    Published scores come last and are named so; their sources, and how much
+    of the benchmark was scored, are in the caption.
     """
     parts = []
     for title, own in groupby(results, _title):
         own = list(own)
-        heads = list(own[0]['scores'])
-        rows = []
-        for result in own:
-            interval = score_interval(result, heads[0])
-            row = {
-                'backbone': result['backbone']['name'],
-                'protocol': _protocol(result),
-                heads[0]: _number(result['scores'][heads[0]]),
-                _INTERVAL: _limits(interval),
-                **{h: _number(result['scores'][h]) for h in heads[1:]},
-                SECONDS: _number(result['seconds_per_frame'], 3),
-            }
-            rows.append(row)
         name = own[0]['benchmark']['name']
-        for entry in published:
-            if entry.benchmark == name:
-                scores = {h: _number(v) for h, v in entry.scores.items()}
-                what = f'{entry.backbone} (published, {entry.source})'
-                by = entry.protocol or '-'
-                rows.append({'backbone': what, 'protocol': by, **scores})
+        others = [entry for entry in published if entry.benchmark == name]
+        rows = [*map(_latex_row, own)]
+        for entry in others:
+            scores = {h: _number(v) for h, v in entry.scores.items()}
+            what = f'{entry.backbone} (published)'
+            by = entry.protocol or '-'
+            rows.append({'backbone': what, 'protocol': by, **scores})
+        counts = own[0]['benchmark']['counts'], own[0]['benchmark']['whole']
+        caption = f'{title}: {counts_of_total(*counts)}.'
+        if others:
+            sources = (f'{each.backbone}: {each.source}' for each in others)
+            caption += f' Published, not measured here: {"; ".join(sources)}.'
+        for character in '&%_#':
+            caption = caption.replace(character, f'\\{character}')
         table = pd.DataFrame(rows).fillna('-')
-        parts.append(
-            table.to_latex(index=False, escape=True, caption=f'{title}.')
-        )
+        parts.append(table.to_latex(index=False, escape=True, caption=caption))
     return '\n'.join(parts)
+
+
+def _latex_row(result: Result) -> Dict[str, str]:
+    first, *heads = result['scores']
+    size = _size(result)
+    return {
+        'backbone': result['backbone']['name'],
+        'protocol': _protocol(result) + (f' at {size}' if size else ''),
+        first: _number(result['scores'][first]),
+        _INTERVAL: _limits(score_interval(result, first)),
+        **{head: _number(result['scores'][head]) for head in heads},
+        SECONDS: _number(result['seconds_per_frame'], 3),
+    }
 
 
 def markdown_table(
@@ -225,6 +236,12 @@ def _title(result: Result) -> str:
 
 def _protocol(result: Result) -> str:
     return result['protocol']['name'] or OWN
+
+
+def _size(result: Result) -> Optional[str]:
+    """Name the size of frames, where it is not the protocol's own."""
+    size = result['protocol']['input_size']
+    return 'x'.join(map(str, size)) if size else None
 
 
 def _number(value: Optional[float], digits: int = 1) -> str:

@@ -34,6 +34,7 @@ def run(backbone, figures, protocol=None, fingerprint='0'):
             title='DAVIS-2017 val',
             headline='J&F',
             counts=dict(videos=len(figures), frames=50),
+            whole=dict(videos=30),
             fingerprint=fingerprint,
         ),
         protocol=dict(name=protocol, text=str(protocol), input_size=[96, 160]),
@@ -72,6 +73,7 @@ def test_every_score_is_listed_with_its_interval_and_source(runs):
     )
     assert first.value == 80 and 70 <= first.low < 80 < first.high <= 90
     assert first.input_size == '96x160' and first.source == 'measured'
+    assert ',3,50,' in table.to_csv(index=False)  # no decimals
     last = read.iloc[-1]
     assert last.source == 'published: arXiv:2006.14613' and last.value == 67.6
     assert pd.isna(last.low)
@@ -122,9 +124,17 @@ def test_published_scores_of_a_benchmark():
 def test_latex(runs):
     text = as_latex(runs, PUBLISHED)
     assert text.count('\\begin{tabular}') == 1
-    assert r'good & own & 80.0 & 70.0 to 90.0 & 1.0 & 2.0 & 0.250 \\' in text
+    for line in (
+        r'good & own at 96x160 & 80.0 & 70.0 to 90.0 & 1.0 & 2.0 & 0.250 \\',
+        r'CRW (published) & crw & 67.6 & - & - & - & - \\',
+    ):
+        assert line in text
+    assert r'\caption{DAVIS-2017 val: 3 of 30 videos, 50 frames. Pub' in text
+    assert 'not measured here: CRW: arXiv:2006.14613.}' in text
     assert r'J\&F' in text and '%' not in text.replace(r'\%', '')
-    assert r'CRW (published, arXiv:2006.14613) & crw & 67.6 & - &' in text
+    # At the protocol's own size nothing is added.
+    runs[0]['protocol']['input_size'] = None
+    assert r'good & own & 80.0' in as_latex(runs, [])
 
 
 def test_the_published_scores_of_the_repository():
