@@ -102,7 +102,7 @@ def check_names(cfg: Config, options: Mapping[str, Any]) -> None:
         return  # the entries of other projects aren't known here
     for key in {option.split('.')[0] for option in options}:
         if key not in cfg and key not in _ENTRIES:
-            near = ' or '.join(get_close_matches(key, [*_ENTRIES, *cfg]))
+            near = ' or '.join(get_close_matches(key, {*_ENTRIES, *cfg}))
             hint = f'; did you mean {near}?' if near else ''
             raise ValueError(f'--cfg-options: no entry {key}{hint}')
     for key in set(cfg).difference(_ENTRIES):

@@ -83,7 +83,7 @@ def test_variables_of_a_configs_own(tmp_path):
 @pytest.mark.parametrize(
     'key, message',
     [
-        ('modle.backbone.depth', 'no entry modle; did you mean model'),
+        ('modle.backbone.depth', r'no entry modle; did you mean model\?$'),
         ('propagator', 'no entry propagator'),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from hvc_mm.scoreboard import page
 from hvc_mm.scoreboard.page import render_page, write_page
+from hvc_mm.scoreboard.published import Published
 
 CURVES = {'x': [80.0, 60, 40], 'y': [50.0, 50]}
 # What HTML, a script and plotly each take for something else.
@@ -108,6 +109,29 @@ def test_tables_and_texts(report, tmp_path):
         'hvc_mm 0.2.0, device EPYC, threads 2',
     ):
         assert part in text
+
+
+@needs_extra
+def test_intervals_and_published_scores(report, tmp_path):
+    for run in report['runs'][:2]:
+        videos = {
+            name: {
+                'numerators': {'J&F': [scores['J&F']]},
+                'denominators': [1],
+            }
+            for name, scores in run['sequences'].items()
+        }
+        run['pooled'] = {'videos': videos, 'of_nothing': None}
+    published = [
+        Published('theirs', 'davis', 'hvc', {'J&F': 73.1}, 'arXiv:1 <2>'),
+        Published('others', 'vip', None, {'mIoU': 44.6}, 'arXiv:3'),
+    ]
+    rows = _Page(render_page(report, tmp_path, published)).rows
+    apart = '-15.5 (-30.0 to -1.0)'
+    assert ['first', '52.5', '35.0 to 70.0', apart, '0.500'] in rows
+    assert ['theirs', 'hvc', '73.1', 'arXiv:1 <2>'] in rows
+    # It is of a benchmark that isn't here.
+    assert not any('others' in row for row in rows)
 
 
 @needs_extra
