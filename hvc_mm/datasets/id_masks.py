@@ -132,7 +132,8 @@ def has_smooth_edges(ids: np.ndarray) -> bool:
 
 
 def check_edges(ids: np.ndarray, where: str) -> None:
-    """Raise ValueError for a mask with smooth edges; ``where`` names it."""
+    """Raise ValueError for an ``(H, W)`` mask with smooth edges; ``where``
+    names it."""
     if has_smooth_edges(ids):
         found = objects_in(ids)
         raise ValueError(

@@ -175,3 +175,12 @@ def test_the_page_is_there_or_the_report_says_why_not(
         board.write(out)
         assert (out / 'scoreboard.html').is_file() is (why is None)
         assert said in (out / 'scoreboard.md').read_text()
+
+
+def test_a_report_without_any_result(board, tmp_path):
+    board.results.clear()
+    board.write(tmp_path)
+    found = json.loads((tmp_path / 'scoreboard.json').read_text())
+    assert found['runs'] == [] and len(found['failures']) == 1
+    text = (tmp_path / 'scoreboard.md').read_text()
+    assert 'random on davis by own: failed, out of memory' in text

@@ -225,7 +225,7 @@ def _frame_f(gt: np.ndarray, pred: np.ndarray, radius: int) -> float:
 
 
 def _window(gt: np.ndarray, pred: np.ndarray) -> Optional[Tuple[slice, slice]]:
-    """Find the part of the image with both boundaries, or None.
+    """Find the part of ``(H, W)`` masks with both boundaries, or None.
 
     One pixel more than the masks on each side: boundary pixels are up to one
     pixel above and left of a mask, and the row and column below and right of
@@ -243,7 +243,7 @@ def _window(gt: np.ndarray, pred: np.ndarray) -> Optional[Tuple[slice, slice]]:
 
 
 def _dilate(edge: np.ndarray, radius: int) -> np.ndarray:
-    """Dilate with the disc ``dx^2 + dy^2 <= radius^2``.
+    """Dilate ``(H, W)`` with the disc ``dx^2 + dy^2 <= radius^2``.
 
     The disc is a stack of rows, so its dilation is the union of row
     dilations shifted up and down. Row dilations are cheap and many rows

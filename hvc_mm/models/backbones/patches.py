@@ -60,8 +60,8 @@ def check_multiple(title: str, size: Sequence[int], multiple: int) -> None:
         raise ValueError(
             f'{title}: a frame of {height}x{width} is no multiple of the '
             f"patch's {multiple} pixels; expected ResizeFrame(multiple="
-            f"{multiple}, round='up' or 'floor') in the pipeline, or a "
-            '--protocol that has such a step, as dinov3 and dino'
+            f"{multiple}, round='up' or 'floor') in the test's pipeline; "
+            '--protocol dinov3 has one of 16 pixels, dino one of 64'
         )
 
 

@@ -170,7 +170,8 @@ def _hybrid_terms(
     flow_backward: Tensor,
     pairs: PositivePairs,
 ) -> Tuple[Tensor, Tensor]:
-    """Compute both terms from the pair list on the maps' device."""
+    """Compute both terms of maps ``(N, C, h, w)`` and fields
+    ``(N, 2, h, w)`` from the pair list, on their device."""
     with torch.autocast(query.device.type, enabled=False):
         static = _PairSum.apply(query, key, *pairs[:4])
         there = _unit(_rows(flow_forward, pairs.sample, pairs.query))

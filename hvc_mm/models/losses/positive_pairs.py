@@ -136,6 +136,9 @@ def check_maps(
 ) -> None:
     """Refuse maps that the hybrid loss can't pair.
 
+    Query and key are ``(N, C, h, w)``, the fields ``(N, 2, h, w)``, the box
+    ``(N, 4)``.
+
     Raises:
         ValueError: Says what was found and what was expected.
     """
@@ -159,7 +162,7 @@ def check_maps(
 
 
 def check_boxes(query_box: Tensor, key_box: Tensor, pos_radius: float) -> None:
-    """Refuse boxes and radii for which positive pairs mean nothing.
+    """Refuse boxes ``(N, 4)`` and radii that give no meaningful pairs.
 
     Raises:
         ValueError: Says what was found and what was expected.
@@ -230,5 +233,6 @@ def _squared_offsets(
 
 
 def _starts(count: Tensor) -> Tensor:
-    """Index each sample's first entry in a list ordered by sample."""
+    """Index each sample's first entry, ``(N,)`` as the counts, in a list
+    ordered by sample."""
     return count.cumsum(0) - count

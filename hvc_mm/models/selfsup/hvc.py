@@ -242,7 +242,8 @@ def _build(name: str, given: Optional[dict], **arguments) -> nn.Module:
 
 
 def _unit(features: Tensor) -> Tensor:
-    """L2-normalise over channels, in fp32 at least (autocast gives less)."""
+    """L2-normalise ``(N, C, h, w)`` over C, in fp32 at least (autocast
+    gives less)."""
     dtype = torch.promote_types(features.dtype, torch.float32)
     return F.normalize(features.to(dtype), dim=1)
 

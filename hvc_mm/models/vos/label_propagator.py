@@ -476,7 +476,7 @@ class LabelPropagator:
             raise RuntimeError(f'native=True, but {KERNEL_MISSING}')
 
     def _takes_kernel(self, dtype: torch.dtype, frame: Tensor) -> bool:
-        """Decide whether the kernel searches for products of a type."""
+        """Decide whether the kernel searches frames ``(h, w, C)``."""
         fits = dtype == frame.dtype == torch.float32
         fits = fits and frame.device.type == 'cpu'
         if self.native and not fits:

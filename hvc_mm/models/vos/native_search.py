@@ -303,7 +303,7 @@ class NativeSearch:
         return prepared
 
     def write(self, time: int, frame: Tensor) -> None:
-        """Put a prepared frame in the place of the oldest one."""
+        """Put a prepared frame ``(h, w, C + P)`` in the oldest one's place."""
         if self.slots:
             self.newest = time % self.slots
             self.keys[:, :, self.newest] = frame
@@ -368,7 +368,8 @@ class NativeSearch:
         topk: int,
         floors: Optional[Tensor] = None,
     ) -> List[Candidates]:
-        """Search segment by segment, led by the matches of before."""
+        """Search keys ``(h, w, S, C + P)`` segment by segment, led by
+        the matches of before."""
         numbers = self.channels + (self.screened or self.channels) + 16
         settings = dict(
             topk=topk,

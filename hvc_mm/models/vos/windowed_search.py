@@ -136,7 +136,7 @@ class WindowedSearch:
         return frame.to(self.keys.dtype)
 
     def write(self, time: int, frame: Tensor) -> None:
-        """Put a prepared frame in the place of the oldest one."""
+        """Put a prepared frame ``(h, w, C)`` in the oldest one's place."""
         if self.slots:
             self.keys[:, :, time % self.slots] = frame
 
@@ -296,6 +296,7 @@ def _multiply_rows(
 ) -> None:
     """Fill ``scores`` and ``maxima`` one key row at a time.
 
+    Keys are ``(h, w, S, C)``, queries the tile's ``(rows, columns, C)``.
     Key row ``v`` meets query rows within reach only: no product is made for
     others.
     """

@@ -11,6 +11,7 @@ from hvc_mm.models.heads import PseudoFlowHead
 from hvc_mm.models.losses import (
     HybridCorrespondenceLoss,
     dense_hybrid_loss,
+    find_positive_pairs,
     hybrid_correspondence_loss,
 )
 from hvc_mm.registry import MODELS
@@ -62,7 +63,9 @@ def test_golden(golden_dir, name, loss, both):
     else:
         flows = head(query, key), head(key, query)
     boxes = golden['query_box'], golden['key_box']
-    total = sum(loss(query, key, *flows, *boxes, float(golden['pos_radius'])))
+    # The default is the paper's.
+    radius = [] if name == 'paper_radius' else [float(golden['pos_radius'])]
+    total = sum(loss(query, key, *flows, *boxes, *radius))
     (grad,) = torch.autograd.grad(total, query)
     assert float(total) == pytest.approx(float(golden['loss']), abs=1e-5)
     torch.testing.assert_close(grad, golden['grad_query'], rtol=0, atol=1e-5)
@@ -74,6 +77,18 @@ def test_golden(golden_dir, name, loss, both):
         rtol=0,
         atol=2e-5 if both else 1e-5,
     )
+
+
+def test_the_default_radius_is_the_papers_everywhere():
+    assert HybridCorrespondenceLoss().pos_radius == 0.1
+    boxes = (
+        torch.tensor([[0, 0, 0.5, 0.5]]),
+        torch.tensor([[0.25, 0.0, 0.78, 0.5]]),
+    )
+    found = find_positive_pairs(*boxes, (32, 32))
+    assert len(found.query) > 0
+    for mine, named in zip(found, find_positive_pairs(*boxes, (32, 32), 0.1)):
+        assert torch.equal(torch.as_tensor(mine), torch.as_tensor(named))
 
 
 @pytest.mark.parametrize('seed', range(24))
