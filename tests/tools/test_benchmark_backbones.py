@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hvc_mm.engine.run_config import read_config
-from hvc_mm.models import HVCResNet
+from hvc_mm.models import HVCResNet, LabelPropagator
 
 TOOL = 'benchmark_backbones.py'
 QUICK = ['test_dataloader.num_workers=0', 'test_evaluator.num_workers=0']
@@ -162,6 +162,28 @@ def test_protocols_side_by_side(board, tmp_path):
     text = (tmp_path / 'scoreboard.md').read_text()
     assert '### Protocol: dino but for the size of frames' in text
     assert f'| a | dino | {dino["scores"]["J&F"]:.1f} |' in text
+
+
+def test_a_protocol_that_fails_is_alone(board, tmp_path, monkeypatch):
+    """Though it shares the features with others."""
+    step = LabelPropagator.step
+
+    def broken(self, *arguments):
+        if self.temperature == 0.07:
+            raise RuntimeError('no such step')
+        return step(self, *arguments)
+
+    monkeypatch.setattr(LabelPropagator, 'step', broken)
+    status, found, _ = board(
+        *(tmp_path, ['a=HVCResNet:depth=18,stage=1']),
+        *('--benchmarks', 'davis', '--input-size', '48x80'),
+        *('--protocols', 'crw', 'vfs'),
+        options=['test_dataloader.dataset.max_frames=3', *QUICK],
+    )
+    assert status == 1
+    assert [r['protocol']['name'] for r in found['runs']] == ['crw']
+    (told,) = found['failures']
+    assert told['protocol'] == 'vfs' and 'no such step' in told['why']
 
 
 @pytest.mark.parametrize(
