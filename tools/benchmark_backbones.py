@@ -56,7 +56,7 @@ import traceback
 from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from mmengine.config import Config, DictAction
 
@@ -74,6 +74,7 @@ from hvc_mm.scoreboard import (
     parse_backbones,
     prepare_run,
     score_together,
+    try_frame_sizes,
     why_unfit,
 )
 from hvc_mm.scoreboard.report import Names, in_words
@@ -240,6 +241,7 @@ def prepare_runs(
 ) -> List[Run]:
     """Read a backbone's configs; tell what a reader should know before."""
     runs = []
+    tried: Set[Tuple[int, int]] = set()
     for benchmark, protocol in pairs:
         names = (backbone.name, benchmark.name, protocol)
         with told_failures(board, [names]):
@@ -248,6 +250,8 @@ def prepare_runs(
             run = prepare_run(
                 benchmark, backbone, cfg, args.out, size, protocol
             )
+            try_frame_sizes(backbone, run.frame_sizes - tried)
+            tried |= run.frame_sizes
             runs.append(run)
             if run.warning:
                 print(f'{in_words(names)}: {run.warning}', flush=True)

@@ -1,7 +1,7 @@
 """Any backbones on all benchmarks, next to each other."""
 
 from .backbone_texts import BackboneError, parse_backbones
-from .backbones import make_backbone
+from .backbones import make_backbone, try_frame_sizes
 from .entries import BENCHMARKS, Backbone, Benchmark
 from .protocols import OWN, check_protocols, why_unfit
 from .report import Scoreboard
@@ -22,5 +22,6 @@ __all__ = [
     'parse_backbones',
     'prepare_run',
     'score_together',
+    'try_frame_sizes',
     'why_unfit',
 ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os.path as osp
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Tuple
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from hvc_mm.registry import MODELS
 from .backbone_texts import LIBRARIES, BackboneError
 from .entries import Backbone
 
-__all__ = ['make_backbone']
+__all__ = ['make_backbone', 'try_frame_sizes']
 
 # Label propagation reads layer3 at stride 8.
 _STAGE = 3
@@ -40,19 +40,13 @@ _STRIDES = (1, 2, 1, 1)
 _TRIAL = (128, 192)
 
 
-def make_backbone(
-    name: str,
-    entry: Mapping[str, Any],
-    frame_size: Optional[Tuple[int, int]] = None,
-) -> Backbone:
-    """Build a backbone, load its weights and try it on one frame.
+def make_backbone(name: str, entry: Mapping[str, Any]) -> Backbone:
+    """Build a backbone, load its weights and try it on a small frame.
 
     Args:
         name: How to call it.
         entry: Its keys and values, of
             :func:`~hvc_mm.scoreboard.parse_backbones`.
-        frame_size: ``(H, W)`` of the frame, e.g. that of a run; None for a
-            small one whose sides are multiples of the backbone's patch.
 
     Raises:
         BackboneError: The class isn't there or can't be built, the stage or
@@ -85,7 +79,7 @@ def make_backbone(
         )
         if weights and 'prefix' in source:
             backbone.overrides['model.weights_prefix'] = source['prefix']
-        _try_out(backbone, frame_size)
+        _try_out(backbone)
     except (BackboneError, CheckpointError) as error:
         raise BackboneError(f'backbone {name}: {error}') from error
     files = [weights, *weight_files(config)]
@@ -166,9 +160,7 @@ def _class_of(kind: str) -> type:
     return cls
 
 
-def _try_out(
-    backbone: Backbone, frame_size: Optional[Tuple[int, int]]
-) -> None:
+def _try_out(backbone: Backbone) -> None:
     """Build it, check its weights, and compute the features of a frame."""
     network = _build(backbone)
     path = backbone.overrides['load_from']
@@ -180,12 +172,46 @@ def _try_out(
             find_network(content, target.state_dict(), prefix=prefix)
         except CheckpointError as error:
             raise BackboneError(f'{path}: {error}') from None
+    size = _trial_size(network)
+    shape = _features_of(network, backbone, size)
+    backbone.channels = shape[1]
+    backbone.stride = size[0] / shape[2]
+    backbone.parameters = sum(p.numel() for p in network.parameters())
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    backbone.has_batch_norm = bool(norms)
+
+
+def try_frame_sizes(
+    backbone: Backbone, sizes: Iterable[Tuple[int, int]]
+) -> None:
+    """Try a backbone on frames of a run's own sizes.
+
+    Args:
+        backbone: One of :func:`make_backbone`.
+        sizes: Heights and widths in pixels.
+
+    Raises:
+        BackboneError: It can't take frames of one of the sizes.
+    """
+    network = _build(backbone)
+    for size in sizes:
+        try:
+            _features_of(network, backbone, size)
+        except BackboneError as error:
+            raise BackboneError(
+                f'backbone {backbone.name}: {error}'
+            ) from error
+
+
+def _features_of(
+    network: nn.Module, backbone: Backbone, size: Tuple[int, int]
+) -> Tuple[int, ...]:
+    """Compute the features of a black frame; gives their shape."""
     index = backbone.overrides['model.feature_index']
-    size = frame_size or _trial_size(network)
     try:
         with torch.no_grad():
             maps = network(torch.zeros(1, 3, *size))
-            features = unit_features(maps, index, tuple(size))
+            return tuple(unit_features(maps, index, size).shape)
     except ValueError as error:
         hint = str(error).replace('feature_index', 'map')
         raise BackboneError(hint) from error
@@ -193,20 +219,18 @@ def _try_out(
         raise BackboneError(
             f'fails on a frame of {size[0]}x{size[1]}: {_message(error)}'
         ) from error
-    backbone.channels = features.shape[1]
-    backbone.stride = size[0] / features.shape[2]
-    backbone.parameters = sum(p.numel() for p in network.parameters())
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
-    backbone.has_batch_norm = bool(norms)
 
 
 def _trial_size(network: nn.Module) -> Tuple[int, int]:
-    """Round the trial frame up to multiples of the network's patches."""
-    sides = [
-        getattr(module, 'multiple', 1)
-        for module in network.modules()
-        if hasattr(module, 'check_size')
-    ]
+    """Round the trial frame up to multiples of the network's patches.
+
+    Of a network that takes images of one size alone, that size.
+    """
+    of_patches = [m for m in network.modules() if hasattr(m, 'check_size')]
+    for module in of_patches:
+        if getattr(module, 'fixed_size', None):
+            return module.fixed_size
+    sides = [getattr(module, 'multiple', 1) for module in of_patches]
     multiple = int(np.lcm.reduce([1, *sides]))
     height, width = (-(-side // multiple) * multiple for side in _TRIAL)
     return height, width

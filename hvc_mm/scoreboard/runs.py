@@ -11,7 +11,7 @@ import logging
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 import torch
@@ -32,6 +32,7 @@ from .settings import (
     Survey,
     digest_features,
     digest_setting,
+    frame_sizes,
     survey_data,
     wide_window,
 )
@@ -78,6 +79,12 @@ class Run:
     def videos(self) -> List[str]:
         """All of the benchmark's, in its order."""
         return list(self.data.sizes)
+
+    @property
+    def frame_sizes(self) -> Set[Tuple[int, int]]:
+        """Heights and widths that the backbone sees."""
+        sizes = frame_sizes(self.cfg, self.data)
+        return {size for size, _ in sizes.values()}
 
     @property
     def warning(self) -> Optional[str]:

@@ -107,7 +107,7 @@ def digest_features(cfg: Config, backbone: Backbone, data: Survey) -> str:
         'load_from': cfg.load_from,
         'dataset': dataset,
         'steps': [s for s in steps if s['type'] != 'ResizeFrame'],
-        'frames': _resized(cfg, data),
+        'frames': frame_sizes(cfg, data),
         'files': data.fingerprint,
         'randomness': cfg.get('randomness'),
     }
@@ -127,7 +127,7 @@ def wide_window(
     if window.radius is None:
         return None
     stride = cfg.model.get('feature_stride') or backbone.stride
-    for video, (size, _) in _resized(cfg, data).items():
+    for video, (size, _) in frame_sizes(cfg, data).items():
         height, width = (max(1, round(side / stride)) for side in size)
         corners = torch.tensor([height - 1, width - 1])
         if in_window(*corners, window):
@@ -139,8 +139,12 @@ def wide_window(
     return None
 
 
-def _resized(cfg: Config, data: Survey) -> Dict[str, Tuple]:
-    """Tell each video's size in the network, and how it comes to that."""
+def frame_sizes(cfg: Config, data: Survey) -> Dict[str, Tuple]:
+    """Tell each video's size in the network, and how it comes to that.
+
+    Returns:
+        By video height and width in pixels, and the steps that change them.
+    """
     found: Dict[str, Tuple] = {}
     steps: List[dict] = [
         dict(step)

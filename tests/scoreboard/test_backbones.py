@@ -7,7 +7,12 @@ import torch
 
 from hvc_mm.checkpoint import sha256_of
 from hvc_mm.models import HVCResNet
-from hvc_mm.scoreboard import BackboneError, make_backbone, parse_backbones
+from hvc_mm.scoreboard import (
+    BackboneError,
+    make_backbone,
+    parse_backbones,
+    try_frame_sizes,
+)
 
 
 def parse(text):
@@ -72,18 +77,19 @@ def test_a_model_of_timm_with_weights(of_timm, tmp_path):
     )
 
 
-def test_the_frame_that_a_backbone_is_tried_on(of_timm):
+def test_the_frames_that_a_backbone_is_tried_on(of_timm):
     # 128x192 is no multiple of 14; what a run has to be is its own business.
-    text = 'v=timm:vit_small_patch14_dinov2,depth=1'
-    assert make(text).stride == 14
-    name, entry = parse(text)
-    assert make_backbone(name, entry, (238, 434)).stride == 14
+    backbone = make('v=timm:vit_small_patch14_dinov2,depth=1')
+    assert backbone.stride == 14
+    try_frame_sizes(backbone, [(238, 434)])
     with pytest.raises(BackboneError, match=r'v: .* 240x432 .*multiple=14'):
-        make_backbone(name, entry, (240, 432))
-    name, entry = parse('timm:beit_base_patch16_224,depth=1')
+        try_frame_sizes(backbone, [(238, 434), (240, 432)])
+    backbone = make('timm:beit_base_patch16_224,depth=1')
+    assert backbone.stride == 16
     with pytest.raises(BackboneError, match='takes 224x224 alone'):
-        make_backbone(name, entry)
-    assert make_backbone(name, entry, (224, 224)).stride == 16
+        try_frame_sizes(backbone, [(224, 240)])
+    # A run's sizes tell nothing new of the backbone.
+    assert backbone.stride == 16
 
 
 def test_a_name_that_timm_does_not_know(of_timm):

@@ -210,7 +210,7 @@ def test_a_failure_is_told_and_the_rest_is_scored(
 
     def broken(self, x):
         # It works when it is tried, and fails on the data.
-        if self.out_indices == (0,) and x.shape[-2:] != (128, 192):
+        if self.out_indices == (0,) and x.any():
             raise failure('out of memory')
         return forward(self, x)
 

@@ -130,6 +130,14 @@ class TimmBackbone(BaseModule):
         embed = getattr(self.body, 'patch_embed', None)
         return embed.patch_size[0] if _is_plain(embed) else 1
 
+    @property
+    def fixed_size(self) -> Optional[Tuple[int, int]]:
+        """Height and width of the only images that it takes; None: any."""
+        embed = getattr(self.body, 'patch_embed', None)
+        if _is_plain(embed) and embed.strict_img_size:
+            return tuple(embed.img_size)
+        return None
+
     def check_size(self, size: Sequence[int]) -> None:
         """Refuse images that the network can't take.
 
@@ -139,15 +147,14 @@ class TimmBackbone(BaseModule):
         Raises:
             ValueError: With what to set.
         """
-        embed = getattr(self.body, 'patch_embed', None)
-        if _is_plain(embed) and embed.strict_img_size:
-            if tuple(size) != tuple(embed.img_size):
-                raise ValueError(
-                    f'{self.title}: a frame of {size[0]}x{size[1]}, but it '
-                    f'takes {embed.img_size[0]}x{embed.img_size[1]} alone; '
-                    f'expected img_size=({size[0]}, {size[1]}) or '
-                    'ResizeFrame(size=...) in the pipeline'
-                )
+        fixed = self.fixed_size
+        if fixed and tuple(size) != fixed:
+            raise ValueError(
+                f'{self.title}: a frame of {size[0]}x{size[1]}, but it '
+                f'takes {fixed[0]}x{fixed[1]} alone; '
+                f'expected img_size=({size[0]}, {size[1]}) or '
+                'ResizeFrame(size=...) in the pipeline'
+            )
         check_multiple(self.title, size, self.multiple)
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
