@@ -127,8 +127,11 @@ def _check_mode(cfg: Config, mode: str) -> None:
 def _check_data(dataset: Any) -> None:
     """Make sure that the folders of a data set, or of several, are there."""
     if isinstance(dataset, dict):
-        root = dataset.get('data_root')
-        if root and isinstance(root, str) and '://' not in root:
+        root, sources = dataset.get('data_root'), dataset.get('sources')
+        sources = [sources] if isinstance(sources, str) else sources
+        # Sources that are absolute need no root.
+        is_used = not sources or not all(map(osp.isabs, sources))
+        if is_used and isinstance(root, str) and root and '://' not in root:
             check_folder(root, f'the data of {dataset.get("type")}')
         _check_data(list(dataset.values()))
     elif isinstance(dataset, (list, tuple)):

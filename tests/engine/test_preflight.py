@@ -72,6 +72,15 @@ def test_a_missing_root_and_what_sets_it(name, mode, tmp_path):
         preflight(cfg, mode)
 
 
+def test_sources_that_are_absolute_need_no_root(tmp_path):
+    cfg = read_config('hvc_folder', {'data_root': str(tmp_path / 'none')})
+    cfg.train_dataloader.dataset.sources = [str(tmp_path)]
+    preflight(cfg, 'train')
+    cfg.train_dataloader.dataset.sources = [str(tmp_path), 'photos']
+    with pytest.raises(FileNotFoundError, match='no folder .*none'):
+        preflight(cfg, 'train')
+
+
 def _resnet(path, **more):
     backbone = dict(type='HVCResNet', depth=50, **more)
     return Config(dict(model=dict(backbone=backbone), load_from=str(path)))

@@ -20,6 +20,7 @@ from pathlib import Path
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
 import benchmark_propagation as propagation  # noqa: E402
+import benchmark_protocol as protocol  # noqa: E402
 import benchmark_training as training  # noqa: E402
 import pandas as pd  # noqa: E402
 import torch  # noqa: E402
@@ -30,6 +31,7 @@ from hvc_mm.utils.outputs import claim_file, listed_file  # noqa: E402
 COMMANDS = {
     'loss': training.measure_loss,
     'propagation': propagation.measure_propagation,
+    'protocol': protocol.measure_protocol,
     'train_step': training.measure_train_step,
     'inference': propagation.measure_inference,
     'data': training.measure_data,
@@ -64,6 +66,14 @@ OPTIONS = {
         '--video': dict(help='features of its frames instead of noise'),
         '--config': dict(default='hvc_davis', help='of the model for them'),
         '--checkpoint': dict(help='its weights'),
+        **SEED,
+    },
+    'protocol': {
+        '--names': dict(
+            nargs='+',
+            choices=protocol.PROTOCOLS,
+            default=protocol.PROTOCOLS,
+        ),
         **SEED,
     },
     'train_step': {

@@ -137,6 +137,24 @@ def test_both_propagations_give_the_same(propagation, monkeypatch):
     assert row['equal ids'] < 1
 
 
+def test_protocols_against_their_whole_affinity(load_tool, monkeypatch):
+    module = load_tool('analysis_tools/benchmark_protocol.py')
+    monkeypatch.setattr(module, 'CHANNELS', 8)
+    args = Namespace(**ARGUMENTS, names=module.PROTOCOLS)
+    report = module.measure_protocol(args)
+    assert [row['what'] for row in report.rows] == ['dino', 'dinov3']
+    for row, target in zip(report.rows, report.targets):
+        assert row['largest difference'] < 1e-5
+        assert target.value == row['whole s'] / row['ours s']
+    # A window of another shape is seen.
+    near = module.window_mask
+    monkeypatch.setattr(
+        module, 'window_mask', lambda *given: near(*given).roll(1)
+    )
+    for row in module.measure_protocol(args).rows:
+        assert row['largest difference'] > 0.01
+
+
 @pytest.mark.skipif(find_kernel() is None, reason='the kernel was not built')
 def test_the_kernel_next_to_torch(propagation, monkeypatch):
     monkeypatch.setattr(propagation, 'CASES', propagation.SMALL)
