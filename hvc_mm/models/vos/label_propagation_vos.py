@@ -141,6 +141,8 @@ class LabelPropagationVOS(BaseModel):
             return
         statistics = _statistics(self.backbone)
         self._as_loaded = {k: v.clone() for k, v in statistics.items()}
+        if not statistics:
+            return
         norms = [m for m in self.backbone.modules() if _is_norm(m)]
         modes = [norm.training for norm in norms]
         # Members without batch norms, as Vision Transformers, may not take
