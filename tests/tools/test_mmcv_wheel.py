@@ -1,6 +1,7 @@
 """mmcv's wheel: kept, published or built; believed if its operators work."""
 
 import http.server
+import importlib.util
 import shutil
 import socket
 import subprocess
@@ -10,7 +11,6 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
-import pip
 import pytest
 
 PYTHON = Path(sys.executable)
@@ -139,7 +139,10 @@ def venv(tmp_path_factory):
     command = [sys.executable, '-m', 'venv', '--without-pip', str(folder)]
     subprocess.run(command, check=True)
     (site,) = folder.glob('lib/python*/site-packages')
-    shutil.copytree(Path(pip.__file__).parent, site / 'pip')
+    # Not imported: then `distutils` would be Python's own, which setuptools
+    # refuses.
+    pip = Path(importlib.util.find_spec('pip').origin).parent
+    shutil.copytree(pip, site / 'pip')
     (site / 'torch.py').write_text(TORCH)
     return folder / 'bin/python'
 

@@ -318,9 +318,10 @@ def test_refuses_unfitting_checkpoints(
 
 
 @pytest.fixture
-def load_config(load_tool, monkeypatch):
+def load_config(load_tool, sample_dir, monkeypatch):
     """What tools/test.py makes of a config and a command line."""
     tool = load_tool('test.py')
+    monkeypatch.setenv('HVC_DATA_ROOT', str(sample_dir))
 
     def load(*arguments):
         monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, arguments)])
@@ -405,6 +406,7 @@ def test_sigterm_leaves_no_process(root_dir, config, sample_dir, tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.mmdet
 def test_a_detector_writes_and_draws_its_own_way(
     load_config, detector, tmp_path, monkeypatch
 ):
@@ -427,10 +429,14 @@ def test_a_detector_writes_and_draws_its_own_way(
         load_config(*given, '--show-dir=show', option)
 
 
-def test_a_prefix_is_for_backbones(load_config, config, detector):
+def test_a_prefix_is_for_backbones(load_config, config):
     cfg = load_config(config, 'none', '--prefix=model_ema')
     assert cfg.model.weights_prefix == 'model_ema'
     assert 'weights_prefix' not in load_config(config, 'none').model
+
+
+@pytest.mark.mmdet
+def test_a_prefix_is_for_no_detector(load_config, detector):
     with pytest.raises(SystemExit, match='--prefix: mmdet.FasterRCNN takes'):
         load_config(detector, 'none', '--prefix=model_ema')
 

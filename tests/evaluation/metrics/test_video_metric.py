@@ -258,7 +258,7 @@ def test_a_disk_that_stalls_or_fails(
 
     options = dict(format_only=True, out_dir=str(tmp_path / 'masks'))
     with monkeypatch.context() as patch:
-        patch.setattr(prediction_files, 'write_id_mask', stall)
+        patch.setattr(prediction_files, 'save_id_mask', stall)
         metric = VOSMetric(**options)
         metric.process(None, video[:8])
         ninth = threading.Thread(target=metric.process, args=(None, video[8:]))
