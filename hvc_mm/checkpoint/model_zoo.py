@@ -1,6 +1,6 @@
 """Published weights by name: downloaded once, checked, kept.
 
-A name stands for a file in torch's hub cache, which is downloaded when it is
+A name means a file in torch's hub cache, which is downloaded when it is
 first asked for. A file of the same name in the current folder comes first.
 """
 

@@ -13,13 +13,13 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from .protocols import protocol_of
 from .series import (
     SHARES,
-    Look,
+    Style,
     differences,
     group_sequences,
     mean_curve,
-    protocol_of,
 )
 
 __all__ = ['Charts']
@@ -40,7 +40,7 @@ class Charts:
 
     Args:
         runs: The results, at least one.
-        looks: How each backbone is drawn.
+        styles: How each backbone is drawn.
         protocols: All of the report, in its order: their places choose
             symbols and dashes.
     """
@@ -48,12 +48,12 @@ class Charts:
     def __init__(
         self,
         runs: Sequence[Run],
-        looks: Mapping[str, Look],
+        styles: Mapping[str, Style],
         protocols: Sequence[str],
     ) -> None:
         self.runs = runs
         self.headline = runs[0]['benchmark']['headline']
-        self._looks = looks
+        self._styles = styles
         self._places = {name: i for i, name in enumerate(protocols)}
 
     def score_against_time(self) -> go.Figure:
@@ -68,7 +68,7 @@ class Charts:
                 y=[round(run['scores'][self.headline], 2)],
                 mode='markers',
                 marker=dict(
-                    color=self._look(run).color,
+                    color=self._style(run).color,
                     symbol=self._pick(_SYMBOLS, run),
                     size=_SIZE,
                     opacity=0.85,
@@ -106,12 +106,12 @@ class Charts:
             }
             bars = {'all': run['scores'][self.headline]}
             bars.update(group_sequences(own))
-            look = self._look(run)
-            hatch = _HATCHES[look.turn % len(_HATCHES)]
+            style = self._style(run)
+            hatch = _HATCHES[style.turn % len(_HATCHES)]
             figure.add_bar(
                 x=[_text(name) for name in bars],
                 y=[round(value, 2) for value in bars.values()],
-                marker=dict(color=look.color, pattern=dict(shape=hatch)),
+                marker=dict(color=style.color, pattern=dict(shape=hatch)),
                 hovertemplate='%{x}: %{y:.1f} percent',
                 row=names.index(protocol_of(run)) + 1,
                 col=1,
@@ -174,20 +174,20 @@ class Charts:
             )
         )
 
-    def _look(self, run: Run) -> Look:
-        return self._looks[run['backbone']['name']]
+    def _style(self, run: Run) -> Style:
+        return self._styles[run['backbone']['name']]
 
     def _pick(self, kinds: Sequence[str], run: Run) -> str:
         return kinds[self._places[protocol_of(run)] % len(kinds)]
 
     def _line(self, run: Run, mode: Optional[str] = None) -> Dict[str, Any]:
-        look = self._look(run)
+        style = self._style(run)
         return dict(
             mode=mode or 'lines',
-            marker=dict(color=look.color, symbol=self._pick(_SYMBOLS, run)),
+            marker=dict(color=style.color, symbol=self._pick(_SYMBOLS, run)),
             line=dict(
-                color=look.color,
-                width=2 + 1.5 * look.turn,
+                color=style.color,
+                width=2 + 1.5 * style.turn,
                 dash=self._pick(_DASHES, run),
             ),
             **_named(run),

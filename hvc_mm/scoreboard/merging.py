@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
-from hvc_mm.utils.files import read_text
 
 from .report import Names, in_words
-from .results import FORMAT, check_result
+from .results import FORMAT, check_result, read_object
 
 __all__ = ['Report', 'merge_runs', 'read_report', 'tell_differences']
 
@@ -56,12 +54,7 @@ def read_report(text: str) -> Report:
 
 
 def _read_runs(path: Path) -> List[Dict[str, Any]]:
-    try:
-        found = json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f'{path} is damaged: {error}') from error
-    if not isinstance(found, dict):
-        raise ValueError(f'{path} holds {found!r:.60}; expected a JSON object')
+    found = read_object(path)
     runs = found.get('runs', [found])
     if found.get('format') != FORMAT or not isinstance(runs, list):
         raise ValueError(
@@ -139,7 +132,7 @@ def _weights(run: Dict[str, Any]) -> List[str]:
 def _refuse_weights(
     kept: Dict[Names, Tuple[Path, Dict[str, Any]]], refused: List[str]
 ) -> None:
-    """Add a line on each name that stands for two files of weights."""
+    """Add a line on each name that means two files of weights."""
     first: Dict[str, Tuple[Path, Dict[str, Any]]] = {}
     for (backbone, _, _), (path, run) in kept.items():
         other_path, other = first.setdefault(backbone, (path, run))

@@ -13,8 +13,9 @@ import pandas as pd
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
 from hvc_mm.utils.outputs import listed_file
 
+from .protocols import protocol_of
 from .published import Published
-from .series import Look, differences, looks_of, protocol_of
+from .series import Style, differences, styles_of
 from .strips import GROUND_TRUTH
 from .tables import SECONDS, published_table, runs_table
 
@@ -83,7 +84,7 @@ def render_page(
     from plotly.offline import get_plotlyjs
 
     runs = report['runs']
-    looks = looks_of([run['backbone']['name'] for run in runs])
+    styles = styles_of([run['backbone']['name'] for run in runs])
     environment = Environment(
         loader=PackageLoader('hvc_mm.scoreboard', ''),
         autoescape=True,
@@ -101,10 +102,10 @@ def render_page(
     protocols = list(dict.fromkeys(map(protocol_of, runs)))
     return environment.get_template('page.html').render(
         report=report,
-        looks=looks,
+        styles=styles,
         protocols=protocols,
         sections=[
-            _Section(own, looks, protocols, runs_dir)
+            _Section(own, styles, protocols, runs_dir)
             for own in _by_benchmark(runs)
         ],
         published={
@@ -124,7 +125,7 @@ class _Section:
     def __init__(
         self,
         runs: Sequence[Run],
-        looks: Mapping[str, Look],
+        styles: Mapping[str, Style],
         protocols: Sequence[str],
         runs_dir: Path,
     ) -> None:
@@ -137,7 +138,7 @@ class _Section:
             protocol: runs_table(own) for protocol, own in self.groups.items()
         }
         self.has_curves = any(run['curves'] for run in runs)
-        self.charts = Charts(runs, looks, protocols)
+        self.charts = Charts(runs, styles, protocols)
         self._runs_dir = runs_dir
         self._differences = differences(runs)
         # A bar is 7 pixels wide at least.

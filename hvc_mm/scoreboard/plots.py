@@ -19,12 +19,12 @@ from matplotlib.ticker import MaxNLocator
 from hvc_mm.utils.outputs import listed_file
 
 from .entries import Benchmark
+from .protocols import protocol_of
 from .series import (
     SHARES,
     group_sequences,
-    looks_of,
     mean_curve,
-    protocol_of,
+    styles_of,
 )
 
 __all__ = ['draw_plots', 'plot_files']
@@ -58,13 +58,13 @@ class Styles:
     """
 
     def __init__(self, runs: Sequence[Run]) -> None:
-        self._looks = looks_of([run['backbone']['name'] for run in runs])
+        self._styles = styles_of([run['backbone']['name'] for run in runs])
         self._protocols = list(dict.fromkeys(map(protocol_of, runs)))
 
     def point(self, run: Run) -> Dict[str, Any]:
         """Style a run's point; points may cover each other."""
         return dict(
-            color=self._looks[run['backbone']['name']].color,
+            color=self._styles[run['backbone']['name']].color,
             marker=self._pick(_MARKERS, protocol_of(run)),
             linestyle='',
             markersize=9,
@@ -73,18 +73,18 @@ class Styles:
 
     def line(self, run: Run) -> Dict[str, Any]:
         """Style a run's curve."""
-        look = self._looks[run['backbone']['name']]
+        style = self._styles[run['backbone']['name']]
         return dict(
-            color=look.color,
-            linewidth=1.5 + look.turn,
+            color=style.color,
+            linewidth=1.5 + style.turn,
             linestyle=self._pick(_LINES, protocol_of(run)),
         )
 
     def bar(self, run: Run) -> Dict[str, Any]:
         """Style a run's bars."""
-        look = self._looks[run['backbone']['name']]
+        style = self._styles[run['backbone']['name']]
         return dict(
-            color=look.color, hatch=_HATCHES[look.turn % len(_HATCHES)]
+            color=style.color, hatch=_HATCHES[style.turn % len(_HATCHES)]
         )
 
     def explain(self, figure: Figure, runs: Sequence[Run], kind: str) -> None:
@@ -210,12 +210,12 @@ def sequence_bars(
     )
     panels = figure.subplots(len(groups), squeeze=False, sharex=True)[:, 0]
     for panel, table, (name, group) in zip(panels, tables, groups.items()):
-        looks = [styles.bar(result) for result in group]
-        colors = [look['color'] for look in looks]
+        shown = [styles.bar(result) for result in group]
+        colors = [style['color'] for style in shown]
         table.plot.bar(ax=panel, color=colors, width=0.8, legend=False)
-        for look, bars in zip(looks, panel.containers):
+        for style, bars in zip(shown, panel.containers):
             for bar in bars:
-                bar.set_hatch(look['hatch'])
+                bar.set_hatch(style['hatch'])
         # The score itself is no sequence.
         panel.axvline(0.5, color='grey', linewidth=0.8)
         title = benchmark.title

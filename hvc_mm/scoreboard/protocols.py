@@ -22,6 +22,7 @@ __all__ = [
     'OWN',
     'check_protocols',
     'describe_protocol',
+    'protocol_of',
     'resize_frames',
     'why_unfit',
 ]
@@ -48,6 +49,11 @@ def check_protocols(names: Sequence[str]) -> None:
                 f'no protocol {name!r}; did you mean {", ".join(near)}? '
                 f"({OWN} is the benchmark's config as it is)"
             )
+
+
+def protocol_of(run: Mapping[str, Any]) -> str:
+    """Name a result's protocol; one without a name is the benchmark's own."""
+    return run['protocol']['name'] or OWN
 
 
 def why_unfit(protocol: Optional[str], benchmark: Benchmark) -> Optional[str]:

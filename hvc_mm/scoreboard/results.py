@@ -17,6 +17,7 @@ __all__ = [
     'FORMAT',
     'check_result',
     'read_entries',
+    'read_object',
     'read_result',
     'refuse_older',
 ]
@@ -156,7 +157,7 @@ def read_result(path: Path, same: Mapping[str, Any]) -> Dict[str, Any]:
         ValueError: The file is damaged, or is the result of another run or
             in another format or unit; with its name.
     """
-    found = _read_object(path)
+    found = read_object(path)
     check_result(found, str(path))
     for name, value in same.items():
         field: Any = found
@@ -179,7 +180,7 @@ def refuse_older(path: Path) -> None:
         ValueError: The one that is there is of another format.
     """
     if path.is_file():
-        found = _read_object(path).get('format')
+        found = read_object(path).get('format')
         if found != FORMAT:
             raise ValueError(
                 f'{path} is of an earlier version (format {found}, expected '
@@ -195,13 +196,18 @@ def read_entries(folder: Path, names: List[str]) -> Dict[str, dict]:
         path = folder / f'{name}.json'
         if path.is_file():
             try:
-                found[name] = _read_object(path)
+                found[name] = read_object(path)
             except ValueError as error:
                 print(f'{error}: {name} is done again', flush=True)
     return found
 
 
-def _read_object(path: Path) -> Dict[str, Any]:
+def read_object(path: Path) -> Dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ValueError: The file is damaged or holds something else; with its name.
+    """
     try:
         found = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:

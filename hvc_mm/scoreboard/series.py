@@ -11,16 +11,15 @@ from typing import Any, Dict, Mapping, NamedTuple, Sequence
 import numpy as np
 import pandas as pd
 
-from .protocols import OWN
+from .protocols import protocol_of
 
 __all__ = [
     'SHARES',
-    'Look',
+    'Style',
     'differences',
     'group_sequences',
-    'looks_of',
+    'styles_of',
     'mean_curve',
-    'protocol_of',
 ]
 
 # Those of Okabe and Ito (2008), made for all kinds of colour vision, without
@@ -35,7 +34,7 @@ SHARES = np.linspace(0, 1, 50)
 _MOST_BARS = 40
 
 
-class Look(NamedTuple):
+class Style(NamedTuple):
     """How a backbone's results are drawn.
 
     Attributes:
@@ -48,17 +47,12 @@ class Look(NamedTuple):
     turn: int
 
 
-def looks_of(names: Sequence[str]) -> Dict[str, Look]:
-    """Give every backbone a look of its own, in the order of their names."""
+def styles_of(names: Sequence[str]) -> Dict[str, Style]:
+    """Give every backbone a style of its own, in the order of their names."""
     return {
-        name: Look(_COLORS[i % len(_COLORS)], i // len(_COLORS))
+        name: Style(_COLORS[i % len(_COLORS)], i // len(_COLORS))
         for i, name in enumerate(dict.fromkeys(names))
     }
-
-
-def protocol_of(run: Mapping[str, Any]) -> str:
-    """Name a result's protocol; one without a name is the benchmark's own."""
-    return run['protocol']['name'] or OWN
 
 
 def mean_curve(curves: Sequence[Sequence[float]]) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from hvc_mm.engine.hooks.protocol_log_hook import counts_of_total
 
 from .intervals import Interval, difference_of, score_interval, why_unpaired
-from .protocols import OWN
+from .protocols import protocol_of
 from .published import Published
 
 __all__ = [
@@ -73,7 +73,7 @@ def _rows_of(result: Result) -> List[Dict[str, Any]]:
         rows.append(
             {
                 'benchmark': _title(result),
-                'protocol': _protocol(result),
+                'protocol': protocol_of(result),
                 'backbone': result['backbone']['name'],
                 'score': head,
                 'value': value,
@@ -103,7 +103,7 @@ def differences_table(results: Sequence[Result]) -> pd.DataFrame:
             head = one['benchmark']['headline']
             names = [r['backbone']['name'] for r in (one, other)]
             row = dict(
-                zip(columns, (_title(one), _protocol(one), *names, head))
+                zip(columns, (_title(one), protocol_of(one), *names, head))
             )
             rows.append({**row, **difference_of(one, other, head)._asdict()})
     return pd.DataFrame(rows, columns=[*columns, *Interval._fields])
@@ -195,7 +195,7 @@ def _latex_row(result: Result) -> Dict[str, str]:
     size = _size(result)
     return {
         'backbone': result['backbone']['name'],
-        'protocol': _protocol(result) + (f' at {size}' if size else ''),
+        'protocol': protocol_of(result) + (f' at {size}' if size else ''),
         first: _number(result['scores'][first]),
         _INTERVAL: _limits(score_interval(result, first)),
         **{head: _number(result['scores'][head]) for head in heads},
@@ -232,10 +232,6 @@ def markdown_table(
 
 def _title(result: Result) -> str:
     return result['benchmark']['title']
-
-
-def _protocol(result: Result) -> str:
-    return result['protocol']['name'] or OWN
 
 
 def _size(result: Result) -> Optional[str]:

@@ -65,3 +65,58 @@ def result_of():
         }
 
     return result
+
+
+@pytest.fixture
+def whole():
+    """A result with all of its fields, one video and no time."""
+    return dict(
+        format=2,
+        backbone=dict(
+            name='small',
+            title='ResNet-18',
+            config=dict(type='HVCResNet'),
+            weights={'a.pth': '0123'},
+            channels=128,
+            stride=8.0,
+            parameters=683072,
+        ),
+        benchmark=dict(
+            name='davis',
+            title='DAVIS-2017 val',
+            headline='J&F',
+            counts=dict(videos=1),
+            whole=dict(name='DAVIS-2017 val', videos=30),
+            fingerprint='4567',
+        ),
+        protocol=dict(
+            name='dino',
+            text='text',
+            model=dict(
+                propagator=dict(type='LabelPropagator', radius=12),
+                codec=dict(type='MaskCodec'),
+                data_preprocessor=dict(type='VOSDataPreprocessor'),
+                warmup_zero_image=None,
+                feature_stride=None,
+            ),
+            frames=dict(type='ResizeFrame', short_side=480),
+            input_size=[240, 432],
+        ),
+        key='abc',
+        unit='percent',
+        scores={'J&F': 51.5, 'J': 50},
+        sequences=dict(one={'J&F': 51.5, 'J': 50}),
+        pooled=dict(
+            of_nothing=None,
+            videos=dict(
+                one=dict(
+                    numerators={'J&F': [103.0], 'J': [100.0]}, denominators=[2]
+                )
+            ),
+        ),
+        curves=dict(one=[50.0, 51.0]),
+        seconds_per_frame=None,
+        seed=0,
+        versions=dict(torch='2.6.0', threads=1),
+        strips=None,
+    )

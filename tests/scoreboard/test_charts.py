@@ -2,7 +2,7 @@
 
 import pytest
 
-from hvc_mm.scoreboard.series import looks_of
+from hvc_mm.scoreboard.series import styles_of
 
 pytest.importorskip('plotly', reason='the extra `report` is not installed')
 
@@ -23,7 +23,7 @@ def charts(result_of):
         result_of('<a>', 'dino', 61.0, 1.5, values, CURVES),
         result_of('b', 'dino', 28.0, None, low, CURVES),
     ]
-    return Charts(runs, looks_of(['<a>', 'b']), PROTOCOLS)
+    return Charts(runs, styles_of(['<a>', 'b']), PROTOCOLS)
 
 
 def _legend(figure):

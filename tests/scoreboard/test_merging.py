@@ -12,69 +12,23 @@ from hvc_mm.scoreboard.merging import (
 )
 from hvc_mm.scoreboard.report import Scoreboard
 
-WHOLE = dict(
-    format=2,
-    backbone=dict(
-        name='small',
-        title='ResNet-18',
-        config=dict(type='HVCResNet'),
-        weights={'a.pth': '0123'},
-        channels=128,
-        stride=8.0,
-        parameters=683072,
-    ),
-    benchmark=dict(
-        name='davis',
-        title='DAVIS-2017 val',
-        headline='J&F',
-        counts=dict(videos=1),
-        whole=dict(name='DAVIS-2017 val', videos=30),
-        fingerprint='4567',
-    ),
-    protocol=dict(
-        name='dino',
-        text='text',
-        model=dict(
-            propagator=dict(type='LabelPropagator', radius=12),
-            codec=dict(type='MaskCodec'),
-            data_preprocessor=dict(type='VOSDataPreprocessor'),
-            warmup_zero_image=None,
-            feature_stride=None,
-        ),
-        frames=dict(type='ResizeFrame', short_side=480),
-        input_size=[240, 432],
-    ),
-    key='abc',
-    unit='percent',
-    scores={'J&F': 51.5, 'J': 50},
-    sequences=dict(one={'J&F': 51.5, 'J': 50}),
-    pooled=dict(
-        of_nothing=None,
-        videos=dict(
-            one=dict(
-                numerators={'J&F': [103.0], 'J': [100.0]}, denominators=[2]
-            )
-        ),
-    ),
-    curves=dict(one=[50.0, 51.0]),
-    seconds_per_frame=None,
-    seed=0,
-    versions=dict(torch='2.6.0', threads=1),
-    strips=None,
-)
 
+@pytest.fixture
+def run(whole):
+    """Make a run, with changes by dotted key."""
 
-def run(name='small', **changes):
-    """A run, with changes by dotted key."""
-    made = copy.deepcopy(WHOLE)
-    made['backbone']['name'] = name
-    for key, value in changes.items():
-        *parents, last = key.split('__')
-        inner = made
-        for parent in parents:
-            inner = inner[parent]
-        inner[last] = value
-    return made
+    def made_of(name='small', **changes):
+        made = copy.deepcopy(whole)
+        made['backbone']['name'] = name
+        for key, value in changes.items():
+            *parents, last = key.split('__')
+            inner = made
+            for parent in parents:
+                inner = inner[parent]
+            inner[last] = value
+        return made
+
+    return made_of
 
 
 @pytest.fixture
@@ -93,7 +47,7 @@ def merged(*texts):
     return merge_runs([read_report(str(text)) for text in texts])
 
 
-def test_reports_are_joined_and_equal_runs_taken_once(write, tmp_path):
+def test_reports_are_joined_and_equal_runs_taken_once(run, write, tmp_path):
     other = run('other', strips='strips')
     one, two = write('one', run(), other), write('two', run('new'), run())
     (tmp_path / 'result.json').write_text(json.dumps(run('single')))
@@ -126,7 +80,7 @@ def test_reports_are_joined_and_equal_runs_taken_once(write, tmp_path):
     ],
 )
 def test_runs_that_contradict_are_refused_by_name_and_file(
-    write, change, reason
+    run, write, change, reason
 ):
     one, two = write('one', run()), write('two', run(**change))
     files = f'{one}/scoreboard.json and {two}/scoreboard.json'
@@ -143,7 +97,7 @@ def test_runs_that_contradict_are_refused_by_name_and_file(
     ]
 
 
-def test_one_name_for_two_files_of_weights_is_refused(write):
+def test_one_name_for_two_files_of_weights_is_refused(run, write):
     """Though they were scored by different protocols."""
     change = dict(protocol__name='hvc', backbone__weights={'a.pth': '9'})
     one, two = write('one', run()), write('two', run(**change))
@@ -151,13 +105,13 @@ def test_one_name_for_two_files_of_weights_is_refused(write):
         merged(one, two)
 
 
-def test_a_name_for_a_report_of_several_backbones(write):
+def test_a_name_for_a_report_of_several_backbones(run, write):
     one = write('one', run(), run('other'))
     names = [r['backbone']['name'] for r in merged(f'lab={one}')]
     assert names == ['lab-small', 'lab-other']
 
 
-def test_what_cannot_be_compared_is_told(write):
+def test_what_cannot_be_compared_is_told(run, write):
     data = dict(benchmark__fingerprint='9', benchmark__counts=dict(videos=4))
     runs = [run(), run('b', **data), run('c', protocol__text='radius=18')]
     runs += [run('d'), run('e', protocol__name='hvc', **data)]
@@ -193,10 +147,10 @@ def test_a_report_that_is_not_there(tmp_path):
         read_report(str(tmp_path))
 
 
-def test_a_scoreboard_of_runs_that_were_read():
+def test_a_scoreboard_of_runs_that_were_read(run):
     runs = [run(), run('b', protocol__name=None), run('b')]
     board = Scoreboard.from_runs(runs)
-    assert board.backbones[0].as_dict() == WHOLE['backbone']
+    assert board.backbones[0].as_dict() == run()['backbone']
     assert board.as_dict()['runs'] == [runs[0], runs[2], runs[1]]
     rows = board.overview().splitlines()[2:]
     # No rows of what was not scored.

@@ -17,62 +17,12 @@ SAME = {
     'protocol.name': 'dino',
     'key': 'abc',
 }
-WHOLE = dict(
-    format=2,
-    backbone=dict(
-        name='small',
-        title='ResNet-18',
-        config=dict(type='HVCResNet'),
-        weights={'a.pth': '0123'},
-        channels=128,
-        stride=8.0,
-        parameters=683072,
-    ),
-    benchmark=dict(
-        name='davis',
-        title='DAVIS-2017 val',
-        headline='J&F',
-        counts=dict(videos=1),
-        whole=dict(name='DAVIS-2017 val', videos=30),
-        fingerprint='4567',
-    ),
-    protocol=dict(
-        name='dino',
-        text='text',
-        model=dict(
-            propagator=dict(type='LabelPropagator', radius=12),
-            codec=dict(type='MaskCodec'),
-            data_preprocessor=dict(type='VOSDataPreprocessor'),
-            warmup_zero_image=None,
-            feature_stride=None,
-        ),
-        frames=dict(type='ResizeFrame', short_side=480),
-        input_size=[240, 432],
-    ),
-    key='abc',
-    unit='percent',
-    scores={'J&F': 51.5, 'J': 50},
-    sequences=dict(one={'J&F': 51.5, 'J': 50}),
-    pooled=dict(
-        of_nothing=None,
-        videos=dict(
-            one=dict(
-                numerators={'J&F': [103.0], 'J': [100.0]}, denominators=[2]
-            )
-        ),
-    ),
-    curves=dict(one=[50.0, 51.0]),
-    seconds_per_frame=None,
-    seed=0,
-    versions=dict(torch='2.6.0', threads=1),
-    strips=None,
-)
 
 
-def test_a_whole_result_is_read(tmp_path):
+def test_a_whole_result_is_read(whole, tmp_path):
     path = tmp_path / 'result.json'
-    path.write_text(json.dumps(WHOLE))
-    assert read_result(path, SAME) == WHOLE
+    path.write_text(json.dumps(whole))
+    assert read_result(path, SAME) == whole
 
 
 @pytest.mark.parametrize(
@@ -91,9 +41,9 @@ def test_a_whole_result_is_read(tmp_path):
         (dict(curves=dict(one='50')), 'curves is'),
     ],
 )
-def test_an_odd_result_is_refused(tmp_path, change, message):
+def test_an_odd_result_is_refused(whole, tmp_path, change, message):
     path = tmp_path / 'result.json'
-    path.write_text(json.dumps({**WHOLE, **change}))
+    path.write_text(json.dumps({**whole, **change}))
     with pytest.raises(ValueError, match=f'{path}: {message}'):
         read_result(path, SAME)
 
@@ -111,9 +61,9 @@ def test_an_odd_result_is_refused(tmp_path, change, message):
         ('backbone.stride', 'backbone.stride is None; expected a number'),
     ],
 )
-def test_nested_fields_are_checked(tmp_path, path, message):
+def test_nested_fields_are_checked(whole, tmp_path, path, message):
     *parents, last = path.split('.')
-    changed = inner = copy.deepcopy(WHOLE)
+    changed = inner = copy.deepcopy(whole)
     for key in parents:
         inner = inner[key]
     inner[last] = None
@@ -132,18 +82,18 @@ def test_nested_fields_are_checked(tmp_path, path, message):
         (dict(denominators=[2, 3]), r'lists of \[1, 2\] numbers'),
     ],
 )
-def test_what_scores_are_made_of_is_checked(tmp_path, share, message):
-    changed = copy.deepcopy(WHOLE)
+def test_what_scores_are_made_of_is_checked(whole, tmp_path, share, message):
+    changed = copy.deepcopy(whole)
     changed['pooled']['videos']['one'].update(share)
     (tmp_path / 'result.json').write_text(json.dumps(changed))
     with pytest.raises(ValueError, match=message):
         read_result(tmp_path / 'result.json', SAME)
 
 
-def test_a_field_that_is_missing_is_named(tmp_path):
+def test_a_field_that_is_missing_is_named(whole, tmp_path):
     path = tmp_path / 'result.json'
-    for name in set(WHOLE) - {'format'}:
-        left = {key: value for key, value in WHOLE.items() if key != name}
+    for name in set(whole) - {'format'}:
+        left = {key: value for key, value in whole.items() if key != name}
         path.write_text(json.dumps(left))
         with pytest.raises(ValueError, match=f'{path}: {name} is missing'):
             read_result(path, SAME)

@@ -2,20 +2,20 @@
 
 import numpy as np
 
+from hvc_mm.scoreboard.protocols import protocol_of
 from hvc_mm.scoreboard.series import (
     differences,
     group_sequences,
-    looks_of,
     mean_curve,
-    protocol_of,
+    styles_of,
 )
 
 
 def test_backbones_differ_in_colour_and_beyond_seven_in_turn():
-    looks = looks_of([f'b{i}' for i in range(20)] + ['b0'])
-    assert len(set(looks.values())) == 20
-    assert len({look.color for look in looks.values()}) == 7
-    assert [looks[name].turn for name in ('b0', 'b6', 'b7', 'b14')] == [
+    styles = styles_of([f'b{i}' for i in range(20)] + ['b0'])
+    assert len(set(styles.values())) == 20
+    assert len({style.color for style in styles.values()}) == 7
+    assert [styles[name].turn for name in ('b0', 'b6', 'b7', 'b14')] == [
         *(0, 0, 1, 2)
     ]
 
@@ -30,8 +30,8 @@ def _luminance(color):
 
 
 def test_colours_are_seen_on_white_and_on_dark():
-    for look in looks_of('abcdefg').values():
-        own = _luminance(look.color)
+    for style in styles_of('abcdefg').values():
+        own = _luminance(style.color)
         assert 1.05 / (own + 0.05) > 2
         assert (own + 0.05) / (_luminance('#1d2229') + 0.05) > 3
 

@@ -32,7 +32,7 @@ class WholeCheckpointHook(CheckpointHook):
     folder that can be read, or from the file that ``load_from`` names.
 
     Folders that are not on disk (``s3://``) are left to mmengine. Scores of
-    our metrics need no ``rule`` beside ``save_best``.
+    our metrics need no ``rule`` next to ``save_best``.
 
     Args:
         **kwargs: Those of mmengine's hook.
