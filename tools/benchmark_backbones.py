@@ -82,6 +82,7 @@ from hvc_mm.scoreboard.results import refuse_older
 from hvc_mm.utils import register_all_modules
 from hvc_mm.utils.files import remove_abandoned
 from hvc_mm.utils.outputs import check_outputs, claim_file
+from hvc_mm.utils.worker_errors import reason_of
 
 
 def parse_size(text: str) -> Tuple[int, int]:
@@ -296,9 +297,11 @@ def told_failures(board: Scoreboard, names: Sequence[Names]) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        traceback.print_exc()
-        kind = type(error).__name__
-        board.failures.update(dict.fromkeys(names, f'{kind}: {error}'))
+        reason = reason_of(error)
+        if reason == str(error):
+            traceback.print_exc()  # a worker's says nothing of the network
+        why = f'{type(error).__name__}: {reason}'
+        board.failures.update(dict.fromkeys(names, why))
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

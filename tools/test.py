@@ -3,7 +3,6 @@
 import argparse
 import os
 import os.path as osp
-import re
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -30,6 +29,7 @@ from hvc_mm.utils.outputs import (
     listed_file,
 )
 from hvc_mm.utils.signals import end_orderly_on_sigterm
+from hvc_mm.utils.worker_errors import reason_of
 
 _PICKLES = ('.pkl', '.pickle')
 
@@ -193,14 +193,6 @@ def prepare_run(cfg: Config, args: argparse.Namespace) -> Runner:
     dataset = runner.test_dataloader.dataset
     check_outputs(outputs, dataset_inputs(dataset))
     return runner
-
-
-def reason_of(error: Exception) -> str:
-    """Give an error's message, of a loader's worker without its traceback."""
-    lines = str(error).strip().splitlines()
-    if 'Original Traceback (most recent call last):' not in lines:
-        return str(error)
-    return re.sub(r'^[\w.]+: ', '', lines[-1])
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """tools/benchmark_backbones.py: the scoreboard as a user makes it."""
 
 import json
+import shutil
 
 import pytest
 
@@ -229,6 +230,29 @@ def test_a_failure_is_told_and_the_rest_is_scored(
     assert [r['backbone']['name'] for r in found['runs']] == ['good']
     text = (tmp_path / 'scoreboard.md').read_text()
     assert f'bad on davis by own: failed, {told["why"]}' in text
+
+
+def test_a_frame_that_a_worker_cannot_read_is_one_line(
+    board, sample_dir, tmp_path
+):
+    shutil.copytree(sample_dir / 'DAVIS', tmp_path / 'data/DAVIS')
+    image = max((tmp_path / 'data/DAVIS/JPEGImages').rglob('*.jpg'))
+    image.write_bytes(image.read_bytes()[:900])
+    status, found, printed = board(
+        tmp_path / 'report',
+        ['HVCResNet:depth=18,stage=1'],
+        *('--benchmarks', 'davis'),
+        options=[
+            f'data_root={tmp_path}/data',
+            'test_dataloader.num_workers=1',
+        ],
+    )
+    assert status == 1
+    (told,) = found['failures']
+    assert told['why'].startswith(
+        f'BrokenImageError: cannot read the image {image}: '
+    )
+    assert '\n' not in told['why']
 
 
 @pytest.mark.parametrize(
