@@ -15,7 +15,7 @@ from .loading import (
 )
 from .matching import find_network
 from .mmengine_loaders import guard_mmengine
-from .model_zoo import MODEL_ZOO, Published, find_weights, local_weights
+from .model_zoo import MODEL_ZOO, PublishedWeights, find_weights, local_weights
 from .reading import (
     CheckpointError,
     allow_checkpoint_classes,
@@ -30,7 +30,7 @@ __all__ = [
     'CheckpointError',
     'Network',
     'PretrainedBackbone',
-    'Published',
+    'PublishedWeights',
     'Size',
     'adopt_backbone_weights',
     'allow_checkpoint_classes',

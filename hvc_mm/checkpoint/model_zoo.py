@@ -23,7 +23,7 @@ from .download import download
 from .reading import CheckpointError, sha256_of
 
 
-class Published(NamedTuple):
+class PublishedWeights(NamedTuple):
     """Weights that somebody published.
 
     Attributes:
@@ -45,14 +45,16 @@ _HVC = (
     'https://github.com/PGSmall/HVC/releases/download/v0.1/releases_models.zip'
 )
 _MOCO = 'https://dl.fbaipublicfiles.com/moco/moco_checkpoints'
-MODEL_ZOO: Dict[str, Published] = {
-    'hvc-coco': Published('HVC ResNet-18, COCO', _HVC, 'coco'),
-    'hvc-voc': Published('HVC ResNet-18, PASCAL VOC', _HVC, 'voc|pascal'),
-    'hvc-msra10k': Published('HVC ResNet-18, MSRA10K', _HVC, 'msra'),
-    'hvc-ytvos': Published(
+MODEL_ZOO: Dict[str, PublishedWeights] = {
+    'hvc-coco': PublishedWeights('HVC ResNet-18, COCO', _HVC, 'coco'),
+    'hvc-voc': PublishedWeights(
+        'HVC ResNet-18, PASCAL VOC', _HVC, 'voc|pascal'
+    ),
+    'hvc-msra10k': PublishedWeights('HVC ResNet-18, MSRA10K', _HVC, 'msra'),
+    'hvc-ytvos': PublishedWeights(
         'HVC ResNet-18, YouTube-VOS', _HVC, '(?<!p)yt|youtube'
     ),
-    'moco-v1-r50': Published(
+    'moco-v1-r50': PublishedWeights(
         'MoCo v1 ResNet-50, ImageNet, 200 epochs',
         f'{_MOCO}/moco_v1_200ep/moco_v1_200ep_pretrain.pth.tar',
         md5='b251726a',

@@ -7,13 +7,12 @@ import json
 import os
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from hvc_mm.datasets.image_io import read_image_size
 from hvc_mm.datasets.transforms import ResizeFrame
-from hvc_mm.models.vos.window import in_window
+from hvc_mm.models.vos.window import holds_grid
 from hvc_mm.registry import MODELS
 from hvc_mm.version import __version__
 
@@ -23,6 +22,7 @@ __all__ = [
     'Survey',
     'digest_features',
     'digest_setting',
+    'frame_sizes',
     'survey_data',
     'wide_window',
 ]
@@ -124,13 +124,10 @@ def wide_window(
     """
     with DefaultScope.overwrite_default_scope('hvc_mm'):
         window = MODELS.build(cfg.model.propagator).window
-    if window.radius is None:
-        return None
     stride = cfg.model.get('feature_stride') or backbone.stride
     for video, (size, _) in frame_sizes(cfg, data).items():
         height, width = (max(1, round(side / stride)) for side in size)
-        corners = torch.tensor([height - 1, width - 1])
-        if in_window(*corners, window):
+        if holds_grid(window, height, width):
             return (
                 f'the window (radius {window.radius:g}) holds the whole grid '
                 f'of {height}x{width} cells of {video}: any cell may match '

@@ -40,7 +40,7 @@ from hvc_mm.utils.protocols import read_protocol
 from .feature_bank import FeatureBank
 from .native_search import LEVELS, NativeSearch, find_kernel
 from .propagation import check_settings, floating_type
-from .window import Window, in_window
+from .window import Window, holds_grid
 from .windowed_search import Candidates, Segment, WindowedSearch
 
 __all__ = [
@@ -510,14 +510,12 @@ class LabelPropagator:
         return f'compiled kernel ({LEVELS[level]})'
 
     def _warn_of_wide_window(self, height: int, width: int) -> None:
-        radius = self.window.radius
-        corners = torch.tensor([height - 1, width - 1])
-        if radius is None or not in_window(*corners, self.window):
+        if not holds_grid(self.window, height, width):
             return
         warnings.warn(
-            f'a radius of {radius:g} cells exceeds the grid of {height}x'
-            f'{width} cells: any cell may match any other (radius=None says '
-            'that; a finer stride makes more cells)',
+            f'a radius of {self.window.radius:g} cells exceeds the grid of '
+            f'{height}x{width} cells: any cell may match any other '
+            '(radius=None says that; a finer stride makes more cells)',
             stacklevel=2,
         )
 

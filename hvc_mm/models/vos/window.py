@@ -17,7 +17,7 @@ from typing import List, NamedTuple, Optional, Tuple
 import torch
 from torch import Tensor
 
-__all__ = ['Tile', 'Window', 'cut_tiles', 'in_window']
+__all__ = ['Tile', 'Window', 'cut_tiles', 'holds_grid', 'in_window']
 
 # Matrix kernels are slower where a width is no multiple of 16: by a twentieth
 # to a third, on the CPUs that were measured.
@@ -59,6 +59,19 @@ def in_window(dy: Tensor, dx: Tensor, window: Window) -> Tensor:
         squares = dy * dy + dx * dx
     squares, limit = squares.double(), radius**2
     return squares <= limit if window.with_edge else squares < limit
+
+
+def holds_grid(window: Window, height: int, width: int) -> bool:
+    """Tell whether any cell of a grid may match any other, though a radius
+    is set.
+
+    Args:
+        window: Its shape and size.
+        height: Rows of the grid.
+        width: Its columns.
+    """
+    corners = torch.tensor([height - 1, width - 1])
+    return window.radius is not None and bool(in_window(*corners, window))
 
 
 class Tile(NamedTuple):
