@@ -40,7 +40,7 @@ from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.utils.protocols import apply_protocol
 
-from .prompt_masks import Masks, PromptMasks
+from .prompt_masks import Masks, Prompt, PromptMasks
 from .video_io import Frame, FrameSource, open_frames
 
 ConfigLike = Union[str, Path, Config, ConfigDict, dict]
@@ -138,15 +138,22 @@ def propagate_in_video(
     Memory doesn't grow with the video: frames are read as they are needed,
     and the model keeps its context and the frames that brought objects.
 
+    A mask may also show an object again, to correct it: it takes the place
+    of what was propagated, and the frame, with the prediction of all that
+    the mask does not show, becomes one more reference frame. From there on
+    the earlier reference frames, this one and the frames after it count, not
+    the frames between, which may have the error as well. No published
+    protocol has this, so that scores of such masks compare with no others.
+
     Args:
         model: From :func:`~hvc_mm.apis.init_model`.
         frames: A video file, a folder of images, or an iterable of
             ``(H, W, 3)`` uint8 BGR arrays or image files.
         masks: A mask of frame 0, or masks by frame index; see
             :class:`~hvc_mm.apis.prompt_masks.PromptMasks` for their forms.
-            Objects may begin at any frame. The mapping may grow while the
-            generator runs: a mask counts if it is there before the batch of
-            its frame is read.
+            Objects may begin, and be corrected, at any frame. The mapping
+            may grow while the generator runs: a mask counts if it is there
+            before the batch of its frame is read.
         batch_size: Frames whose features are computed together.
         pipeline: From a frame to the model's input; by default the one of
             the model's config.
@@ -163,8 +170,9 @@ def propagate_in_video(
 
     Example:
         >>> model = init_model('hvc_davis', 'hvc_r18.pth')  # doctest: +SKIP
+        >>> masks = {0: 'bear.png', 30: 'cub.png', 60: {1: 'fixed.png'}}
         >>> for index, ids, masks in propagate_in_video(  # doctest: +SKIP
-        ...         model, 'bear.mp4', {0: 'bear.png', 30: 'cub.png'}):
+        ...         model, 'bear.mp4', masks):
         ...     print(index, ids, masks.sum((1, 2)))
     """
     source, prompts = open_frames(frames), PromptMasks(masks, binarize)
@@ -188,6 +196,12 @@ def new_objects(sample: VOSDataSample) -> List[int]:
     if 'prompt_ids' not in sample:
         return []
     return [i for i in sample.prompt_ids.unique().tolist() if i]
+
+
+def corrected_objects(sample: VOSDataSample) -> List[int]:
+    """List the ids of the objects whose masks a user gave again for a
+    sample's frame: from there on the result is outside of the protocol."""
+    return sorted(sample.get('corrections', {}))
 
 
 def frame_pipeline(
@@ -298,6 +312,8 @@ def _warn_of_large_frames(source: FrameSource, image: Tensor) -> None:
 
 def _warn_of_lost_objects(sample: VOSDataSample) -> None:
     given = set(new_objects(sample))
+    corrections = sample.get('corrections', {})
+    given |= {i for i, mask in corrections.items() if mask.any()}
     lost = sorted(given - set(sample.pred_ids.unique().tolist()))
     if lost:
         warnings.warn(
@@ -309,10 +325,10 @@ def _warn_of_lost_objects(sample: VOSDataSample) -> None:
 
 
 def _frame_item(
-    frame: Frame, source: FrameSource, prompt: Optional[Tensor] = None
+    frame: Frame, source: FrameSource, prompt: Optional[Prompt] = None
 ) -> dict:
-    """Bring a frame, and the ``(H, W)`` uint8 ids of objects that begin
-    there, to the form that transforms take: a video data set's keys."""
+    """Bring a frame, and what a user gives for it, to the form that
+    transforms take: a video data set's keys."""
     shape = frame.image.shape[:2]
     item = dict(
         img=frame.image,
@@ -326,7 +342,11 @@ def _frame_item(
         starts_video=frame.index == 0,
         gt_path=None,
     )
-    return item if prompt is None else dict(item, prompt_ids=prompt)
+    if prompt is not None and prompt.ids is not None:
+        item['prompt_ids'] = prompt.ids
+    if prompt is not None and prompt.corrections:
+        item['corrections'] = prompt.corrections
+    return item
 
 
 def video_features(

@@ -15,6 +15,7 @@ from hvc_mm.apis import (
 )
 from hvc_mm.apis.inference import frame_pipeline
 from hvc_mm.datasets import VOSDataset, write_id_mask
+from hvc_mm.models import LabelPropagator
 
 
 def test_weights_reach_the_backbone(tiny_cfg, tiny_model, tmp_path):
@@ -53,14 +54,6 @@ def test_what_cannot_be_used_is_named(tiny_cfg, tmp_path):
     torch.save({'fc.weight': torch.ones(2)}, tmp_path / 'fc.pth')
     with pytest.raises(ValueError, match='fc.pth: none of the tensors'):
         init_model(tiny_cfg, tmp_path / 'fc.pth')
-
-
-@pytest.fixture
-def late_mask(moving_square):
-    """Object 5 in the lower right corner, from frame 3 on."""
-    ids = np.zeros_like(moving_square[1][0])
-    ids[36:46, 44:60] = 5
-    return ids
 
 
 def test_same_ids_as_a_benchmark(
@@ -112,6 +105,33 @@ def test_first_mask_in_the_middle_and_one_added_on_the_way(
     assert seen[1][0] == [] and seen[1][1].shape == (0, 48, 64)
     assert seen[2][0] == seen[4][0] == [1] and seen[4][1].any()
     assert seen[5][0] == [1, 5] and seen[7][1][1].any()
+
+
+def test_a_mask_given_again_is_followed_from_there(tiny_model):
+    """A square jumps out of every window, so that it is lost."""
+    ground = np.random.default_rng(0).integers(0, 90, (48, 64, 3), np.uint8)
+    images, truth = [], []
+    for left in (4, 6, 40, 42, 44, 46):
+        image, mask = ground.copy(), np.zeros((48, 64), bool)
+        image[12:28, left : left + 16] = 200, 120, 40
+        mask[12:28, left : left + 16] = True
+        images.append(image), truth.append(mask)
+    tiny_model.propagator = LabelPropagator(
+        3, topk=5, context=4, reference_in_window=True
+    )
+
+    def play(masks, batch_size=1):
+        frames = propagate_in_video(tiny_model, images, masks, batch_size)
+        found = [found[0] for _, ids, found in frames if ids == [1]]
+        return [(a & b).sum() / (a | b).sum() for a, b in zip(found, truth)]
+
+    plain = play({0: truth[0]})
+    fixed = play({0: truth[0], 3: truth[3]})
+    assert fixed[:3] == plain[:3] and max(plain[3:]) < 0.2
+    assert min(fixed[3:]) > 0.7
+    assert play({0: truth[0], 3: {1: truth[3]}}, batch_size=4) == fixed
+    gone = play({0: truth[0], 2: {1: np.zeros((48, 64), bool)}})
+    assert gone[:2] == plain[:2] and not any(gone[2:])
 
 
 def test_frames_are_read_as_needed_and_memory_stays_flat(

@@ -229,7 +229,8 @@ class LabelPropagationVOS(BaseModel):
         Args:
             inputs: Normalised frames ``(3, H, W)``, in video order.
             data_samples: One per frame. ``starts_video`` begins anew,
-                ``prompt_ids`` brings new objects.
+                ``prompt_ids`` brings new objects, ``corrections`` masks of
+                known ones.
 
         Returns:
             The same samples with the codec's prediction (``pred_ids``).
@@ -255,22 +256,30 @@ class LabelPropagationVOS(BaseModel):
             features: Of the frame, ``(1, C, h, w)``, as
                 :meth:`extract_feat` returns them.
             sample: The frame's, with ``ori_shape``; it may bring new
-                objects (``prompt_ids`` or ``prompt_joints``).
+                objects (``prompt_ids`` or ``prompt_joints``), and masks of
+                known ones again (``corrections``; outside of the protocols
+                of benchmarks, see :meth:`LabelPropagator.step`).
 
         Returns:
             The same sample with the codec's prediction (``pred_ids`` or
             ``pred_joints``).
 
         Raises:
-            ValueError: When a prompt holds an object that is known, or the
-                features' grid changes within a video.
+            ValueError: When a prompt holds an object that is known, a
+                correction one that is not, or the features' grid changes
+                within a video.
         """
-        labels = self.codec.encode(sample, tuple(features.shape[-2:]))
+        grid = tuple(features.shape[-2:])
+        labels = self.codec.encode(sample, grid)
         if labels is not None:
             labels = labels.to(features)
+        given: List[Any] = [labels]
+        if 'corrections' in sample:
+            corrections = self.codec.encode_corrections(sample, grid)
+            given.append({c: v.to(features) for c, v in corrections.items()})
         soft_labels = None
         if self._started or labels is not None:
-            soft_labels = self.propagator.step(features, labels)
+            soft_labels = self.propagator.step(features, *given)
             self._started = True
         self.codec.decode(soft_labels, sample)
         return sample
