@@ -10,6 +10,7 @@ import logging
 import warnings
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import (
     Any,
     Callable,
@@ -21,7 +22,6 @@ from typing import (
     Tuple,
     Union,
 )
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -51,8 +51,8 @@ _PACK = dict(type='PackVOSInputs')
 # Pixels of a frame of Full HD; with more, users are told.
 _LARGE = 1920 * 1088
 
-# A model is a stream with one state: which video it is on at the moment.
-_streams: WeakKeyDictionary = WeakKeyDictionary()
+# mmengine's default scope is one for all threads.
+_building = Lock()
 
 
 def init_model(
@@ -145,6 +145,12 @@ def propagate_in_video(
     the frames between, which may have the error as well. No published
     protocol has this, so that scores of such masks compare with no others.
 
+    Several generators of one model may be under way at once: each has the
+    state of its own video, and its results are those that it has alone. They
+    may be advanced in turn, or each in a thread of its own; one generator is
+    for one thread at a time. The model must stay in eval mode, with its
+    weights, meanwhile.
+
     Args:
         model: From :func:`~hvc_mm.apis.init_model`.
         frames: A video file, a folder of images, or an iterable of
@@ -166,7 +172,6 @@ def propagate_in_video(
     Raises:
         FileNotFoundError: A missing video, folder, frame or mask.
         ValueError: One that can't be used; says which and why.
-        RuntimeError: Another video was begun on the same model meanwhile.
 
     Example:
         >>> model = init_model('hvc_davis', 'hvc_r18.pth')  # doctest: +SKIP
@@ -226,7 +231,7 @@ def frame_pipeline(
     if input_size is not None:
         steps = [step for step in steps if not _is_step(step, 'ResizeFrame')]
         steps = [dict(type='ResizeFrame', size=tuple(input_size)), *steps]
-    with DefaultScope.overwrite_default_scope('hvc_mm'):
+    with _building, DefaultScope.overwrite_default_scope('hvc_mm'):
         return Compose([TRANSFORMS.build(dict(step)) for step in steps])
 
 
@@ -257,7 +262,6 @@ def stream_video(
     Raises:
         ValueError: ``batch_size`` is below 1, a mask is given for a frame
             beyond the end, or at the end no mask was used.
-        RuntimeError: Another video was begun on the same model meanwhile.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size must be at least 1, not {batch_size}')
@@ -274,7 +278,7 @@ def _predict(
     batch_size: int,
     pipeline: Pipeline,
 ) -> Stream:
-    token = _streams[model] = object()
+    stream = model.new_stream()
     frames, count = iter(source), 0
     while batch := list(islice(frames, batch_size)):
         count += len(batch)
@@ -284,14 +288,8 @@ def _predict(
             items.append(pipeline(_frame_item(frame, source, prompt)))
             if frame.index == 0:
                 _warn_of_large_frames(source, items[0]['inputs'])
-        if _streams.get(model) is not token:
-            raise RuntimeError(
-                'another video was begun with this model while one was '
-                'under way; finish one first, or use a model for each'
-            )
-        for frame, sample in zip(
-            batch, model.test_step(pseudo_collate(items))
-        ):
+        data = model.data_preprocessor(pseudo_collate(items))
+        for frame, sample in zip(batch, model.predict(**data, stream=stream)):
             _warn_of_lost_objects(sample)
             yield frame, sample
     prompts.check_used(source.name, count)
