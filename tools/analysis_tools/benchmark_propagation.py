@@ -49,7 +49,13 @@ CHUNK = 100
 # Frames at half of DAVIS's usual size, and at all of it.
 SIZES = ((240, 432), (480, 854))
 # What searches: for `--native`.
-NATIVE = {'auto': None, 'on': True, 'off': False, 'both': True}
+NATIVE = {
+    'auto': None,
+    'on': True,
+    'off': False,
+    'both': True,
+    'triton': 'triton',
+}
 Frames = List[Tuple[Tensor, Tensor]]
 
 

@@ -129,14 +129,16 @@ class LabelPropagator:
         native: Search by the compiled kernel, which takes float32 on a CPU
             and finds the same matches. None: where it is there, can, and
             has vector instructions (AVX2, AVX-512); True: always, else there
-            is an error; False: never.
+            is an error; False: never. ``'triton'``: by Triton kernels, which
+            take float32 on a GPU and were never measured on one.
         **removed: Refused, with what to use instead.
 
     Raises:
         ValueError: When a number is out of its range, a type is not floating
             point, or an option is gone; when the kernel is demanded for
             products of another type.
-        RuntimeError: When the kernel is demanded but was not built.
+        RuntimeError: When the kernel is demanded but was not built, or
+            Triton is missing.
     """
 
     def __init__(
@@ -150,7 +152,7 @@ class LabelPropagator:
         reference_in_window: bool = False,
         window: str = 'disc',
         with_edge: bool = False,
-        native: Optional[bool] = None,
+        native: Union[bool, str, None] = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
@@ -169,12 +171,14 @@ class LabelPropagator:
         self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
         self.reference_in_window = reference_in_window
-        if native not in (None, True, False):
+        if native not in (None, True, False, 'triton'):
             raise ValueError(
-                f'native must be None, True or False, got {native!r}'
+                f"native must be None, True, False or 'triton', got {native!r}"
             )
         self.native = native
-        if native:
+        if native == 'triton':
+            _import_triton_search()
+        elif native:
             self._demand_kernel()
         self.reset()
 
@@ -206,6 +210,7 @@ class LabelPropagator:
         self._keys: List[Tensor] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
+        # Or a TritonSearch, whose module is imported where it is used.
         self._search: Union[WindowedSearch, NativeSearch, None] = None
         self._bank: Optional[FeatureBank] = None
 
@@ -521,6 +526,11 @@ class LabelPropagator:
         self._warn_of_wide_window(*frame.shape[:2])
         dtype = self.compute_dtype or frame.dtype
         is_rounded = torch.finfo(dtype).bits < torch.finfo(frame.dtype).bits
+        if self.native == 'triton':
+            self._search = _import_triton_search()(
+                frame, self.window, self.topk, self.context, dtype
+            )
+            return
         if self._takes_kernel(dtype, frame):
             self._search = NativeSearch(
                 frame, self.window, self.topk, self.context
@@ -565,6 +575,8 @@ class LabelPropagator:
         """Tell what searches float32 features on a device, in a few words."""
         if self.native is False:
             return 'torch (native=False)'
+        if self.native == 'triton':
+            return 'Triton kernels'
         if device.type != 'cpu':
             return f'torch (the kernel does not run on {device.type})'
         if self.compute_dtype not in (None, torch.float32):
@@ -645,6 +657,17 @@ def _refuse(removed: dict) -> None:
         if name in _REMOVED:
             raise ValueError(f'LabelPropagator: {name} is gone: {_INSTEAD}')
         raise TypeError(f'LabelPropagator has no argument {name!r}')
+
+
+def _import_triton_search() -> type:
+    try:
+        from .triton_search import TritonSearch
+    except ImportError as error:
+        raise RuntimeError(
+            f"native='triton' needs Triton 3.2 or newer, `pip install "
+            f'triton`: {error}'
+        ) from None
+    return TritonSearch
 
 
 def split_context(
