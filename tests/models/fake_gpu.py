@@ -83,11 +83,7 @@ class FakeGPU(TorchDispatchMode):
         if op is aten._to_copy.default:
             return self._copy(op, args, kwargs)
         if op is aten.copy_.default and args[0].is_cuda != args[1].is_cuda:
-            self._wait('a copy')
-            if not args[0].is_cuda:
-                return args[0]
-            # The two devices are what the copy is for.
-            args = (args[0], args[1].to(args[0].device), *args[2:])
+            return self._copy_into(*args)
         return op(*args, **kwargs)
 
     def _copy(self, op, args, kwargs):
@@ -104,15 +100,23 @@ class FakeGPU(TorchDispatchMode):
             self._wait('a copy to the GPU')
         return op(*args, **kwargs)
 
+    def _copy_into(self, target, source, is_late=False):
+        """Copy to a tensor on another device."""
+        if source.is_cuda:
+            self._wait('a copy to the host')
+            with unset_fake_temporarily():
+                return target.zero_()
+        if not is_late:
+            self._wait('a copy to the GPU')
+        return target
+
     def _indices(self, indices):
         """Replace masks by the indices that they are turned to."""
         found = []
         for index in indices:
             if index is not None and index.dtype == torch.bool:
                 self._wait('a mask as index')
-                found += [
-                    index.new_zeros(1, dtype=torch.int64)
-                ] * index.dim()
+                found += [index.new_zeros(1, dtype=torch.int64)] * index.dim()
             else:
                 if index is not None and not index.is_cuda:
                     self._wait('an index on the host')

@@ -206,6 +206,8 @@ class LabelPropagator:
         """Forget the video; the next frame starts a new one."""
         self.time = 0
         self.references: List[Reference] = []
+        # Channels of the references, as a GPU need not be asked for.
+        self._known: Set[int] = set()
         # Of each reference frame, as the search compares them, (h, w, C).
         self._keys: List[Tensor] = []
         self._shape: Optional[Tuple[int, ...]] = None
@@ -216,11 +218,7 @@ class LabelPropagator:
 
     def known_channels(self) -> Set[int]:
         """Collect the channels that came with some reference."""
-        return {
-            channel
-            for reference in self.references
-            for channel in reference.channels.tolist()
-        }
+        return {*self._known}
 
     @torch.no_grad()
     def step(
@@ -384,7 +382,8 @@ class LabelPropagator:
         copies = torch.ones(self.context + own, device=cells.device)
         if self.time - reference.time <= self.context:
             _, count = self._context_of(reference)
-            copies[reference.time % self.context] = count
+            # Not by assignment, for which a GPU is waited for.
+            copies[reference.time % self.context].fill_(count)
         weights, cells = merge_candidates(
             Candidates(scores, cells),
             copies[cells // area],
@@ -421,9 +420,12 @@ class LabelPropagator:
         brought: List[int] = []
         if new_labels is not None:
             self._check_labels(new_labels, features)
-            new_labels = _full(new_labels).to(features.device)
+            # Before they go to a GPU, which would be waited for.
             present = new_labels[0].flatten(1).any(dim=1)
             brought = present.nonzero()[:, 0].tolist()
+            new_labels = _full(new_labels).to(
+                features.device, non_blocking=True
+            )
         if self.time == 0:
             if new_labels is None:
                 raise ValueError(
@@ -506,7 +508,8 @@ class LabelPropagator:
     def _add_reference(self, rows: Tensor, brought: List[int]) -> None:
         """Make the newest reference frame, of labels ``(h * w, M)``, that of
         channels which it brought."""
-        channels = torch.tensor(brought, device=rows.device)
+        channels = torch.tensor(brought).to(rows.device, non_blocking=True)
+        self._known |= {*brought}
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
         frames = (len(self._keys) - 1,)
