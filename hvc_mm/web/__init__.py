@@ -3,7 +3,7 @@
 `page` is what is seen and clicked, on gradio; `canvas` the picture that is
 painted on. The others know nothing of browsers: `sessions` (whose files are
 whose), `uploads` (what is taken), `video_work` (masks given, propagated and
-corrected), `streams` (several videos on one model) and `export`.
+corrected), `features` (kept, so that a correction is quick) and `export`.
 """
 
 import os

@@ -131,7 +131,6 @@ class Sessions:
         model: LabelPropagationVOS,
         limits: Optional[Limits] = None,
     ) -> None:
-        model.warm_up()  # before several read its weights at once
         self.root = Path(root)
         self.model = model
         self.limits = limits or Limits()

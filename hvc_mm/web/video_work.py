@@ -27,7 +27,7 @@ from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import point_affinity
 
-from .streams import FeatureFiles, VideoStream
+from .features import FeatureFiles, VideoModel
 
 # Frames whose mean time tells how long the rest will take.
 _TIMED = 20
@@ -58,7 +58,7 @@ class VideoWork:
         folder: Of the video's own; pictures of all frames are in
             ``pictures``, see :func:`~hvc_mm.web.uploads.save_pictures`.
         source: The video, whose length is known.
-        model: Its weights are used, its state isn't.
+        model: Shared with other videos.
 
     Attributes:
         size: ``(H, W)``.
@@ -83,7 +83,7 @@ class VideoWork:
         self.confidence: Dict[int, Dict[int, float]] = {}
         # Id masks that were painted since the frames' results.
         self._painted: Dict[int, np.ndarray] = {}
-        self._stream = VideoStream(model, FeatureFiles(folder / 'features'))
+        self._model = VideoModel(model, FeatureFiles(folder / 'features'))
         self.size = self.picture(0).shape[:2]
 
     def picture(self, index: int) -> np.ndarray:
@@ -142,10 +142,10 @@ class VideoWork:
                 f'the point ({x}, {y}) is outside of the frame of '
                 f'{width}x{height} pixels'
             )
-        features = self._stream.features_of(self.source, point_frame)
+        features = self._model.features_of(self.source, point_frame)
         rows, columns = features.shape[1:]
         query = features[:, y * rows // height, x * columns // width]
-        features = self._stream.features_of(self.source, index)
+        features = self._model.features_of(self.source, index)
         heat, _ = point_affinity(query, features, self.temperature)
         return heat.cpu().numpy()
 
@@ -219,7 +219,7 @@ class VideoWork:
         up_to_date = self.done
         times = deque([time.time()], maxlen=_TIMED)
         for frame, sample in stream_video(
-            self._stream, self.source, PromptMasks(masks)
+            self._model, self.source, PromptMasks(masks)
         ):
             if frame.index >= up_to_date:
                 self._keep(frame.index, sample)

@@ -2,15 +2,18 @@
 
 import json
 import os
-import re
 import shutil
 import time
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from hvc_mm.apis import propagate_in_video
+from hvc_mm.datasets import read_id_mask
 from hvc_mm.web.page import missing_for_page, serve
 from hvc_mm.web.uploads import Limits
 
@@ -27,7 +30,6 @@ OPTIONS = (
     *('--disable-background-networking', '--disable-component-update'),
     '--disable-sync',
 )
-# A name is what the page's own code calls the canvas.
 CANVAS = '#canvas canvas'
 
 
@@ -66,6 +68,11 @@ class Visitor:
         )
         self.page.goto(url)
         self.page.wait_for_selector(CANVAS)
+
+    def hosts(self):
+        """Whom the page asked for anything."""
+        asked = {urlsplit(address) for address in self.requests}
+        return {a.netloc for a in asked if a.scheme not in ('data', 'blob')}
 
     def load(self, *paths):
         self.page.set_input_files('#upload input', [str(p) for p in paths])
@@ -122,8 +129,17 @@ class Visitor:
         return path
 
 
+def changed(visitor, action):
+    """Where a drag changed the picture, (H, W) bool."""
+    visitor.page.wait_for_timeout(200)
+    before = visitor.colors()
+    action()
+    visitor.page.wait_for_timeout(200)
+    return (visitor.colors() != before).any(-1)
+
+
 def test_load_paint_run_correct_download(
-    browser, root, video, tmp_path, moving_square
+    browser, root, video, tmp_path, tiny_model
 ):
     folder, url = root
     visitor = Visitor(browser, url)
@@ -131,46 +147,66 @@ def test_load_paint_run_correct_download(
     visitor.page.wait_for_selector(f'{CANVAS}[data-frame="0"]')
     # A box over the square, and a stroke of a second object.
     visitor.click('Box')
-    visitor.drag((8, 16), (24, 32))
+    square = changed(visitor, lambda: visitor.drag((8, 16), (24, 32)))
+    assert square[16:32, 8:24].all() and square.sum() == 16 * 16
     visitor.click('+ Object')
     visitor.page.fill('#canvas .name', 'bar')
     visitor.page.fill('#canvas .radius', '3')
-    visitor.drag((40, 6), (56, 6))
+    visitor.click('Brush')
+    bar = changed(visitor, lambda: visitor.drag((40, 6), (56, 6)))
+    assert bar[3:10, 40:57].all() and not bar[:, :37].any()
     visitor.click('Propagate')
     visitor.wait_for('Propagated: 8 of 8 frames')
-    visitor.wait_for('confidence: ', at='#report')
     (masks,) = folder.glob('session-*/video_1/masks')
     assert len(list(masks.iterdir())) == 8
-    assert visitor.page.locator('#canvas .objects').inner_text() == (
-        'object 1\nbar'
-    )
-    # Correct a frame: the bar goes, and the run goes on from there.
+    names = visitor.page.locator('#canvas .objects button').all_inner_texts()
+    assert names == ['object 1', 'bar']
+    # Correct a frame: some of the square goes, and it goes on from there.
     visitor.go_to(4)
     visitor.click('Eraser')
-    visitor.page.fill('#canvas .radius', '20')
-    visitor.drag((40, 0), (63, 8))
+    erased = changed(visitor, lambda: visitor.drag((16, 18), (32, 18)))
+    left = (read_id_mask(masks / '00004.png') == 1) & ~erased
     kept = (masks / '00003.png').stat().st_mtime_ns
     visitor.click('Propagate')
     visitor.wait_for('masks given on frames: 0, 4', at='#report')
     visitor.wait_for('Propagated: 8 of 8 frames')
     assert (masks / '00003.png').stat().st_mtime_ns == kept
+    visitor.click('Point')
+    visitor.drag((20, 20), (20, 20))
+    visitor.page.wait_for_selector('input[value=affinity]:checked')
     visitor.click('Make files to download')
     visitor.wait_for('Written: 8 of 8 frames')
-    with zipfile.ZipFile(visitor.download('_masks.zip', tmp_path)) as packed:
-        assert len(packed.namelist()) == 9
     coco = json.loads(visitor.download('_coco.json', tmp_path).read_text())
     assert [c['name'] for c in coco['categories']] == ['object 1', 'bar']
     assert visitor.download('_overlay.mp4', tmp_path).stat().st_size > 500
-    # Nothing left this machine, and nothing was complained about.
-    hosts = {
-        re.sub(r'^\w+:(//)?([^/]*).*', r'\2', u) for u in visitor.requests
-    }
-    print(hosts)
+    given = {0: {1: square, 2: bar}, 4: {1: left}}
+    expected = propagate_in_video(tiny_model, video, given)
+    with zipfile.ZipFile(visitor.download('_masks.zip', tmp_path)) as packed:
+        for index, ids, found in expected:
+            with Image.open(packed.open(f'masks/{index:05d}.png')) as image:
+                pixels = np.array(image)
+                for object_id, mask in zip(ids, found):
+                    np.testing.assert_array_equal(pixels == object_id, mask)
+    # Nothing left this machine, and nothing complained.
+    assert visitor.hosts() == {url.split('/')[2]}
     assert visitor.complaints == []
     # A closed tab takes its files with it.
     visitor.page.close()
-    for _ in range(100):
-        if not list(folder.glob('session-*')):
-            break
+    deadline = time.time() + 20
+    while list(folder.glob('session-*')) and time.time() < deadline:
         time.sleep(0.1)
     assert not list(folder.glob('session-*'))
+
+
+def test_what_is_no_video_is_told(browser, root, tmp_path):
+    _, url = root
+    visitor = Visitor(browser, url)
+    (tmp_path / 'notes.mp4').write_text('of the user')
+    visitor.page.set_input_files('#upload input', tmp_path / 'notes.mp4')
+    toast = visitor.page.locator('[data-testid="toast-body"]')
+    assert 'notes.mp4 is no video; expected mp4' in toast.inner_text()
+    # The console and other hosts are heard: else silence proved nothing.
+    visitor.page.evaluate("fetch('http://nowhere.invalid/a').catch(String)")
+    visitor.page.evaluate("console.error('heard')")
+    assert visitor.hosts() == {url.split('/')[2], 'nowhere.invalid'}
+    assert 'heard' in visitor.complaints

@@ -1,13 +1,12 @@
-"""A stream of its own for each video, on the weights of one model.
+"""A video's features, computed once for all its propagations.
 
 C: channels; h w: feature grid.
 """
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
-from typing import List, Optional
+from typing import List, Optional, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +14,9 @@ from torch import Tensor
 
 from hvc_mm.apis import FrameSource, video_features
 from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.models.vos import VideoStream
 from hvc_mm.structures import VOSDataSample
+from hvc_mm.utils.files import whole_file
 
 
 class FeatureFiles:
@@ -42,54 +43,60 @@ class FeatureFiles:
     def put(self, index: int, features: Tensor) -> None:
         """Write a frame's features, where there is space left."""
         array = features.cpu().numpy()
-        if array.nbytes <= self.free_bytes:
+        path = self.folder / f'{index}.npy'
+        if array.nbytes <= self.free_bytes and not path.is_file():
             self.free_bytes -= array.nbytes
-            self.folder.mkdir(parents=True, exist_ok=True)
-            np.save(self.folder / f'{index}.npy', array)
+            with whole_file(path) as partial:
+                np.save(partial, array)
 
 
-class VideoStream:
-    """Stand for a model in :func:`~hvc_mm.apis.inference.stream_video`.
+class VideoModel:
+    """Stand for a model in :func:`~hvc_mm.apis.propagate_in_video`, for one
+    video.
 
-    The backbone is shared, and only read. What a video changes, the
-    propagator and the codec, is the stream's own, so that several streams
-    don't disturb each other. Samples get ``pred_confidence``, too.
+    The network is shared with other videos. Samples get ``pred_confidence``
+    besides ``pred_ids``.
 
     Args:
-        model: In eval mode, between two videos.
-        features: Of the video's frames, as far as they are known.
+        model: In eval mode.
+        files: Keep the video's features.
     """
 
     def __init__(
-        self, model: LabelPropagationVOS, features: FeatureFiles
+        self, model: LabelPropagationVOS, files: FeatureFiles
     ) -> None:
-        self.model = copy.copy(model)
-        self.model.propagator = copy.deepcopy(model.propagator)
-        self.model.codec = copy.deepcopy(model.codec)
-        self.model.codec.with_confidence = True
-        self.model.reset()
+        self.model = model
         self.cfg = model.cfg
-        self.features = features
+        self.data_preprocessor = model.data_preprocessor
+        self.files = files
+
+    def new_stream(self) -> VideoStream:
+        """Make a stream that also tells how sure it is."""
+        stream = self.model.new_stream()
+        stream.codec.with_confidence = True
+        return stream
 
     @torch.no_grad()
-    def test_step(self, data: dict) -> List[VOSDataSample]:
+    def predict(
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: List[VOSDataSample],
+        stream: VideoStream,
+    ) -> List[VOSDataSample]:
         """Propagate to the next frames, as the model's own method does."""
-        data = self.model.data_preprocessor(data, False)
-        for image, sample in zip(data['inputs'], data['data_samples']):
-            features = self.features.get(sample.frame_index)
+        for image, sample in zip(inputs, data_samples):
+            features = self.files.get(sample.frame_index)
             if features is None:
                 (features,) = self.model.extract_feat([image])
-                self.features.put(sample.frame_index, features)
-            if sample.starts_video:
-                self.model.reset()
-            self.model.propagate(features.to(image.device), sample)
-        return data['data_samples']
+                self.files.put(sample.frame_index, features)
+            stream.propagate(features.to(image.device), sample)
+        return data_samples
 
     def features_of(self, source: FrameSource, index: int) -> Tensor:
         """Get the features ``(C, h, w)`` of one frame of the video."""
-        features = self.features.get(index)
+        features = self.files.get(index)
         if features is None:
             found = video_features(self.model, source, {index})
-            features = next(feature for _, feature in found)[None]
-            self.features.put(index, features)
+            features = next(features for _, features in found)[None]
+            self.files.put(index, features)
         return features[0]
