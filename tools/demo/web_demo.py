@@ -18,6 +18,7 @@ from hvc_mm.engine.run_config import (
     choose_checkpoint,
     read_config,
 )
+from hvc_mm.models import MaskCodec
 from hvc_mm.utils.signals import end_orderly_on_sigterm
 from hvc_mm.web.page import missing_for_page, serve
 from hvc_mm.web.uploads import Limits
@@ -85,18 +86,22 @@ def set_short_side(cfg: Config, short_side: int) -> None:
         cfg: Its test pipeline is changed.
         short_side: In pixels; the ratio stays.
     """
-    loader = cfg.setdefault('test_dataloader', {})
-    dataset = loader.setdefault('dataset', {})
-    steps = dataset.setdefault('pipeline', [dict(type='PackVOSInputs')])
+    loader = cfg.get('test_dataloader') or {}
+    steps = loader.get('dataset', {}).get('pipeline')
+    steps = list(steps or [dict(type='PackVOSInputs')])
     names = [str(step['type']).split('.')[-1] for step in steps]
-    step = dict(type='hvc_mm.ResizeFrame', short_side=short_side)
     if 'ResizeFrame' not in names:
-        steps.insert(names.index('PackVOSInputs'), step)
-        return
-    old = steps[names.index('ResizeFrame')]
+        steps.insert(-1, dict(type='hvc_mm.ResizeFrame'))
+        names.insert(-1, 'ResizeFrame')
+    at = names.index('ResizeFrame')
     # How it rounds and averages stays the protocol's.
-    kept = {k: v for k, v in old.items() if k not in ('size', 'long_side')}
-    steps[names.index('ResizeFrame')] = {**kept, **step}
+    kept = {
+        key: value
+        for key, value in steps[at].items()
+        if key not in ('size', 'long_side')
+    }
+    steps[at] = dict(kept, short_side=short_side)
+    cfg.merge_from_dict({'test_dataloader.dataset.pipeline': steps})
 
 
 def run(args: argparse.Namespace) -> None:
@@ -109,6 +114,11 @@ def run(args: argparse.Namespace) -> None:
         set_short_side(cfg, args.short_side)
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
+    if not isinstance(model.codec, MaskCodec):
+        raise ValueError(
+            f'{args.config} propagates by a {type(model.codec).__name__}; '
+            'the page is for masks, as in hvc_davis'
+        )
     with serve(model, args.host, args.port, limits) as url:
         print(f'the page is at {url} (Ctrl-C ends it)', flush=True)
         signal.pause()
