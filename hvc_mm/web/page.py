@@ -116,7 +116,7 @@ class Page:
                     self.canvas = make_canvas()
                     self.frame = gr.Slider(0, 1, 0, step=1, label='Frame')
                     self.report = gr.HTML(elem_id='report')
-                with gr.Column(scale=1, min_width=280):
+                with gr.Column(scale=1, min_width=340):
                     self._add_controls()
             self._add_events(blocks)
         self.blocks = blocks.queue(default_concurrency_limit=8)
