@@ -10,6 +10,7 @@ import logging
 import warnings
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import (
     Any,
     Callable,
@@ -21,7 +22,6 @@ from typing import (
     Tuple,
     Union,
 )
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.utils.protocols import apply_protocol
 
-from .prompt_masks import Masks, PromptMasks
+from .prompt_masks import Masks, Prompt, PromptMasks
 from .video_io import Frame, FrameSource, open_frames
 
 ConfigLike = Union[str, Path, Config, ConfigDict, dict]
@@ -51,8 +51,8 @@ _PACK = dict(type='PackVOSInputs')
 # Pixels of a frame of Full HD; with more, users are told.
 _LARGE = 1920 * 1088
 
-# A model is a stream with one state: which video it is on at the moment.
-_streams: WeakKeyDictionary = WeakKeyDictionary()
+# mmengine's default scope is one for all threads.
+_building = Lock()
 
 
 def init_model(
@@ -138,15 +138,28 @@ def propagate_in_video(
     Memory doesn't grow with the video: frames are read as they are needed,
     and the model keeps its context and the frames that brought objects.
 
+    A mask may also show an object again, to correct it: it takes the place
+    of what was propagated, and the frame, with the prediction of all that
+    the mask does not show, becomes one more reference frame. From there on
+    the earlier reference frames, this one and the frames after it count, not
+    the frames between, which may have the error as well. No published
+    protocol has this, so that scores of such masks compare with no others.
+
+    Several generators of one model may be under way at once: each has the
+    state of its own video, and its results are those that it has alone. They
+    may be advanced in turn, or each in a thread of its own; one generator is
+    for one thread at a time. The model must stay in eval mode, with its
+    weights, meanwhile.
+
     Args:
         model: From :func:`~hvc_mm.apis.init_model`.
         frames: A video file, a folder of images, or an iterable of
             ``(H, W, 3)`` uint8 BGR arrays or image files.
         masks: A mask of frame 0, or masks by frame index; see
             :class:`~hvc_mm.apis.prompt_masks.PromptMasks` for their forms.
-            Objects may begin at any frame. The mapping may grow while the
-            generator runs: a mask counts if it is there before the batch of
-            its frame is read.
+            Objects may begin, and be corrected, at any frame. The mapping
+            may grow while the generator runs: a mask counts if it is there
+            before the batch of its frame is read.
         batch_size: Frames whose features are computed together.
         pipeline: From a frame to the model's input; by default the one of
             the model's config.
@@ -159,12 +172,12 @@ def propagate_in_video(
     Raises:
         FileNotFoundError: A missing video, folder, frame or mask.
         ValueError: One that can't be used; says which and why.
-        RuntimeError: Another video was begun on the same model meanwhile.
 
     Example:
         >>> model = init_model('hvc_davis', 'hvc_r18.pth')  # doctest: +SKIP
+        >>> masks = {0: 'bear.png', 30: 'cub.png', 60: {1: 'fixed.png'}}
         >>> for index, ids, masks in propagate_in_video(  # doctest: +SKIP
-        ...         model, 'bear.mp4', {0: 'bear.png', 30: 'cub.png'}):
+        ...         model, 'bear.mp4', masks):
         ...     print(index, ids, masks.sum((1, 2)))
     """
     source, prompts = open_frames(frames), PromptMasks(masks, binarize)
@@ -190,6 +203,12 @@ def new_objects(sample: VOSDataSample) -> List[int]:
     return [i for i in sample.prompt_ids.unique().tolist() if i]
 
 
+def corrected_objects(sample: VOSDataSample) -> List[int]:
+    """List the ids of the objects whose masks a user gave again for a
+    sample's frame: from there on the result is outside of the protocol."""
+    return sorted(sample.get('corrections', {}))
+
+
 def frame_pipeline(
     cfg: Optional[dict] = None, input_size: Optional[Sequence[int]] = None
 ) -> Pipeline:
@@ -212,7 +231,7 @@ def frame_pipeline(
     if input_size is not None:
         steps = [step for step in steps if not _is_step(step, 'ResizeFrame')]
         steps = [dict(type='ResizeFrame', size=tuple(input_size)), *steps]
-    with DefaultScope.overwrite_default_scope('hvc_mm'):
+    with _building, DefaultScope.overwrite_default_scope('hvc_mm'):
         return Compose([TRANSFORMS.build(dict(step)) for step in steps])
 
 
@@ -243,7 +262,6 @@ def stream_video(
     Raises:
         ValueError: ``batch_size`` is below 1, a mask is given for a frame
             beyond the end, or at the end no mask was used.
-        RuntimeError: Another video was begun on the same model meanwhile.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size must be at least 1, not {batch_size}')
@@ -260,7 +278,7 @@ def _predict(
     batch_size: int,
     pipeline: Pipeline,
 ) -> Stream:
-    token = _streams[model] = object()
+    stream = model.new_stream()
     frames, count = iter(source), 0
     while batch := list(islice(frames, batch_size)):
         count += len(batch)
@@ -270,14 +288,8 @@ def _predict(
             items.append(pipeline(_frame_item(frame, source, prompt)))
             if frame.index == 0:
                 _warn_of_large_frames(source, items[0]['inputs'])
-        if _streams.get(model) is not token:
-            raise RuntimeError(
-                'another video was begun with this model while one was '
-                'under way; finish one first, or use a model for each'
-            )
-        for frame, sample in zip(
-            batch, model.test_step(pseudo_collate(items))
-        ):
+        data = model.data_preprocessor(pseudo_collate(items))
+        for frame, sample in zip(batch, model.predict(**data, stream=stream)):
             _warn_of_lost_objects(sample)
             yield frame, sample
     prompts.check_used(source.name, count)
@@ -298,6 +310,8 @@ def _warn_of_large_frames(source: FrameSource, image: Tensor) -> None:
 
 def _warn_of_lost_objects(sample: VOSDataSample) -> None:
     given = set(new_objects(sample))
+    corrections = sample.get('corrections', {})
+    given |= {i for i, mask in corrections.items() if mask.any()}
     lost = sorted(given - set(sample.pred_ids.unique().tolist()))
     if lost:
         warnings.warn(
@@ -309,10 +323,10 @@ def _warn_of_lost_objects(sample: VOSDataSample) -> None:
 
 
 def _frame_item(
-    frame: Frame, source: FrameSource, prompt: Optional[Tensor] = None
+    frame: Frame, source: FrameSource, prompt: Optional[Prompt] = None
 ) -> dict:
-    """Bring a frame, and the ``(H, W)`` uint8 ids of objects that begin
-    there, to the form that transforms take: a video data set's keys."""
+    """Bring a frame, and what a user gives for it, to the form that
+    transforms take: a video data set's keys."""
     shape = frame.image.shape[:2]
     item = dict(
         img=frame.image,
@@ -326,7 +340,11 @@ def _frame_item(
         starts_video=frame.index == 0,
         gt_path=None,
     )
-    return item if prompt is None else dict(item, prompt_ids=prompt)
+    if prompt is not None and prompt.ids is not None:
+        item['prompt_ids'] = prompt.ids
+    if prompt is not None and prompt.corrections:
+        item['corrections'] = prompt.corrections
+    return item
 
 
 def video_features(

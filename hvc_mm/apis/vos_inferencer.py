@@ -34,6 +34,7 @@ from hvc_mm.visualization import VOSLocalVisualizer
 
 from .inference import (
     ConfigLike,
+    corrected_objects,
     frame_pipeline,
     init_model,
     new_objects,
@@ -47,7 +48,7 @@ from .video_io import Frame, FrameSource, open_frames, track_frames
 
 @INFERENCERS.register_module()
 class VOSInferencer(BaseInferencer):
-    """Propagate the first frame's masks through a video.
+    """Propagate masks, those of the first frame as a rule, through a video.
 
     Frames are read, predicted, drawn and written one after the other, so
     memory doesn't grow with the video, but for what is asked to be returned.
@@ -116,8 +117,11 @@ class VOSInferencer(BaseInferencer):
             inputs: A video file, a folder of images, or an iterable of
                 ``(H, W, 3)`` uint8 BGR arrays or image files.
             first_mask: A mask of frame 0 (a palette PNG or an array of ids),
-                or masks by frame index where objects begin later; see
-                :class:`~hvc_mm.apis.prompt_masks.PromptMasks`.
+                or masks by frame index where objects begin later or are
+                corrected; see
+                :class:`~hvc_mm.apis.prompt_masks.PromptMasks` for their
+                forms, and :func:`~hvc_mm.apis.propagate_in_video` for what
+                a correction does.
             return_datasamples: Predictions as :class:`VOSDataSample`, which
                 hold whole masks, instead of small dicts.
             batch_size: Frames whose features are computed together.
@@ -133,7 +137,9 @@ class VOSInferencer(BaseInferencer):
 
         Returns:
             ``predictions``, one per frame: ``frame_index``, ``frame_name``,
-            ``object_ids`` (those that begin by then), and ``mask_path``
+            ``object_ids`` (those that begin by then), ``corrected_ids``
+            (those whose masks were given again for this frame: what comes
+            from there on is outside of the protocol), and ``mask_path``
             where PNGs are written, else ``masks``, COCO's run lengths of
             each object. ``visualization``: RGB pictures, or None. With
             ``out_dir`` also ``vis_path`` and ``preds_dir``.
@@ -288,6 +294,7 @@ def _result(
         frame_index=sample.frame_index,
         frame_name=sample.frame_name,
         object_ids=object_ids,
+        corrected_ids=corrected_objects(sample),
     )
     if preds_dir is None:
         masks = [mask_to_rle(ids == i) for i in object_ids]

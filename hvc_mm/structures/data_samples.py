@@ -53,6 +53,8 @@ class VOSDataSample(BaseDataElement):
 
     - ``prompt_ids``: ``(H, W)`` uint8, on a frame where objects begin: their
       ids, 0 elsewhere,
+    - ``corrections``: ``{id: (H, W) bool}``, masks of objects that began
+      before, which a user gives again; in no benchmark's protocol,
     - ``pred_ids``: ``(H, W)`` uint8, the predicted ids,
     - ``prompt_joints``: ``(2, J)`` float, on the frame where tracking
       begins: x and y in pixels, from 0,
@@ -82,6 +84,10 @@ class VOSDataSample(BaseDataElement):
             _check(name, value, value_type='uint8', shape='(H, W)')
         elif name in _JOINT_FIELDS:
             _check(name, value, value_type='float', shape='(2, J)')
+        elif name == 'corrections':
+            for object_id, mask in value.items():
+                where = f'corrections[{object_id}]'
+                _check(where, mask, value_type='bool', shape='(H, W)')
         super().set_field(value, name, dtype, field_type)
 
 
@@ -90,9 +96,9 @@ def _check(name: str, value: Any, value_type: str, shape: str) -> None:
     if not isinstance(value, torch.Tensor):
         raise TypeError(f'{wanted}, not {type(value).__name__}')
     is_right_type = (
-        value.dtype == torch.uint8
-        if value_type == 'uint8'
-        else value.is_floating_point()
+        value.is_floating_point()
+        if value_type == 'float'
+        else value.dtype == getattr(torch, value_type)
     )
     if not is_right_type:
         raise TypeError(f'{wanted}, not {value.dtype}')

@@ -34,6 +34,7 @@ def test_video_file_to_folder(inferencer, video, moving_square, tmp_path):
     for result, (index, ids, masks) in zip(results['predictions'], expected):
         assert result['frame_index'] == index
         assert result['object_ids'] == ids == [1]
+        assert result['corrected_ids'] == []
         written = read_id_mask(result['mask_path'])
         np.testing.assert_array_equal(written == 1, masks[0])
     json.dumps(results)
@@ -87,6 +88,21 @@ def test_results_in_memory(inferencer, frame_folder, moving_square):
         np.testing.assert_array_equal(picture[away], image[away][:, ::-1])
         assert (picture[mask] != image[mask][:, ::-1]).any()
     json.dumps(plain['predictions'])
+
+
+def test_results_say_what_was_corrected(inferencer, moving_square, late_mask):
+    images, masks = moving_square
+    given = {0: masks[0], 3: late_mask, 5: {1: masks[5]}}
+    found = inferencer(images, given)['predictions']
+    assert [one['corrected_ids'] for one in found] == [[]] * 5 + [[1], [], []]
+    expected = inferencer.propagate_in_video(images, given)
+    for one, (_, ids, masks) in zip(found, expected):
+        assert one['object_ids'] == ids
+        assert one['masks'] == [mask_to_rle(mask) for mask in masks]
+    samples = inferencer(images, given, return_datasamples=True)['predictions']
+    assert ['corrections' in one for one in samples] == [
+        index == 5 for index in range(8)
+    ]
 
 
 def test_frames_give_pictures_and_parts_can_be_left_out(

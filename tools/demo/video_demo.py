@@ -41,8 +41,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         action='append',
         required=True,
         metavar='[FRAME:]PNG',
-        help='palette PNG of the objects that begin at a frame, by default '
-        'the first one (0); may be given for several frames',
+        help='palette PNG of the objects that begin, or are corrected, at a '
+        'frame, by default the first one (0); may be given for several frames',
     )
     parser.add_argument(
         '--binarize',

@@ -9,7 +9,7 @@ Shapes: M label channels (0 is background), H W frame, h w feature grid.
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -149,6 +149,36 @@ class MaskCodec:
         if not is_first:
             labels[0] = 0
         return _resize(labels[None], grid, self.shrink)
+
+    def encode_corrections(
+        self, sample: VOSDataSample, grid: Tuple[int, int]
+    ) -> Dict[int, Tensor]:
+        """Make the labels of objects whose masks are given again.
+
+        Args:
+            sample: With ``corrections``, masks ``(H, W)`` bool by object id.
+            grid: ``(h, w)`` of the features.
+
+        Returns:
+            By label channel, ``(h, w)`` fp32 in [0, 1].
+
+        Raises:
+            ValueError: For an object that has not begun.
+        """
+        unknown = sorted(set(sample.corrections) - set(self._ids))
+        if unknown:
+            raise ValueError(
+                f'video {sample.get("video")}, frame '
+                f'{sample.get("frame_name")}: ids {unknown} are corrected '
+                'but have not begun'
+            )
+        labels = {}
+        for object_id, mask in sample.corrections.items():
+            mask = self._prepare_ids(mask.to(torch.uint8), sample)
+            mask = mask.float()[None, None]
+            channel = self._ids.index(object_id)
+            labels[channel] = _resize(mask, grid, self.shrink)[0, 0]
+        return labels
 
     def decode(
         self, soft_labels: Optional[Tensor], sample: VOSDataSample

@@ -59,6 +59,21 @@ def test_new_objects_get_channels_at_the_end_and_ids_come_back():
     torch.testing.assert_close(enlarged, soft[0, [0, 2, 1]])
 
 
+@pytest.mark.parametrize('codec', [MaskCodec(), PartCodec((16, 18))])
+def test_corrections_are_encoded_as_masks_are(codec):
+    ids = _mask((5, *LEFT), (2, *RIGHT))
+    labels = codec.encode(_sample(ids), (3, 5))
+    sample = _sample()
+    sample.corrections = {5: ids == 5, 2: torch.zeros(8, 12).bool()}
+    found = codec.encode_corrections(sample, (3, 5))
+    # Channels are in the order of ids here.
+    assert torch.equal(found[2], labels[0, 2]) and not found[1].any()
+    sample.corrections = {7: ids == 5}
+    with pytest.raises(ValueError, match=r'bear, frame 00007: ids \[7\] are'):
+        codec.encode_corrections(sample, (3, 5))
+    codec.reset()
+
+
 def test_a_tie_goes_to_the_smaller_id():
     codec = MaskCodec()
     codec.encode(_sample(_mask((9, *LEFT))), (2, 2))
