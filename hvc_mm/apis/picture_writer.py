@@ -33,8 +33,9 @@ _OPENCV_CODES = {
 }
 # Suffixes of all that plays, and what writes it.
 _CODECS = {**_OPENCV_CODES, '.gif': 'gif'}
-# Colours of a GIF, and the change of a pixel that it doesn't show.
-_COLORS, _UNSEEN = 128, 24
+# Colours of a GIF (one of 256 means "as before"), and the change of a pixel
+# that it doesn't show.
+_COLORS, _UNSEEN = 255, 16
 _H264_SUFFIXES = ('.mp4', '.mov', '.mkv')
 
 
