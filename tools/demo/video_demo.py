@@ -53,8 +53,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         required=True,
-        help='video to write (.mp4, .mov, .mkv, .avi, .webm), or a folder '
-        'for pictures',
+        help='video to write (.mp4, .mov, .mkv, .avi, .webm, .gif), or a '
+        'folder for pictures',
     )
     parser.add_argument(
         '--masks-dir', metavar='DIR', help='also write palette PNGs here'
