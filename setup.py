@@ -85,6 +85,8 @@ EXTRAS_REQUIRE = {
     'web': ['av', 'gradio>=6.0'],
     # Drives a browser that is there, to test that page.
     'browser': ['playwright'],
+    # Runs docs/tutorial.ipynb; JupyterLab shows it.
+    'notebook': ['ipykernel', 'matplotlib', 'nbclient', 'nbformat'],
     # Curves of a training in the browser.
     'tensorboard': ['tensorboard'],
     'tests': [
