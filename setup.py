@@ -82,6 +82,8 @@ EXTRAS_REQUIRE = {
     'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
+    # Runs docs/tutorial.ipynb; JupyterLab shows it.
+    'notebook': ['ipykernel', 'matplotlib', 'nbclient', 'nbformat'],
     # Curves of a training in the browser.
     'tensorboard': ['tensorboard'],
     'tests': [

@@ -10,6 +10,7 @@ import logging
 import warnings
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import (
     Any,
     Callable,
@@ -21,7 +22,6 @@ from typing import (
     Tuple,
     Union,
 )
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -36,11 +36,12 @@ from torch import Tensor
 from hvc_mm.checkpoint import find_weights
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.models.vos import VideoStream
 from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.utils.protocols import apply_protocol
 
-from .prompt_masks import Masks, PromptMasks
+from .prompt_masks import Masks, Prompt, PromptMasks
 from .video_io import Frame, FrameSource, open_frames
 
 ConfigLike = Union[str, Path, Config, ConfigDict, dict]
@@ -51,8 +52,8 @@ _PACK = dict(type='PackVOSInputs')
 # Pixels of a frame of Full HD; with more, users are told.
 _LARGE = 1920 * 1088
 
-# A model is a stream with one state: which video it is on at the moment.
-_streams: WeakKeyDictionary = WeakKeyDictionary()
+# mmengine's default scope is one for all threads.
+_building = Lock()
 
 
 def init_model(
@@ -132,11 +133,25 @@ def propagate_in_video(
     batch_size: int = 1,
     pipeline: Optional[Pipeline] = None,
     binarize: bool = False,
-) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+    return_soft_labels: bool = False,
+) -> Iterator[Tuple[Any, ...]]:
     """Propagate masks through a video, frame by frame.
 
     Memory doesn't grow with the video: frames are read as they are needed,
     and the model keeps its context and the frames that brought objects.
+
+    A mask may also show an object again, to correct it: it takes the place
+    of what was propagated, and the frame, with the prediction of all that
+    the mask does not show, becomes one more reference frame. From there on
+    the earlier reference frames, this one and the frames after it count, not
+    the frames between, which may have the error as well. No published
+    protocol has this, so that scores of such masks compare with no others.
+
+    Several generators of one model may be under way at once: each has the
+    state of its own video, and its results are those that it has alone. They
+    may be advanced in turn, or each in a thread of its own; one generator is
+    for one thread at a time. The model must stay in eval mode, with its
+    weights, meanwhile.
 
     Args:
         model: From :func:`~hvc_mm.apis.init_model`.
@@ -144,43 +159,49 @@ def propagate_in_video(
             ``(H, W, 3)`` uint8 BGR arrays or image files.
         masks: A mask of frame 0, or masks by frame index; see
             :class:`~hvc_mm.apis.prompt_masks.PromptMasks` for their forms.
-            Objects may begin at any frame. The mapping may grow while the
-            generator runs: a mask counts if it is there before the batch of
-            its frame is read.
+            Objects may begin, and be corrected, at any frame. The mapping
+            may grow while the generator runs: a mask counts if it is there
+            before the batch of its frame is read.
         batch_size: Frames whose features are computed together.
         pipeline: From a frame to the model's input; by default the one of
             the model's config.
         binarize: Each mask shows one object, its edges may be smooth.
+        return_soft_labels: Also yield what the masks are the largest of.
 
     Yields:
         The frame's index, the ids of all objects so far in ascending order,
-        and their masks, ``(O, H, W)`` bool. Before the first mask O is 0.
+        and their masks, ``(O, H, W)`` bool. Before the first mask O is 0. On
+        request also the soft labels, ``(O + 1, H, W)`` float32 in [0, 1]:
+        of the background and of each object, at the frame's size. Where all
+        objects begin in one frame, they sum to one in every pixel; a
+        protocol that stretches channels (DINO's) stretches these, too.
 
     Raises:
         FileNotFoundError: A missing video, folder, frame or mask.
         ValueError: One that can't be used; says which and why.
-        RuntimeError: Another video was begun on the same model meanwhile.
 
     Example:
         >>> model = init_model('hvc_davis', 'hvc_r18.pth')  # doctest: +SKIP
+        >>> masks = {0: 'bear.png', 30: 'cub.png', 60: {1: 'fixed.png'}}
         >>> for index, ids, masks in propagate_in_video(  # doctest: +SKIP
-        ...         model, 'bear.mp4', {0: 'bear.png', 30: 'cub.png'}):
+        ...         model, 'bear.mp4', masks):
         ...     print(index, ids, masks.sum((1, 2)))
     """
     source, prompts = open_frames(frames), PromptMasks(masks, binarize)
-    stream = stream_video(model, source, prompts, batch_size, pipeline)
+    stream = stream_video(
+        model, source, prompts, batch_size, pipeline, return_soft_labels
+    )
     return _object_masks(stream)
 
 
-def _object_masks(
-    stream: Stream,
-) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+def _object_masks(stream: Stream) -> Iterator[Tuple[Any, ...]]:
     object_ids: List[int] = []
     for frame, sample in stream:
         object_ids = sorted({*object_ids, *new_objects(sample)})
         ids = sample.pred_ids.numpy()
         masks = ids == np.array(object_ids, np.uint8)[:, None, None]
-        yield frame.index, list(object_ids), masks
+        soft = [sample.soft_labels.numpy()] if 'soft_labels' in sample else []
+        yield (frame.index, list(object_ids), masks, *soft)
 
 
 def new_objects(sample: VOSDataSample) -> List[int]:
@@ -188,6 +209,12 @@ def new_objects(sample: VOSDataSample) -> List[int]:
     if 'prompt_ids' not in sample:
         return []
     return [i for i in sample.prompt_ids.unique().tolist() if i]
+
+
+def corrected_objects(sample: VOSDataSample) -> List[int]:
+    """List the ids of the objects whose masks a user gave again for a
+    sample's frame: from there on the result is outside of the protocol."""
+    return sorted(sample.get('corrections', {}))
 
 
 def frame_pipeline(
@@ -212,7 +239,7 @@ def frame_pipeline(
     if input_size is not None:
         steps = [step for step in steps if not _is_step(step, 'ResizeFrame')]
         steps = [dict(type='ResizeFrame', size=tuple(input_size)), *steps]
-    with DefaultScope.overwrite_default_scope('hvc_mm'):
+    with _building, DefaultScope.overwrite_default_scope('hvc_mm'):
         return Compose([TRANSFORMS.build(dict(step)) for step in steps])
 
 
@@ -226,6 +253,7 @@ def stream_video(
     prompts: PromptMasks,
     batch_size: int = 1,
     pipeline: Optional[Pipeline] = None,
+    with_soft_labels: bool = False,
 ) -> Stream:
     """Run a model over a video.
 
@@ -236,6 +264,7 @@ def stream_video(
         batch_size: Frames whose features are computed together.
         pipeline: See :func:`frame_pipeline`; by default of the model's
             config.
+        with_soft_labels: Let samples have ``soft_labels``, too.
 
     Returns:
         An iterator of each frame and its sample with ``pred_ids``.
@@ -243,24 +272,26 @@ def stream_video(
     Raises:
         ValueError: ``batch_size`` is below 1, a mask is given for a frame
             beyond the end, or at the end no mask was used.
-        RuntimeError: Another video was begun on the same model meanwhile.
     """
     if batch_size < 1:
         raise ValueError(f'batch_size must be at least 1, not {batch_size}')
     prompts.check_frames(source)
     if pipeline is None:
         pipeline = frame_pipeline(getattr(model, 'cfg', None))
-    return _predict(model, source, prompts, batch_size, pipeline)
+    stream = model.new_stream()
+    if with_soft_labels:
+        stream.codec.with_soft_labels = True
+    return _predict(model, stream, source, prompts, batch_size, pipeline)
 
 
 def _predict(
     model: LabelPropagationVOS,
+    stream: VideoStream,
     source: FrameSource,
     prompts: PromptMasks,
     batch_size: int,
     pipeline: Pipeline,
 ) -> Stream:
-    token = _streams[model] = object()
     frames, count = iter(source), 0
     while batch := list(islice(frames, batch_size)):
         count += len(batch)
@@ -270,14 +301,8 @@ def _predict(
             items.append(pipeline(_frame_item(frame, source, prompt)))
             if frame.index == 0:
                 _warn_of_large_frames(source, items[0]['inputs'])
-        if _streams.get(model) is not token:
-            raise RuntimeError(
-                'another video was begun with this model while one was '
-                'under way; finish one first, or use a model for each'
-            )
-        for frame, sample in zip(
-            batch, model.test_step(pseudo_collate(items))
-        ):
+        data = model.data_preprocessor(pseudo_collate(items))
+        for frame, sample in zip(batch, model.predict(**data, stream=stream)):
             _warn_of_lost_objects(sample)
             yield frame, sample
     prompts.check_used(source.name, count)
@@ -290,14 +315,15 @@ def _warn_of_large_frames(source: FrameSource, image: Tensor) -> None:
             f'{source.name}: the network sees frames of {width}x{height} '
             'pixels, and its time grows with the square of their number; '
             'show it smaller ones by input_size=(480, 854), or of '
-            'video_demo.py --cfg-options '
-            'test_dataloader.dataset.pipeline.2.size=480,854',
+            'video_demo.py --input-size 480x854',
             stacklevel=3,
         )
 
 
 def _warn_of_lost_objects(sample: VOSDataSample) -> None:
     given = set(new_objects(sample))
+    corrections = sample.get('corrections', {})
+    given |= {i for i, mask in corrections.items() if mask.any()}
     lost = sorted(given - set(sample.pred_ids.unique().tolist()))
     if lost:
         warnings.warn(
@@ -309,10 +335,10 @@ def _warn_of_lost_objects(sample: VOSDataSample) -> None:
 
 
 def _frame_item(
-    frame: Frame, source: FrameSource, prompt: Optional[Tensor] = None
+    frame: Frame, source: FrameSource, prompt: Optional[Prompt] = None
 ) -> dict:
-    """Bring a frame, and the ``(H, W)`` uint8 ids of objects that begin
-    there, to the form that transforms take: a video data set's keys."""
+    """Bring a frame, and what a user gives for it, to the form that
+    transforms take: a video data set's keys."""
     shape = frame.image.shape[:2]
     item = dict(
         img=frame.image,
@@ -326,7 +352,11 @@ def _frame_item(
         starts_video=frame.index == 0,
         gt_path=None,
     )
-    return item if prompt is None else dict(item, prompt_ids=prompt)
+    if prompt is not None and prompt.ids is not None:
+        item['prompt_ids'] = prompt.ids
+    if prompt is not None and prompt.corrections:
+        item['corrections'] = prompt.corrections
+    return item
 
 
 def video_features(

@@ -7,13 +7,14 @@ H, W: height and width of a frame in pixels; an *id mask* is ``(H, W)`` uint8,
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import (
     Any,
+    Dict,
     Iterable,
     List,
     Mapping,
+    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -42,8 +43,26 @@ Mask = Union[str, Path, np.ndarray, Tensor, Mapping[int, Any], Sequence[Any]]
 Masks = Union[Mask, Mapping[int, Mask]]
 
 
+class Prompt(NamedTuple):
+    """What a user's mask says about a frame.
+
+    Attributes:
+        ids: Objects that begin here, ``(H, W)`` uint8, 0 elsewhere; None
+            where none does.
+        corrections: Masks ``(H, W)`` bool of objects that began before, by
+            id. One without a pixel says that the object is not to be seen.
+    """
+
+    ids: Optional[Tensor]
+    corrections: Dict[int, Tensor]
+
+
 class PromptMasks:
     """Look up masks when their frame comes.
+
+    Objects that a mask shows for the first time begin at its frame. Objects
+    that it shows again are corrected there, see :class:`Prompt`; what a mask
+    does not show is propagated as before.
 
     Args:
         masks: A mask for frame 0, or a mapping from frame index to mask. A
@@ -52,9 +71,10 @@ class PromptMasks:
             mapping from object id to mask, or an ``(O, H, W)`` array or
             tensor or a list, whose objects are 1 to O. An object's mask is
             ``(H, W)`` bools, a file, or a box of four numbers, left, top,
-            right and bottom in pixels. A mask with nothing but 0 and 255 is
-            object 1, as DAVIS-2016 draws it. The mapping itself is kept:
-            what is put into it later counts when that frame comes.
+            right and bottom in pixels; it may be empty where the object
+            began before. A mask with nothing but 0 and 255 is object 1, as
+            DAVIS-2016 draws it. The mapping itself is kept: what is put into
+            it later counts when that frame comes.
         binarize: Each mask shows one object, and its edges may be smooth:
             every value above half of the largest is the object.
 
@@ -122,20 +142,17 @@ class PromptMasks:
 
     def prompt_at(
         self, index: int, shape: Tuple[int, int]
-    ) -> Optional[Tensor]:
-        """Look up the objects that begin at a frame of ``(H, W)`` pixels.
-
-        Objects that an earlier mask brought are left out, with a warning:
-        their propagation goes on undisturbed.
+    ) -> Optional[Prompt]:
+        """Look up what begins or is corrected at a frame of ``(H, W)``
+        pixels; frames come in order.
 
         Returns:
-            ``(H, W)`` uint8, ids where new objects are and 0 elsewhere; None
-            for a frame without a mask.
+            None for a frame without a mask.
 
         Raises:
             FileNotFoundError: No such mask file.
             ValueError: The mask stores no ids, has another size than the
-                frame, or no (new) object.
+                frame, or no object.
         """
         if index not in self.masks:
             return None
@@ -148,29 +165,47 @@ class PromptMasks:
         if isinstance(mask, (list, tuple)) or is_stack:
             mask = dict(enumerate(mask, 1))
         if isinstance(mask, Mapping):
-            ids = _merge_objects(mask, where, shape, self.binarize)
+            given = {int(object_id) for object_id in mask}
+            ids = self._merge_objects(mask, where, shape)
         else:
             ids = _read(mask, where, shape, self.binarize)
             ids = without_void(ids, None)
-        present = set(objects_in(ids))
-        if not present:
+            given = set(objects_in(ids))
+        if not given:
             raise ValueError(f'{where} is empty; expected at least one object')
-        again = sorted(present & self.known)
-        if again:
-            if not present - self.known:
+        again = sorted(given & self.known)
+        corrections = {i: torch.from_numpy(ids == i) for i in again}
+        begins_one = bool(given - self.known)
+        self.known |= given
+        ids[np.isin(ids, again)] = 0
+        new_ids = torch.from_numpy(ids) if begins_one else None
+        return Prompt(new_ids, corrections)
+
+    def _merge_objects(
+        self, objects: Mapping[int, Any], where: str, shape: Tuple[int, int]
+    ) -> np.ndarray:
+        """Make one id mask ``(H, W)`` of a mask per object."""
+        ids = np.zeros(shape, np.uint8)
+        for object_id, mask in objects.items():
+            name = f'{where}, object {object_id}'
+            if isinstance(mask, (list, tuple)):
+                mask = _fill_box(mask, name, shape)
+            inside = _read(mask, name, shape, self.binarize) != 0
+            if not 1 <= int(object_id) < VOID:
                 raise ValueError(
-                    f'{where} holds objects {again}, which earlier masks '
-                    'have brought; expected an object that begins here '
-                    '(another id)'
+                    f'{where} has object id {object_id}; expected '
+                    f'1..{VOID - 1}'
                 )
-            ids[np.isin(ids, again)] = 0
-            warnings.warn(
-                f'{where}: objects {again} are known from earlier masks and '
-                'go on as they are propagated',
-                stacklevel=2,
-            )
-        self.known |= present
-        return torch.from_numpy(ids)
+            if not inside.any() and int(object_id) not in self.known:
+                raise ValueError(f'{where}: object {object_id} is empty')
+            taken = ids[inside].max(initial=0)
+            if taken:
+                raise ValueError(
+                    f'{where}: object {object_id} overlaps object {taken}; '
+                    'expected one object per pixel'
+                )
+            ids[inside] = int(object_id)
+        return ids
 
 
 def _late(indices: Iterable[int], video: str, frames: int) -> str:
@@ -204,35 +239,6 @@ def _read(
         return binarized(array)
     check_edges(array, where)
     return array
-
-
-def _merge_objects(
-    objects: Mapping[int, Any],
-    where: str,
-    shape: Tuple[int, int],
-    binarize: bool,
-) -> np.ndarray:
-    """Make one id mask ``(H, W)`` of a mask per object."""
-    ids = np.zeros(shape, np.uint8)
-    for object_id, mask in objects.items():
-        name = f'{where}, object {object_id}'
-        if isinstance(mask, (list, tuple)):
-            mask = _fill_box(mask, name, shape)
-        inside = _read(mask, name, shape, binarize) != 0
-        if not 1 <= int(object_id) < VOID:
-            raise ValueError(
-                f'{where} has object id {object_id}; expected 1..{VOID - 1}'
-            )
-        if not inside.any():
-            raise ValueError(f'{where}: object {object_id} is empty')
-        taken = ids[inside].max()
-        if taken:
-            raise ValueError(
-                f'{where}: object {object_id} overlaps object {taken}; '
-                'expected one object per pixel'
-            )
-        ids[inside] = int(object_id)
-    return ids
 
 
 def _fill_box(

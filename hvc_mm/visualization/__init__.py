@@ -2,17 +2,14 @@
 
 from .features import FeaturePCA, overlay_heat, point_affinity
 from .frames import FrameLabels, frame_ground_truth, frame_image
+from .overlays import draw_joints, overlay_ids
 from .panels import as_rgb, caption, side_by_side
 from .pretraining import (
     draw_crops,
     draw_positive_pairs,
     draw_pretraining_sample,
 )
-from .vos_local_visualizer import (
-    VOSLocalVisualizer,
-    draw_joints,
-    overlay_ids,
-)
+from .vos_local_visualizer import VOSLocalVisualizer
 
 __all__ = [
     'FeaturePCA',

@@ -61,22 +61,31 @@ class FeaturePCA:
         deviation = (sizes / len(cells) ** 0.5).clamp(min=1e-12)
         self._unit = deviation * spread
 
-    def to_rgb(self, features: Tensor) -> np.ndarray:
+    def to_rgb(
+        self, features: Tensor, size: Optional[Tuple[int, int]] = None
+    ) -> np.ndarray:
         """Turn a map into colours.
 
         Args:
             features: ``(C, h, w)``.
+            size: Height and width ``(H, W)`` of the picture; the projections
+                are enlarged to it (bicubic), so that no cells are seen. By
+                default a pixel is a cell.
 
         Returns:
-            uint8 ``(h, w, 3)``.
+            uint8 ``(H, W, 3)``, or ``(h, w, 3)``.
 
         Raises:
             ValueError: Another shape, or another C than the basis has.
         """
         projected = (self._rows(features) - self.mean) @ self.basis
-        level = (0.5 + 0.5 * projected / self._unit).clamp(0, 1)
-        rgb = (level * 255).round().to(torch.uint8).numpy()
-        return rgb.reshape(*features.shape[1:], 3)
+        level = 0.5 + 0.5 * projected / self._unit
+        level = level.numpy().reshape(*features.shape[1:], 3)
+        if size is not None:
+            level = cv2.resize(
+                level, size[::-1], interpolation=cv2.INTER_CUBIC
+            )
+        return (level.clip(0, 1) * 255).round().astype(np.uint8)
 
     def _rows(self, features: Tensor, most: Optional[int] = None) -> Tensor:
         """``(C, h, w)`` -> ``(cells, C)`` float64, evenly chosen cells."""

@@ -1,20 +1,19 @@
-"""Labels, captions, curves, and pictures in a row.
+"""Labels, captions, and pictures in a row.
 
-Pictures are RGB, uint8 ``(H, W, 3)``.
+Pictures are RGB, uint8 ``(H, W, 3)``; h, w: height and width of a label.
 """
 
 from __future__ import annotations
 
-from typing import Mapping, Optional, Sequence, Tuple
+from functools import lru_cache
+from typing import Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 from torch import Tensor
 
-from hvc_mm.datasets import davis_palette
-
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_MARGIN = 6
+_RIM = 2
 
 
 def as_rgb(image: Tensor) -> np.ndarray:
@@ -27,8 +26,16 @@ def text_scale(image: np.ndarray) -> float:
     return float(np.clip(min(image.shape[:2]) / 800, 0.35, 1.5))
 
 
+def label_size(text: str, scale: float) -> Tuple[int, int]:
+    """Return the height and width of a label in pixels, its rim included."""
+    return _ink(text, scale).shape
+
+
 def draw_label(
-    image: np.ndarray, text: str, centre: Tuple[float, float]
+    image: np.ndarray,
+    text: str,
+    centre: Tuple[float, float],
+    scale: Optional[float] = None,
 ) -> None:
     """Write white text with a dark rim, moved so that it stays inside.
 
@@ -36,22 +43,16 @@ def draw_label(
         image: uint8 ``(H, W, 3)``, changed in place.
         text: One line; OpenCV's fonts know ASCII only.
         centre: x and y in pixels.
+        scale: Of the font; by default that of :func:`text_scale`.
     """
-    scale = text_scale(image)
-    thickness = max(1, round(2 * scale))
-    (width, height), base = cv2.getTextSize(text, _FONT, scale, thickness)
-    x = np.clip(centre[0] - width / 2, 1, max(1, image.shape[1] - width - 1))
-    y = np.clip(
-        centre[1] + height / 2, height + 1, max(1, image.shape[0] - base)
-    )
-    # Its own part of the picture, a rim of two pixels included.
-    left, top = max(0, int(x) - 2), max(0, int(y) - height - 2)
-    part = image[top : int(y) + base + 3, left : int(x) + width + 3]
-    ink, at = np.zeros(part.shape[:2], np.uint8), (int(x) - left, int(y) - top)
-    cv2.putText(ink, text, at, _FONT, scale, 255, thickness, cv2.LINE_AA)
-    # Thin strokes are grey, above all in OpenCV 5, whose font is another
-    # one. Its thickness is a weight, so that a rim has to be made from ink.
-    ink = np.minimum(ink * 1.5, 255).astype(np.uint8)
+    ink = _ink(text, text_scale(image) if scale is None else scale)
+    (height, width), (rows, columns) = image.shape[:2], ink.shape
+    left = int(np.clip(centre[0] - columns // 2, 0, max(0, width - columns)))
+    top = int(np.clip(centre[1] - rows // 2, 0, max(0, height - rows)))
+    part = image[top : top + rows, left : left + columns]
+    ink = ink[: part.shape[0], : part.shape[1]]
+    if not ink.size:
+        return
     rim = cv2.dilate(ink, np.ones((3, 3), np.uint8))
     for level, cover in ((0, rim), (255, ink)):
         share = cover[..., None] / 255
@@ -70,7 +71,9 @@ def caption(image: np.ndarray, text: str) -> np.ndarray:
     """
     height = int(40 * text_scale(image)) + 4
     bar = np.full((height, image.shape[1], 3), 32, np.uint8)
-    draw_label(bar, text, (image.shape[1] / 2, height / 2))
+    # The bar is low; its text is the picture's.
+    centre = (image.shape[1] / 2, height / 2)
+    draw_label(bar, text, centre, text_scale(image))
     return np.concatenate([bar, image])
 
 
@@ -96,48 +99,24 @@ def side_by_side(
     return np.concatenate(row, axis=1)
 
 
-def draw_score_curve(
-    curves: Mapping[int, Mapping[int, float]],
-    width: int,
-    length: Optional[int] = None,
-) -> np.ndarray:
-    """Draw each object's J against the frame, in the object's colour.
+@lru_cache(maxsize=1024)
+def _ink(text: str, scale: float) -> np.ndarray:
+    """Draw text, 255 where it is, cut to ``(h, w)`` with room for a rim.
 
-    The axis runs from 0 (bottom) to 1 (top), with a line at 0.5. Frames
-    without a score are gaps. A line shows the last frame, a label the mean
-    of its scores.
-
-    Args:
-        curves: Per object id, the score (0 to 1) by frame index.
-        width: Of the strip, in pixels.
-        length: Frames along the width; by default as many as the curves
-            reach.
-
-    Returns:
-        uint8 ``(80, width, 3)``.
+    Fonts differ between OpenCV 4 and 5, and so does what `getTextSize` says
+    of them; the ink itself is always right.
     """
-    height = 80
-    strip = np.full((height, width, 3), 24, np.uint8)
-    last = max((t for curve in curves.values() for t in curve), default=0)
-    span = max((length or last + 1) - 1, 1)
-
-    def at(index: int, score: float) -> Tuple[int, int]:
-        x = _MARGIN + (width - 2 * _MARGIN - 1) * index / span
-        y = height - 1 - _MARGIN - (height - 2 * _MARGIN - 1) * score
-        return int(round(x)), int(round(y))
-
-    for level, grey in ((0, 96), (0.5, 56), (1, 96)):
-        cv2.line(strip, at(0, level), at(span, level), (grey,) * 3, 1)
-    for object_id, curve in curves.items():
-        color = davis_palette()[object_id].tolist()
-        for index, score in curve.items():
-            # A point without a frame before is a line of length 0.
-            before = index - 1 if index - 1 in curve else index
-            start = at(before, curve[before])
-            cv2.line(strip, start, at(index, score), color, 2, cv2.LINE_AA)
-    now = [curve[last] for curve in curves.values() if last in curve]
-    if now:
-        cv2.line(strip, at(last, 0), at(last, 1), (160,) * 3, 1)
-        label = f'J {np.mean(now):.3f}'
-        draw_label(strip, label, (_MARGIN + 40, height - _MARGIN - 10))
-    return strip
+    thickness = max(1, round(2 * scale))
+    (width, height), base = cv2.getTextSize(text, _FONT, scale, thickness)
+    ink = np.zeros((height + 2 * base + 16, width + 32), np.uint8)
+    at = (16, height + base + 8)
+    cv2.putText(ink, text, at, _FONT, scale, 255, thickness, cv2.LINE_AA)
+    if not ink.any():
+        return np.zeros((0, 0), np.uint8)
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    # Thin strokes are grey, above all in OpenCV 5, whose font is another
+    # one. Its thickness is a weight, so that a rim has to be made from ink.
+    ink = np.pad(np.minimum(ink * 1.5, 255).astype(np.uint8), _RIM)
+    ink.flags.writeable = False
+    return ink

@@ -5,16 +5,14 @@ H, W: height and width of a frame in pixels; J: joints. Pictures are RGB.
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Sequence, Tuple
+from typing import Dict, Optional
 
-import cv2
 import numpy as np
 from mmengine.dist import master_only
 from mmengine.visualization import Visualizer
 
 from hvc_mm.datasets import (
     VOID,
-    davis_palette,
     objects_in,
     write_picture,
 )
@@ -22,13 +20,9 @@ from hvc_mm.evaluation.functional import region_similarity
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 
-from .panels import draw_label, draw_score_curve, side_by_side
-
-# A name needs room: it is written on regions that reach this deep, in
-# pixels. A bare id is written on every object.
-_NAME_DEPTH = 4
-_SIDES = {'right': (255, 96, 48), 'left': (48, 160, 255)}
-_MIDDLE = (255, 224, 64)
+from .overlays import draw_joints, overlay_ids
+from .panels import side_by_side
+from .score_curve import draw_score_curve
 
 
 @VISUALIZERS.register_module()
@@ -182,104 +176,3 @@ class VOSLocalVisualizer(Visualizer):
         """Return the picture drawn last, RGB, uint8 ``(H, W, 3)``."""
         # Matplotlib's rendering takes long and changes pixels.
         return super().get_image() if self._drawn is None else self._drawn
-
-
-def overlay_ids(
-    image: np.ndarray,
-    ids: np.ndarray,
-    alpha: float = 0.5,
-    names: Sequence[str] = (),
-) -> np.ndarray:
-    """Draw an id map over a frame, with contours and labels.
-
-    Args:
-        image: RGB, uint8 ``(H, W, 3)``.
-        ids: uint8 ``(H, W)``; 0 (background) stays clear.
-        alpha: Opacity of the colours, 0 to 1.
-        names: What to write instead of the ids (parts of the body, say), by
-            id; an id beyond them keeps its number.
-
-    Returns:
-        A new RGB image, uint8 ``(H, W, 3)``.
-
-    Raises:
-        ValueError: When the two differ in size.
-    """
-    if image.shape[:2] != ids.shape:
-        raise ValueError(
-            f'a frame of {image.shape[:2]} and an id map of {ids.shape} do '
-            'not fit together'
-        )
-    palette = davis_palette()
-    colored = cv2.addWeighted(image, 1 - alpha, palette[ids], alpha, 0)
-    out = np.where((ids > 0)[..., None], colored, image)
-    labels = []
-    for object_id in objects_in(ids):
-        mask = np.pad((ids == object_id).astype(np.uint8), 1)
-        contours, _ = cv2.findContours(
-            mask, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE, offset=(-1, -1)
-        )
-        thickness = max(1, round(min(ids.shape) / 240))
-        color = palette[object_id].tolist()
-        cv2.drawContours(out, contours, -1, color, thickness)
-        # The innermost pixel is inside of any shape; a centroid need not be.
-        distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)[1:-1, 1:-1]
-        y, x = np.unravel_index(distance.argmax(), ids.shape)
-        if not names or distance[y, x] >= _NAME_DEPTH:
-            known = object_id < len(names)
-            name = names[object_id] if known else str(object_id)
-            labels.append((name, (x, y)))
-    # After all contours, so that none crosses a word.
-    for name, centre in labels:
-        draw_label(out, name, centre)
-    return out
-
-
-def draw_joints(
-    image: np.ndarray,
-    joints: np.ndarray,
-    limbs: Sequence[Tuple[int, int]] = (),
-    names: Sequence[str] = (),
-) -> np.ndarray:
-    """Draw joints as dots and the limbs between them.
-
-    Limbs and joints are orange on the body's right, blue on its left,
-    yellow in the middle, as the names say.
-
-    Args:
-        image: RGB, uint8 ``(H, W, 3)``.
-        joints: ``(2, J)``, x and y in pixels; negative or not finite where
-            a joint is lost, which then is left out with its limbs.
-        limbs: Pairs of joints, by index.
-        names: A name for each joint.
-
-    Returns:
-        A new RGB image, uint8 ``(H, W, 3)``.
-
-    Raises:
-        ValueError: Another shape of ``joints``, or a limb without its joint.
-    """
-    joints = np.asarray(joints, dtype=np.float64)
-    if joints.ndim != 2 or joints.shape[0] != 2:
-        raise ValueError(f'joints must be (2, J), not {joints.shape}')
-    count = joints.shape[1]
-    if any(not 0 <= i < count for limb in limbs for i in limb):
-        raise ValueError(f'limbs name joints beyond the {count} given')
-    found = (np.isfinite(joints) & (joints >= 0)).all(0)
-    points = {
-        int(i): tuple(joints[:, i].round().astype(int).tolist())
-        for i in np.flatnonzero(found)
-    }
-    sides = [name.split()[0] for name in names] + [''] * count
-    colors = [_SIDES.get(side, _MIDDLE) for side in sides]
-    out = image.copy()
-    size = max(1, round(min(image.shape[:2]) / 160))
-    for a, b in limbs:
-        if a in points and b in points:
-            cv2.line(
-                out, points[a], points[b], colors[b], 2 * size, cv2.LINE_AA
-            )
-    for i, point in points.items():
-        cv2.circle(out, point, 2 * size + 1, (0, 0, 0), -1, cv2.LINE_AA)
-        cv2.circle(out, point, 2 * size, colors[i], -1, cv2.LINE_AA)
-    return out

@@ -1,5 +1,8 @@
 """Models from configs; the generator gives what a benchmark gives."""
 
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +18,7 @@ from hvc_mm.apis import (
 )
 from hvc_mm.apis.inference import frame_pipeline
 from hvc_mm.datasets import VOSDataset, write_id_mask
+from hvc_mm.models import LabelPropagator
 
 
 def test_weights_reach_the_backbone(tiny_cfg, tiny_model, tmp_path):
@@ -53,14 +57,6 @@ def test_what_cannot_be_used_is_named(tiny_cfg, tmp_path):
     torch.save({'fc.weight': torch.ones(2)}, tmp_path / 'fc.pth')
     with pytest.raises(ValueError, match='fc.pth: none of the tensors'):
         init_model(tiny_cfg, tmp_path / 'fc.pth')
-
-
-@pytest.fixture
-def late_mask(moving_square):
-    """Object 5 in the lower right corner, from frame 3 on."""
-    ids = np.zeros_like(moving_square[1][0])
-    ids[36:46, 44:60] = 5
-    return ids
 
 
 def test_same_ids_as_a_benchmark(
@@ -114,15 +110,62 @@ def test_first_mask_in_the_middle_and_one_added_on_the_way(
     assert seen[5][0] == [1, 5] and seen[7][1][1].any()
 
 
+def test_a_mask_given_again_is_followed_from_there(tiny_model):
+    """A square jumps out of every window, so that it is lost."""
+    ground = np.random.default_rng(0).integers(0, 90, (48, 64, 3), np.uint8)
+    images, truth = [], []
+    for left in (4, 6, 40, 42, 44, 46):
+        image, mask = ground.copy(), np.zeros((48, 64), bool)
+        image[12:28, left : left + 16] = 200, 120, 40
+        mask[12:28, left : left + 16] = True
+        images.append(image), truth.append(mask)
+    tiny_model.propagator = LabelPropagator(
+        3, topk=5, context=4, reference_in_window=True
+    )
+
+    def play(masks, batch_size=1):
+        frames = propagate_in_video(tiny_model, images, masks, batch_size)
+        found = [found[0] for _, ids, found in frames if ids == [1]]
+        return [(a & b).sum() / (a | b).sum() for a, b in zip(found, truth)]
+
+    plain = play({0: truth[0]})
+    fixed = play({0: truth[0], 3: truth[3]})
+    assert fixed[:3] == plain[:3] and max(plain[3:]) < 0.2
+    assert min(fixed[3:]) > 0.7
+    assert play({0: truth[0], 3: {1: truth[3]}}, batch_size=4) == fixed
+    gone = play({0: truth[0], 2: {1: np.zeros((48, 64), bool)}})
+    assert gone[:2] == plain[:2] and not any(gone[2:])
+
+
+def test_soft_labels_on_request(tiny_model, moving_square, late_mask):
+    images, masks = moving_square
+    given = {1: masks[1] * 7, 3: late_mask}
+    plain = propagate_in_video(tiny_model, images, given)
+    asked = propagate_in_video(
+        tiny_model, images, given, return_soft_labels=True
+    )
+    for (index, ids, found), (*same, soft) in zip(plain, asked):
+        assert same[:2] == [index, ids] and soft.dtype == np.float32
+        np.testing.assert_array_equal(same[2], found)
+        assert soft.shape == (len(ids) + 1, 48, 64)
+        largest = np.array([0, *ids])[soft.argmax(0)]
+        for object_id, mask in zip(ids, found):
+            np.testing.assert_array_equal(largest == object_id, mask)
+        if index < 3:
+            np.testing.assert_allclose(soft.sum(0), 1, atol=1e-5)
+
+
 def test_frames_are_read_as_needed_and_memory_stays_flat(
-    tiny_model, moving_square
+    tiny_model, moving_square, monkeypatch
 ):
     images, masks = moving_square
     read, sizes = [], []
+    stream = tiny_model.new_stream()
+    monkeypatch.setattr(tiny_model, 'new_stream', lambda: stream)
     frames = (read.append(t) or images[t % 8] for t in range(24))
     for index, _, _ in propagate_in_video(tiny_model, frames, masks[0]):
         assert len(read) == index + 1
-        sizes.append(held_bytes(tiny_model.propagator))
+        sizes.append(held_bytes(stream))
     assert sizes[0] > 0
     assert max(sizes) == max(sizes[:8])
 
@@ -142,14 +185,59 @@ def held_bytes(thing, seen=None):
     return held_bytes(vars(thing), seen) if hasattr(thing, '__dict__') else 0
 
 
-def test_two_videos_on_one_model_are_refused(tiny_model, moving_square):
+@pytest.fixture
+def two_videos(moving_square, late_mask):
+    """Frames and masks of two, of other sizes and with other objects."""
     images, masks = moving_square
-    first = propagate_in_video(tiny_model, images, masks[0])
-    next(first)
-    second = propagate_in_video(tiny_model, images, masks[0])
-    next(second)
-    with pytest.raises(RuntimeError, match='another video was begun'):
-        next(first)
+    small = [np.ascontiguousarray(image[::-1, 8:]) for image in images]
+    first = np.ascontiguousarray(masks[0][::-1, 8:])
+    late = np.ascontiguousarray(late_mask[:, 8:])
+    return [
+        (images, {0: masks[0], 3: late_mask, 5: {1: masks[5] == 1}}),
+        (small[:7], {1: first * 9, 2: late}),
+    ]
+
+
+def _assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        assert one[:2] == other[:2]
+        np.testing.assert_array_equal(one[2], other[2])
+
+
+def test_videos_in_turn_on_one_model(tiny_model, two_videos):
+    """Each has a state of its own, and the model keeps its own one, too."""
+    alone = [list(propagate_in_video(tiny_model, *v)) for v in two_videos]
+    assert {i for _, ids, _ in sum(alone, []) for i in ids} == {1, 5, 9}
+    for sizes in ((1, 1), (3, 2)):
+        streams = [
+            propagate_in_video(tiny_model, *video, size)
+            for video, size in zip(two_videos, sizes)
+        ]
+        turns = list(zip_longest(*streams))
+        for found, expected in zip(zip(*turns), alone):
+            _assert_same([one for one in found if one], expected)
+    assert tiny_model.propagator.time == 0
+
+
+def test_videos_in_threads_on_one_model(tiny_cfg, two_videos):
+    """Also the first frames ever, which warm the model up."""
+    tiny_cfg['model']['warmup_zero_image'] = (64, 64)
+
+    def model():
+        torch.manual_seed(0)
+        with pytest.warns(UserWarning, match='random'):
+            return init_model(tiny_cfg, device='cpu')
+
+    one, shared = model(), model()
+    alone = [list(propagate_in_video(one, *video)) for video in two_videos]
+    with ThreadPoolExecutor(4) as threads:
+        found = threads.map(
+            lambda video: list(propagate_in_video(shared, *video)),
+            two_videos * 2,
+        )
+        for one, expected in zip(found, alone * 2):
+            _assert_same(one, expected)
 
 
 def test_bad_input_shows_before_the_first_frame(

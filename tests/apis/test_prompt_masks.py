@@ -37,33 +37,54 @@ def test_forms_of_one_mask(ids, tmp_path):
     ):
         prompts = PromptMasks(form)
         prompt = prompts.prompt_at(0, SHAPE)
-        assert prompt.dtype == torch.uint8
-        np.testing.assert_array_equal(prompt, ids)
+        assert prompt.ids.dtype == torch.uint8 and not prompt.corrections
+        np.testing.assert_array_equal(prompt.ids, ids)
         assert prompts.prompt_at(1, SHAPE) is None
         assert prompts.known == {1, 2}
 
 
 def test_void_and_binary_masks(ids):
     void = np.where(ids == 0, 255, ids)
-    np.testing.assert_array_equal(PromptMasks(void).prompt_at(0, SHAPE), ids)
+    prompt = PromptMasks(void).prompt_at(0, SHAPE)
+    np.testing.assert_array_equal(prompt.ids, ids)
     for binary in ((ids > 0) * np.uint8(255), ids > 0):
         prompt = PromptMasks(binary).prompt_at(0, SHAPE)
-        np.testing.assert_array_equal(prompt, ids > 0)
+        np.testing.assert_array_equal(prompt.ids, ids > 0)
 
 
-def test_objects_may_come_later(ids):
+def test_objects_may_come_later_and_again(ids):
     before = ids.copy()
     masks = {0: {1: ids == 1}}
     prompts = PromptMasks(masks)
     prompts.prompt_at(0, SHAPE)
     masks[2] = ids  # put in while the video runs
-    with pytest.warns(UserWarning, match=r'frame 2: objects \[1\]'):
-        prompt = prompts.prompt_at(2, SHAPE)
-    np.testing.assert_array_equal(prompt, np.where(ids == 2, 2, 0))
+    prompt = prompts.prompt_at(2, SHAPE)
+    np.testing.assert_array_equal(prompt.ids, np.where(ids == 2, 2, 0))
     np.testing.assert_array_equal(ids, before)  # the user's own
+    assert prompt.corrections.keys() == {1}
+    np.testing.assert_array_equal(prompt.corrections[1], ids == 1)
     masks[3] = ids
-    with pytest.raises(ValueError, match=r'holds objects \[1, 2\]'):
-        prompts.prompt_at(3, SHAPE)
+    prompt = prompts.prompt_at(3, SHAPE)
+    assert prompt.ids is None and prompt.corrections.keys() == {1, 2}
+
+
+def test_a_known_object_may_be_empty(ids):
+    """In a mask for each object; a mask of ids says nothing about others."""
+    empty = np.zeros(SHAPE, bool)
+    for given, absent in (
+        ({2: empty}, {2}),
+        ([ids == 1, empty], {2}),
+        (ids * (ids == 1), set()),
+    ):
+        prompts = PromptMasks({0: ids, 4: given})
+        prompts.prompt_at(0, SHAPE)
+        corrections = prompts.prompt_at(4, SHAPE).corrections
+        found = {i for i, mask in corrections.items() if not mask.any()}
+        assert found == absent
+    prompts = PromptMasks({0: ids, 4: {3: empty}})
+    prompts.prompt_at(0, SHAPE)
+    with pytest.raises(ValueError, match='frame 4: object 3 is empty'):
+        prompts.prompt_at(4, SHAPE)
 
 
 @pytest.mark.parametrize(
@@ -106,8 +127,8 @@ def test_smooth_edges_and_exchanged_sides(tmp_path):
         with pytest.raises(ValueError, match='edges are smooth.*--binarize'):
             PromptMasks(mask).prompt_at(0, ids.shape)
         found = PromptMasks(mask, binarize=True).prompt_at(0, ids.shape)
-        assert found.unique().tolist() == [0, 1]
-        assert np.mean(found.numpy() != (ids > 0)) < 0.03
+        assert found.ids.unique().tolist() == [0, 1]
+        assert np.mean(found.ids.numpy() != (ids > 0)) < 0.03
     turned = PromptMasks(ids.T.copy())
     message = 'has 60x90 pixels; expected 90x60.*EXIF orientation'
     with pytest.raises(ValueError, match=message):

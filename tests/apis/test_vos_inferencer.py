@@ -34,6 +34,7 @@ def test_video_file_to_folder(inferencer, video, moving_square, tmp_path):
     for result, (index, ids, masks) in zip(results['predictions'], expected):
         assert result['frame_index'] == index
         assert result['object_ids'] == ids == [1]
+        assert result['corrected_ids'] == []
         written = read_id_mask(result['mask_path'])
         np.testing.assert_array_equal(written == 1, masks[0])
     json.dumps(results)
@@ -83,10 +84,36 @@ def test_results_in_memory(inferencer, frame_folder, moving_square):
         assert result['masks'] == [mask_to_rle(mask)]
         # RGB, and untouched but for object, contour and label.
         away = np.ones((48, 64), bool)
-        away[8:40] = False
+        away[4:40] = False
         np.testing.assert_array_equal(picture[away], image[away][:, ::-1])
         assert (picture[mask] != image[mask][:, ::-1]).any()
     json.dumps(plain['predictions'])
+
+
+def test_soft_labels_on_request(inferencer, moving_square):
+    images, masks = moving_square
+    plain = inferencer(images, masks[0], return_datasamples=True)
+    assert not any('soft_labels' in one for one in plain['predictions'])
+    found = inferencer(images, masks[0], return_soft_labels=True)
+    for one, sample in zip(found['predictions'], plain['predictions']):
+        assert one['soft_labels'].shape == (2, 48, 64)
+        expected = sample.pred_ids.numpy()
+        np.testing.assert_array_equal(one['soft_labels'].argmax(0), expected)
+
+
+def test_results_say_what_was_corrected(inferencer, moving_square, late_mask):
+    images, masks = moving_square
+    given = {0: masks[0], 3: late_mask, 5: {1: masks[5]}}
+    found = inferencer(images, given)['predictions']
+    assert [one['corrected_ids'] for one in found] == [[]] * 5 + [[1], [], []]
+    expected = inferencer.propagate_in_video(images, given)
+    for one, (_, ids, masks) in zip(found, expected):
+        assert one['object_ids'] == ids
+        assert one['masks'] == [mask_to_rle(mask) for mask in masks]
+    samples = inferencer(images, given, return_datasamples=True)['predictions']
+    assert ['corrections' in one for one in samples] == [
+        index == 5 for index in range(8)
+    ]
 
 
 def test_frames_give_pictures_and_parts_can_be_left_out(

@@ -50,6 +50,22 @@ def test_colours_are_projections_on_the_directions_of_svd(maps):
     assert np.abs(rgb - wanted).max() <= 1
 
 
+def test_enlarged_colours_are_smooth_and_keep_the_cells(maps):
+    pca = FeaturePCA(maps)
+    ramp = torch.linspace(-1, 1, 8).expand(3, 6, 8).double()
+    features = torch.einsum('cd,dhw->chw', pca.basis, ramp * pca._unit[0])
+    features = features + pca.mean[:, None, None]
+    cells = pca.to_rgb(features)[..., 0].astype(int)
+    large = pca.to_rgb(features, (60, 80))
+    assert large.shape == (60, 80, 3) and large.dtype == np.uint8
+    red = large[..., 0].astype(int)
+    assert (np.diff(cells) > 30).all()
+    # No steps at the cells' edges; between the cells' centres a ramp.
+    assert 0 <= np.diff(red, axis=1).min()
+    assert np.diff(red, axis=1).max() < 6
+    np.testing.assert_allclose(red[30, 5:-5:10], cells[3, :-1], atol=4)
+
+
 def test_one_feature_has_one_colour_in_all_frames_and_runs(maps):
     maps[4, :, 0, 0] = maps[0, :, 5, 7]
     state = torch.get_rng_state()

@@ -1,16 +1,11 @@
-"""Rows keep their pixels, labels stay inside, curves run where scores are."""
+"""Rows keep their pixels, labels stay inside."""
 
 import numpy as np
 import pytest
 import torch
 
-from hvc_mm.datasets import davis_palette
 from hvc_mm.visualization import as_rgb, caption, side_by_side
-from hvc_mm.visualization.panels import (
-    draw_label,
-    draw_score_curve,
-    text_scale,
-)
+from hvc_mm.visualization.panels import draw_label, label_size, text_scale
 
 
 def noise(height, width, seed=0):
@@ -58,27 +53,22 @@ def test_text_grows_with_the_picture():
     assert scales == sorted(scales) and len(set(scales)) == 4
 
 
-def rows_of(strip, object_id, column):
-    """Rows at which a column shows nearly an object's colour."""
-    color = davis_palette()[object_id].astype(int)
-    distance = np.abs(strip[:, column].astype(int) - color).sum(-1)
-    return np.flatnonzero(distance < 60)
+@pytest.mark.parametrize('text', ['1', '255', 'right-leg'])
+@pytest.mark.parametrize('scale', [0.35, 0.6, 1.5])
+def test_a_labels_size_is_what_it_covers(text, scale):
+    image = np.full((120, 400, 3), 128, np.uint8)
+    draw_label(image, text, (200, 60), scale)
+    y, x = np.nonzero((image != 128).any(-1))
+    height, width = label_size(text, scale)
+    # The box has its centre there; the ink leaves a pixel of it free.
+    assert 60 - height // 2 <= y.min() <= 61 - height // 2
+    assert 200 - width // 2 <= x.min() <= 201 - width // 2
+    assert height - 2 <= np.ptp(y) + 1 <= height
+    assert width - 2 <= np.ptp(x) + 1 <= width
 
 
-def test_the_curves_height_is_the_score():
-    curve = {t: 0.25 if t < 50 else 0.75 for t in range(100)}
-    strip = draw_score_curve({2: curve}, width=300, length=100)
-    assert strip.shape == (80, 300, 3)
-    low, high = rows_of(strip, 2, 120), rows_of(strip, 2, 250)
-    # Margins of 6 pixels: 0 is row 73, 1 is row 6.
-    assert abs(low.mean() - (73 - 0.25 * 67)) < 2
-    assert abs(high.mean() - (73 - 0.75 * 67)) < 2
-
-
-def test_frames_to_come_are_empty_and_gaps_stay_gaps():
-    curve = {t: 0.6 for t in range(50) if not 20 <= t < 30}
-    strip = draw_score_curve({1: curve}, width=300, length=100)
-    seen = [len(rows_of(strip, 1, x)) > 0 for x in (35, 75, 110, 200)]
-    assert seen == [True, False, True, False]
-    for curves in ({}, {1: {0: 1.0}}):
-        assert draw_score_curve(curves, width=50).shape == (80, 50, 3)
+def test_a_picture_smaller_than_a_label():
+    image = np.full((6, 9, 3), 128, np.uint8)
+    draw_label(image, 'bear', (4, 3))
+    assert (image != 128).any()
+    draw_label(image, '', (4, 3))

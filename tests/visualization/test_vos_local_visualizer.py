@@ -5,18 +5,17 @@ import numpy as np
 import pytest
 import torch
 
-from hvc_mm.datasets import JOINTS, PARTS, JHMDBDataset, davis_palette
+from hvc_mm.datasets import PARTS, JHMDBDataset
 from hvc_mm.registry import VISUALIZERS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import (
     VOSLocalVisualizer,
-    draw_joints,
     overlay_ids,
-    vos_local_visualizer,
+    overlays,
 )
+from hvc_mm.visualization.score_curve import curve_height
 
 H, W = 60, 80
-LIMBS = JHMDBDataset.METAINFO['skeleton_links']
 
 
 @pytest.fixture
@@ -36,7 +35,7 @@ def labels(monkeypatch):
     """Texts and places of the labels that would be drawn."""
     said = []
     monkeypatch.setattr(
-        vos_local_visualizer,
+        overlays,
         'draw_label',
         lambda image, text, at: said.append((text, at)),
     )
@@ -50,80 +49,6 @@ def sample_of(ids=None, index=0, video='bear', **meta):
     if ids is not None:
         sample.pred_ids = torch.from_numpy(ids)
     return sample
-
-
-def test_colours_are_mixed_contours_pure_and_the_rest_is_the_frame(frame):
-    before = frame.copy()
-    ids = np.zeros((H, W), np.uint8)
-    ids[10:50, 5:40], ids[5:35, 48:78] = 1, 9
-    out = overlay_ids(frame, ids, alpha=0.25)
-    for object_id, inside, edge in (
-        (1, (14, 9), (30, 5)),
-        (9, (8, 51), (5, 60)),
-    ):
-        color = davis_palette()[object_id].astype(float)
-        mixed = 0.75 * frame[inside] + 0.25 * color
-        assert np.abs(out[inside] - mixed).max() <= 1
-        np.testing.assert_array_equal(out[edge], color)
-    # Contours are a pixel wide, labels are inside the objects.
-    away = np.ones(ids.shape, bool)
-    away[8:52, 3:42] = away[3:37, 46:80] = False
-    np.testing.assert_array_equal(out[away], frame[away])
-    np.testing.assert_array_equal(frame, before)
-    with pytest.raises(ValueError, match=r'\(60, 80\).*\(60, 79\)'):
-        overlay_ids(frame, ids[:, :-1])
-
-
-def test_labels_are_ids_or_names_inside_their_objects(frame, ids, labels):
-    y, x = np.mgrid[:H, :W]
-    radius = np.hypot(y - 30, x - 40)
-    ring = ((radius > 15) & (radius < 25)).astype(np.uint8)
-    ring[2:12, 2:12], ring[0, 79] = 9, 3  # 3 is a single pixel
-    overlay_ids(frame, ring)
-    assert {text for text, _ in labels} == {'1', '3', '9'}
-    for text, (x, y) in labels:
-        assert ring[y, x] == int(text)
-    for names in (('background', 'hat'), ('background', 'hat', '', 'sock')):
-        labels.clear()
-        overlay_ids(frame, ring, names=names)
-        # No room for the sock; 9 has no name.
-        assert {text for text, _ in labels} == {'hat', '9'}
-
-
-def test_limbs_connect_joints_of_one_side():
-    names = [(JOINTS[a], JOINTS[b]) for a, b in LIMBS]
-    assert ('right elbow', 'right wrist') in names
-    assert ('left knee', 'left ankle') in names
-    for pair in names:
-        assert len({n.split()[0] for n in pair} & {'left', 'right'}) < 2
-    # A tree: every joint hangs on the body once.
-    assert len(names) == 14 and {n for pair in names for n in pair} == set(
-        JOINTS
-    )
-
-
-def test_dots_lines_and_gaps():
-    frame = np.full((100, 120, 3), 128, np.uint8)
-    joints = np.array([[20, 60, 100], [50, 50, 50.0]])
-    limbs = [(0, 1), (1, 2)]
-    both = draw_joints(frame, joints, limbs)
-    assert (both[50, 20] != 128).any() and (both[50, 80] != 128).any()
-    joints[:, 2] = -1
-    lost = draw_joints(frame, joints, limbs)
-    assert (lost[50, 40] != 128).any() and (lost[:, 70:] == 128).all()
-    joints[0, 1] = np.nan
-    alone = draw_joints(frame, joints, limbs)
-    assert (alone[50, 20] != 128).any() and (alone[:, 30:] == 128).all()
-    assert (frame == 128).all()
-    colors = {
-        tuple(draw_joints(frame, joints[:, :1], [], [name])[50, 20])
-        for name in ('left knee', 'right knee', 'neck')
-    }
-    assert len(colors) == 3
-    with pytest.raises(ValueError, match=r'\(15, 2\)'):
-        draw_joints(frame, np.zeros((15, 2)))
-    with pytest.raises(ValueError, match='beyond the 3'):
-        draw_joints(frame, np.zeros((2, 3)), LIMBS)
 
 
 def test_prediction_alone_is_the_overlay(frame, ids, labels):
@@ -143,8 +68,9 @@ def test_truth_is_left_and_j_below(frame, ids):
     gt[20:40, 20:40] = 1
     gt[:5] = 255  # void is not drawn
     drawn = visualizer.draw(frame, sample_of(ids), gt_ids=gt)
-    assert drawn.shape[1] == 2 * W and drawn.shape[0] > H + 80
-    bar = drawn.shape[0] - H - 80
+    curve = curve_height(2 * W)
+    assert drawn.shape[1] == 2 * W and drawn.shape[0] > H + curve
+    bar = drawn.shape[0] - H - curve
     panels = drawn[bar : bar + H]
     clean = np.where(gt == 255, 0, gt)
     np.testing.assert_array_equal(panels[:, :W], overlay_ids(frame, clean))

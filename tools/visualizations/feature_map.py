@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 from typing import Iterator, Optional, Sequence, Tuple
 
-import cv2
 import mmcv
 import numpy as np
 
@@ -112,11 +111,7 @@ def pca_pictures(
         video_features(model, source), source.length, source.name
     ):
         image = mmcv.bgr2rgb(frame.image)
-        colors = cv2.resize(
-            basis.to_rgb(features),
-            image.shape[1::-1],
-            interpolation=cv2.INTER_NEAREST,
-        )
+        colors = basis.to_rgb(features, image.shape[:2])
         yield frame.name, side_by_side([image, colors])
 
 

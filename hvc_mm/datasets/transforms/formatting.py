@@ -35,7 +35,8 @@ class PackVOSInputs(BaseTransform):
 
     Required key: ``img``. Returns ``inputs``, a ``(3, H, W)`` uint8 tensor
     (BGR), and ``data_samples``, a :class:`VOSDataSample` with the meta keys
-    that are there and, where objects begin, their prompt.
+    that are there and, where objects begin, their prompt; where a user gives
+    masks again, these ``corrections``.
 
     Args:
         extra_meta_keys: Further keys of the data set's items that the sample
@@ -53,6 +54,8 @@ class PackVOSInputs(BaseTransform):
         for key in _DATA_KEYS:
             if key in results:
                 setattr(sample, key, torch.as_tensor(results[key]))
+        if 'corrections' in results:
+            sample.corrections = results['corrections']
         return dict(inputs=to_chw_tensor(results['img']), data_samples=sample)
 
     def __repr__(self) -> str:

@@ -15,7 +15,9 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 
 from hvc_mm.datasets import write_picture
+from hvc_mm.models.losses import find_positive_pairs
 from hvc_mm.registry import HOOKS, MODELS
+from hvc_mm.structures import PairedViewSample
 from hvc_mm.utils.outputs import check_outputs, dataset_inputs
 from hvc_mm.visualization.pretraining import draw_pretraining_sample
 
@@ -27,12 +29,13 @@ class PairedViewsVisualizationHook(Hook):
     Per image: both crops with lines between some positive pairs; with lines
     from some cells of the first crop to where the model finds them in the
     second (green: right); and the forward and backward pseudo-flow as
-    colours. The model runs in eval mode for it, so that training goes on as
-    if the hook weren't there.
+    colours. Images whose crops share no place are left out, unless the batch
+    has no other. The model runs in eval mode for it, so that training goes on
+    as if the hook weren't there.
 
     Args:
         interval: Draw every n-th iteration, the first one included.
-        num_samples: Images of the batch that are drawn.
+        num_samples: Images of the batch that are drawn, at most.
         max_pairs: Pairs and matches drawn per image.
         out_dir: Write ``<out_dir>/<iteration>_<image>.jpg``, over those of
             an earlier run; None gives the pictures to the visualizer's
@@ -101,13 +104,12 @@ class PairedViewsVisualizationHook(Hook):
                 runner.visualizer.add_image(name, picture, step)
 
     def _pictures(self, model: nn.Module, batch: dict) -> List[np.ndarray]:
-        count = min(self.num_samples, len(batch['data_samples']))
-        batch = dict(
-            inputs=[view[:count] for view in batch['inputs']],
-            data_samples=batch['data_samples'][:count],
-        )
-        maps = what_model_sees(model, batch)
         radius = getattr(model.loss_module, 'pos_radius', 0.1)
+        # A single image tells the size of the feature grid.
+        grid = what_model_sees(model, _images_of(batch, [0]))[0].shape[2:]
+        chosen = _with_pairs(batch['data_samples'], tuple(grid), radius)
+        batch = _images_of(batch, chosen[: self.num_samples])
+        maps = what_model_sees(model, batch)
         pictures = []
         for index, sample in enumerate(batch['data_samples']):
             query, key, *flows = (part[index] for part in maps)
@@ -119,6 +121,26 @@ class PairedViewsVisualizationHook(Hook):
                 )
             )
         return pictures
+
+
+def _images_of(batch: dict, chosen: List[int]) -> dict:
+    """Take some images of a batch."""
+    return dict(
+        inputs=[view[chosen] for view in batch['inputs']],
+        data_samples=[batch['data_samples'][index] for index in chosen],
+    )
+
+
+def _with_pairs(
+    samples: Sequence[PairedViewSample], grid: Tuple[int, int], radius: float
+) -> List[int]:
+    """List those that have positive pairs; all where none has any."""
+    boxes = [
+        torch.from_numpy(np.stack([sample.get(key) for sample in samples]))
+        for key in ('box1', 'box2')
+    ]
+    count = find_positive_pairs(*boxes, grid, radius).count
+    return count.nonzero()[:, 0].tolist() or list(range(len(samples)))
 
 
 @torch.no_grad()

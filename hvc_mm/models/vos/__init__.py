@@ -5,6 +5,7 @@ from .label_propagation_vos import LabelPropagationVOS
 from .label_propagator import LabelPropagator
 from .mask_codec import MaskCodec, PartCodec
 from .propagation import propagate
+from .video_stream import VideoStream
 
 __all__ = [
     'JointCodec',
@@ -12,5 +13,6 @@ __all__ = [
     'LabelPropagator',
     'MaskCodec',
     'PartCodec',
+    'VideoStream',
     'propagate',
 ]

@@ -64,23 +64,21 @@ class FeatureBank:
         """
         return [_rescore(one, self.ring, queries, topk) for one in latest]
 
-    def rescore_references(
-        self, own: Sequence[Candidates], queries: Tensor, topk: int
-    ) -> List[Candidates]:
-        """Score the candidates in each reference again.
+    def rescore_reference(
+        self, frame: int, found: Candidates, queries: Tensor, topk: int
+    ) -> Candidates:
+        """Score the candidates in one reference frame again.
 
         Args:
-            own: One of each reference, in order; else as :meth:`rescore`.
+            frame: Its place among those that were added.
+            found: ``(n, K)``, chosen by rounded scores.
             queries: ``(h, w, C)``, not rounded.
             topk: Candidates kept.
 
         Returns:
-            Each ``(n, min(topk, K))``.
+            ``(n, min(topk, K))``.
         """
-        return [
-            _rescore(one, features, queries, topk)
-            for one, features in zip(own, self.references)
-        ]
+        return _rescore(found, self.references[frame], queries, topk)
 
 
 def _rescore(

@@ -10,6 +10,7 @@ Shapes: N frames, C channels, H W frame, h w feature grid, M label channels.
 from __future__ import annotations
 
 from itertools import groupby
+from threading import Lock
 from typing import Any, Dict, List, Optional, Sequence, Union
 
 import torch
@@ -22,17 +23,22 @@ from hvc_mm.registry import MODELS, TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
 from ..backbones import unit_features
+from .video_stream import VideoStream
+
+# Threads may share a model, and none may compute features meanwhile.
+_warming_up = Lock()
 
 
 @MODELS.register_module()
-class LabelPropagationVOS(BaseModel):
+class LabelPropagationVOS(BaseModel, VideoStream):
     """Propagate the first frame's labels through a video.
 
     The features of a backbone are compared from frame to frame
     (:class:`~hvc_mm.models.vos.LabelPropagator`); a codec turns what the
     benchmark annotates (masks, parts, joints) into label channels and back.
-    The model is a stream: frames must come in video order, and a sample with
-    ``starts_video`` begins anew.
+    The model is a :class:`~hvc_mm.models.vos.VideoStream`: frames must come
+    in video order, and a sample with ``starts_video`` begins anew. For other
+    videos meanwhile it makes further streams.
 
     Checkpoints load as they are: those of pre-training (``backbone.``), of
     other OpenMMLab models, and plain state dicts of a backbone.
@@ -99,11 +105,12 @@ class LabelPropagationVOS(BaseModel):
         # config names (`init_cfg`) have to be there for a test as well.
         if hasattr(self.backbone, 'init_weights'):
             self.backbone.init_weights()
-        self.propagator = MODELS.build(
-            {'type': 'hvc_mm.LabelPropagator', **(propagator or {})}
-        )
-        self.codec = TASK_UTILS.build(
-            {'type': 'hvc_mm.MaskCodec', **(codec or {})}
+        VideoStream.__init__(
+            self,
+            MODELS.build(
+                {'type': 'hvc_mm.LabelPropagator', **(propagator or {})}
+            ),
+            TASK_UTILS.build({'type': 'hvc_mm.MaskCodec', **(codec or {})}),
         )
         several = isinstance(feature_index, Sequence)
         for index in feature_index if several else [feature_index or 0]:
@@ -115,7 +122,6 @@ class LabelPropagationVOS(BaseModel):
         self.feature_index = feature_index
         self.feature_stride = feature_stride
         self.weights_prefix = weights_prefix
-        self._started = False
         self.warmup_zero_image = size
         self._as_loaded: Optional[Dict[str, Tensor]] = None
         self._register_load_state_dict_pre_hook(
@@ -137,8 +143,11 @@ class LabelPropagationVOS(BaseModel):
         newly loaded weights begin with. :meth:`extract_feat` calls this in
         eval mode; whoever copies or fuses the backbone calls it before.
         """
-        if self.warmup_zero_image is None or self._as_loaded is not None:
-            return
+        with _warming_up:
+            if self.warmup_zero_image is not None and self._as_loaded is None:
+                self._run_zero_image()
+
+    def _run_zero_image(self) -> None:
         statistics = _statistics(self.backbone)
         self._as_loaded = {k: v.clone() for k, v in statistics.items()}
         if not statistics:
@@ -222,14 +231,19 @@ class LabelPropagationVOS(BaseModel):
 
     @torch.no_grad()
     def predict(
-        self, inputs: Sequence[Tensor], data_samples: List[VOSDataSample]
+        self,
+        inputs: Sequence[Tensor],
+        data_samples: List[VOSDataSample],
+        stream: Optional[VideoStream] = None,
     ) -> List[VOSDataSample]:
-        """Propagate the labels through the next frames of the stream.
+        """Propagate the labels through the next frames of a stream.
 
         Args:
             inputs: Normalised frames ``(3, H, W)``, in video order.
             data_samples: One per frame. ``starts_video`` begins anew,
-                ``prompt_ids`` brings new objects.
+                ``prompt_ids`` brings new objects, ``corrections`` masks of
+                known ones.
+            stream: The video's; None for the model's own.
 
         Returns:
             The same samples with the codec's prediction (``pred_ids``).
@@ -237,49 +251,12 @@ class LabelPropagationVOS(BaseModel):
         Raises:
             ValueError: When a video's frames differ in size.
         """
+        stream = self if stream is None else stream
         for features, sample in zip(self.extract_feat(inputs), data_samples):
             if sample.get('starts_video', False):
-                self.reset()
-            self.propagate(features, sample)
+                stream.reset()
+            stream.propagate(features, sample)
         return data_samples
-
-    @torch.no_grad()
-    def propagate(
-        self, features: Tensor, sample: VOSDataSample
-    ) -> VOSDataSample:
-        """Propagate the labels to one frame, the next of the stream.
-
-        Before the first prompt nothing is propagated.
-
-        Args:
-            features: Of the frame, ``(1, C, h, w)``, as
-                :meth:`extract_feat` returns them.
-            sample: The frame's, with ``ori_shape``; it may bring new
-                objects (``prompt_ids`` or ``prompt_joints``).
-
-        Returns:
-            The same sample with the codec's prediction (``pred_ids`` or
-            ``pred_joints``).
-
-        Raises:
-            ValueError: When a prompt holds an object that is known, or the
-                features' grid changes within a video.
-        """
-        labels = self.codec.encode(sample, tuple(features.shape[-2:]))
-        if labels is not None:
-            labels = labels.to(features)
-        soft_labels = None
-        if self._started or labels is not None:
-            soft_labels = self.propagator.step(features, labels)
-            self._started = True
-        self.codec.decode(soft_labels, sample)
-        return sample
-
-    def reset(self) -> None:
-        """Forget the video: the next frame must bring labels."""
-        self._started = False
-        self.propagator.reset()
-        self.codec.reset()
 
 
 def _refuse(removed: dict) -> None:

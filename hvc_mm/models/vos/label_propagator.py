@@ -6,6 +6,10 @@ within a window. The most similar ones are weighted by their similarity, and
 their labels, summed with these weights, are the frame's. With several
 references each predicts the channels that came with it.
 
+Outside the published protocols a user may correct masks on a later frame.
+That frame is one more reference frame of all channels, and takes the place
+of the frames before it.
+
 This file has the rules: which frames count, how often, how matches are
 weighted, and what new objects do. `window` has the window, `windowed_search`
 the search (`native_search` the same by a compiled kernel), `propagation` the
@@ -21,6 +25,7 @@ import warnings
 from typing import (
     Any,
     List,
+    Mapping,
     NamedTuple,
     NoReturn,
     Optional,
@@ -45,6 +50,7 @@ from .windowed_search import Candidates, Segment, WindowedSearch
 
 __all__ = [
     'LabelPropagator',
+    'correct_labels',
     'merge_candidates',
     'split_context',
     'weighted_labels',
@@ -66,19 +72,21 @@ _INSTEAD = 'a shorter `context` takes less memory'
 
 
 class Reference(NamedTuple):
-    """A frame that brought labels; it is kept as long as the video runs.
+    """Channels that one frame brought, and the reference frames they have.
 
     Attributes:
-        time: Index of the frame since the video's first.
+        time: Of the newest of its frames, an index since the video's first.
         channels: Label channels that it brought, ``(M,)`` indices.
-        keys: Its features as the search compares them, ``(h, w, C)``.
-        labels: Of those channels, ``((S + 1) * h * w, M)``: of the ring's
-            frames, then its own. Rows of slots without a frame are zero.
+        frames: Places of its reference frames among all that are kept: the
+            one that brought the channels, then those with corrections.
+        labels: Of those channels, ``((S + R) * h * w, M)``: of the ring's
+            frames, then of its own R. Rows of slots without a frame are
+            zero.
     """
 
     time: int
     channels: Tensor
-    keys: Tensor
+    frames: Tuple[int, ...]
     labels: Tensor
 
 
@@ -96,8 +104,8 @@ class LabelPropagator:
     other windows and rules for the reference; :meth:`from_protocol` knows
     the published ones.
 
-    Memory: ``context`` feature maps, one per reference, and about ``64 MiB``
-    (CPU) to work in, whatever the video's length.
+    Memory: ``context`` feature maps, one per reference frame, and about
+    ``64 MiB`` (CPU) to work in, whatever the video's length.
 
     Args:
         radius: In cells of the grid at hand, > 0; frames other than the
@@ -194,6 +202,8 @@ class LabelPropagator:
         """Forget the video; the next frame starts a new one."""
         self.time = 0
         self.references: List[Reference] = []
+        # Of each reference frame, as the search compares them, (h, w, C).
+        self._keys: List[Tensor] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
         self._search: Union[WindowedSearch, NativeSearch, None] = None
@@ -209,7 +219,10 @@ class LabelPropagator:
 
     @torch.no_grad()
     def step(
-        self, features: Tensor, new_labels: Optional[Tensor] = None
+        self,
+        features: Tensor,
+        new_labels: Optional[Tensor] = None,
+        corrections: Optional[Mapping[int, Tensor]] = None,
     ) -> Tensor:
         """Predict the next frame's soft labels and keep the frame.
 
@@ -223,6 +236,17 @@ class LabelPropagator:
                 frame becomes a further reference. ``M`` may grow: older
                 frames count as zero in the new channels. It may also be
                 smaller than before: the missing channels count as zero.
+            corrections: Of known objects, by channel: ``(h, w)`` in [0, 1],
+                what takes the place of their prediction. In no published
+                protocol. In each cell the other channels share what is
+                left, in the proportions of their prediction; where they
+                have none it is background. With these labels the frame
+                becomes one more reference frame of every channel, which may
+                match it anywhere, as the reference frames before. Other
+                frames before this one no longer count, since what was wrong
+                here was wrong there, too: among the latest frames this one
+                takes their place by the rule for references
+                (``repeat_reference``).
 
         Returns:
             ``(1, M, h, w)``, ``M`` the largest seen since the reset. The
@@ -230,11 +254,12 @@ class LabelPropagator:
 
         Raises:
             ValueError: On the first frame without labels; on features or
-                labels of a wrong or changed shape; on channels of an object
-                that is already known.
+                labels of a wrong or changed shape; on new labels of an
+                object that is already known, and corrections of one that
+                is not.
         """
         predicted = self.predict(features) if self.time else None
-        return self.observe(features, predicted, new_labels)
+        return self.observe(features, predicted, new_labels, corrections)
 
     @torch.no_grad()
     def predict(self, features: Tensor) -> Tensor:
@@ -284,8 +309,8 @@ class LabelPropagator:
         """Find the matches of features ``(h, w, C)``.
 
         Returns:
-            Per reference candidates ``(h * w, K)``: of the reference frame,
-            then of the latest frames in its context.
+            Per reference candidates ``(h * w, K)``: of each of its reference
+            frames, then of the latest frames in its context.
         """
         search = self._search
         queries = search.prepare(exact)
@@ -302,26 +327,36 @@ class LabelPropagator:
             ]
             for start in starts
         ]
-        own = [
-            self._search_reference(one, queries, others)
-            for one, others in zip(self.references, counted)
+        return [
+            [
+                *(
+                    self._search_reference(frame, queries, exact, others)
+                    for frame in reference.frames
+                ),
+                *others,
+            ]
+            for reference, others in zip(self.references, counted)
         ]
-        if self._bank is not None:
-            own = self._bank.rescore_references(own, exact, self.topk)
-        return [[one, *others] for one, others in zip(own, counted)]
 
     def _search_reference(
         self,
-        reference: Reference,
+        frame: int,
         queries: Tensor,
+        exact: Tensor,
         rivals: Sequence[Candidates],
     ) -> Candidates:
         """Find the matches of ``(h, w, C)`` in one reference frame, next to
         those of the latest frames."""
-        if not self.reference_in_window:
-            return self._search.anywhere(reference.keys, queries, rivals)
-        keys, only = reference.keys[:, :, None], [Segment(0, 0, 1)]
-        (found,) = self._search.in_window(queries, only, keys)
+        keys = self._keys[frame]
+        if self.reference_in_window:
+            keys, only = keys[:, :, None], [Segment(0, 0, 1)]
+            (found,) = self._search.in_window(queries, only, keys)
+        else:
+            found = self._search.anywhere(keys, queries, rivals)
+        if self._bank is not None:
+            found = self._bank.rescore_reference(
+                frame, found, exact, self.topk
+            )
         return found
 
     def _sum_labels(
@@ -333,11 +368,15 @@ class LabelPropagator:
             reference: One of the references.
             parts: Its candidates, see :meth:`_find`.
         """
-        scores, cells = (torch.cat(one, dim=1) for one in zip(*parts))
-        area, own = len(cells), parts[0].cells.shape[1]
-        # The reference's own labels come after those of the ring.
-        cells[:, :own] += self.context * area
-        copies = torch.ones(self.context + 1, device=cells.device)
+        area, own = len(parts[0].cells), len(reference.frames)
+        # The labels of its own frames come after those of the ring.
+        rows = [(self.context + i) * area for i in range(own)]
+        rows += [0] * (len(parts) - own)
+        scores = torch.cat([one.scores for one in parts], dim=1)
+        cells = torch.cat(
+            [one.cells + first for one, first in zip(parts, rows)], dim=1
+        )
+        copies = torch.ones(self.context + own, device=cells.device)
         if self.time - reference.time <= self.context:
             _, count = self._context_of(reference)
             copies[reference.time % self.context] = count
@@ -355,6 +394,7 @@ class LabelPropagator:
         features: Tensor,
         predicted: Optional[Tensor],
         new_labels: Optional[Tensor] = None,
+        corrections: Optional[Mapping[int, Tensor]] = None,
     ) -> Tensor:
         """Keep a frame whose prediction is known: :meth:`step` without it.
 
@@ -362,6 +402,7 @@ class LabelPropagator:
             features: As in :meth:`step`.
             predicted: ``(1, M, h, w)``; not looked at on the first frame.
             new_labels: As in :meth:`step`.
+            corrections: As in :meth:`step`.
 
         Returns:
             The labels that the frame is kept with, ``(1, M, h, w)``.
@@ -370,6 +411,8 @@ class LabelPropagator:
             ValueError: As :meth:`step` does.
         """
         self._check_features(features)
+        corrections = corrections or {}
+        self._check_corrections(corrections, features)
         brought: List[int] = []
         if new_labels is not None:
             self._check_labels(new_labels, features)
@@ -390,7 +433,12 @@ class LabelPropagator:
             labels = _pad_channels(_full(predicted), self._channels)
             if new_labels is not None:
                 labels = self._merge(labels, new_labels, brought)
-        self._keep(features, labels, brought)
+            if corrections:
+                labels = correct_labels(labels, corrections)
+                # An object too small for the grid begins when it is not.
+                missed = set(corrections) - self.known_channels()
+                brought = sorted({*brought, *missed})
+        self._keep(features, labels, brought, bool(corrections))
         return labels
 
     def _merge(
@@ -414,9 +462,13 @@ class LabelPropagator:
         return (1 - share) * predicted + share * new_labels
 
     def _keep(
-        self, features: Tensor, labels: Tensor, brought: List[int]
+        self,
+        features: Tensor,
+        labels: Tensor,
+        brought: List[int],
+        is_corrected: bool,
     ) -> None:
-        """Keep a frame, as a reference if it brought labels."""
+        """Keep a frame, as a reference if it brought or corrected labels."""
         frame, rows = _to_cells(features), labels[0].flatten(1).t()
         if self._search is None:
             self._start(frame)
@@ -424,10 +476,19 @@ class LabelPropagator:
         self._search.write(self.time, keys)
         if self._bank is not None:
             self._bank.write(self.time, frame)
-        if brought:
-            self._add_reference(keys, rows, brought)
+        if brought or is_corrected:
+            # Copied: the frame may be part of a batch, which would stay
+            # with it.
+            self._keys.append(keys.clone())
             if self._bank is not None:
                 self._bank.add_reference(frame)
+        if is_corrected:
+            self.references = [
+                self._begin_anew(reference, rows)
+                for reference in self.references
+            ]
+        if brought:
+            self._add_reference(rows, brought)
         if self.context:
             first = self.time % self.context * len(rows)
             for reference in self.references:
@@ -437,16 +498,23 @@ class LabelPropagator:
         self._label_dtype = labels.dtype
         self.time += 1
 
-    def _add_reference(
-        self, keys: Tensor, rows: Tensor, brought: List[int]
-    ) -> None:
-        """Make a prepared frame of labels ``(h * w, M)`` a reference."""
-        channels = torch.tensor(brought, device=keys.device)
-        # Copied: the frame may be part of a batch, which would stay with it.
-        keys = keys.clone()
+    def _add_reference(self, rows: Tensor, brought: List[int]) -> None:
+        """Make the newest reference frame, of labels ``(h * w, M)``, that of
+        channels which it brought."""
+        channels = torch.tensor(brought, device=rows.device)
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
-        self.references.append(Reference(self.time, channels, keys, table))
+        frames = (len(self._keys) - 1,)
+        self.references.append(Reference(self.time, channels, frames, table))
+
+    def _begin_anew(self, reference: Reference, rows: Tensor) -> Reference:
+        """Give a reference the newest reference frame, with its labels
+        ``(h * w, M)``, as one more."""
+        return reference._replace(
+            time=self.time,
+            frames=(*reference.frames, len(self._keys) - 1),
+            labels=torch.cat([reference.labels, rows[:, reference.channels]]),
+        )
 
     def _start(self, frame: Tensor) -> None:
         """Make room for a video of frames ``(h, w, C)``."""
@@ -544,6 +612,25 @@ class LabelPropagator:
                 f'got {labels.dtype} of shape {shape}'
             )
 
+    def _check_corrections(
+        self, corrections: Mapping[int, Tensor], features: Tensor
+    ) -> None:
+        unknown = sorted(set(corrections) - {*range(1, self._channels)})
+        if unknown:
+            raise ValueError(
+                f'frame {self.time} corrects channels {unknown}, but only '
+                f'{self._channels} have begun before it, and 0, the '
+                'background, is what the others leave'
+            )
+        for channel, labels in corrections.items():
+            shape, grid = tuple(labels.shape), tuple(features.shape[2:])
+            if shape != grid or not labels.is_floating_point():
+                raise ValueError(
+                    f'the correction of channel {channel} is {labels.dtype} '
+                    f'of shape {shape}, expected floating point (h, w) = '
+                    f'{grid} to fit the features'
+                )
+
 
 @MODELS.register_module(name='DenseLabelPropagator')
 def _refuse_dense(**_: Any) -> NoReturn:
@@ -619,6 +706,33 @@ def merge_candidates(
     weights = copies * ((scores - scores[:, :1]) / temperature).exp_()
     weights /= weights.sum(dim=1, keepdim=True)
     return weights, found.cells.gather(1, order)
+
+
+def correct_labels(
+    labels: Tensor, corrections: Mapping[int, Tensor]
+) -> Tensor:
+    """Put corrected channels in the place of predicted ones.
+
+    Args:
+        labels: ``(1, M, h, w)``.
+        corrections: By channel, ``(h, w)`` in [0, 1], at most 1 in sum.
+
+    Returns:
+        ``(1, M, h, w)`` that sum to one in every cell: the corrected
+        channels as they are given, and of the others their shares of what
+        is left, by ``labels``. Where these are zero it is background.
+    """
+    channels = list(corrections)
+    given = torch.stack([corrections[c] for c in channels]).to(labels)
+    others = labels.clone()
+    others[:, channels] = 0
+    total = others.sum(dim=1, keepdim=True)
+    others[:, :1] += total == 0
+    total.masked_fill_(total == 0, 1)
+    left = (1 - given.sum(dim=0)).clamp_(min=0)
+    labels = others / total * left
+    labels[:, channels] = given
+    return labels
 
 
 def weighted_labels(table: Tensor, weights: Tensor, cells: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ Shapes: M label channels (0 is background), H W frame, h w feature grid.
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -56,6 +56,9 @@ class MaskCodec:
         decide_at_input: Enlarge them to the network's input (``img_shape``
             of the sample), take the largest there, and bring its id to the
             frame by Pillow's nearest neighbour.
+        with_soft_labels: Also write ``soft_labels``, all channels at the
+            frame's size, of which the largest is the prediction; with the
+            background, four bytes a pixel and object.
 
     Raises:
         ValueError: For an unknown way to resize.
@@ -69,6 +72,7 @@ class MaskCodec:
         shrink: str = 'aligned',
         enlarge: str = 'aligned',
         decide_at_input: bool = False,
+        with_soft_labels: bool = False,
     ) -> None:
         if cell_mean:
             shrink, enlarge = 'mean', 'bilinear'
@@ -81,6 +85,7 @@ class MaskCodec:
                     f'{name} must be one of {", ".join(known)}, got {given!r}'
                 )
         self.with_confidence = with_confidence
+        self.with_soft_labels = with_soft_labels
         self.stretch = stretch
         self.shrink, self.enlarge = shrink, enlarge
         self.decide_at_input = decide_at_input
@@ -150,6 +155,36 @@ class MaskCodec:
             labels[0] = 0
         return _resize(labels[None], grid, self.shrink)
 
+    def encode_corrections(
+        self, sample: VOSDataSample, grid: Tuple[int, int]
+    ) -> Dict[int, Tensor]:
+        """Make the labels of objects whose masks are given again.
+
+        Args:
+            sample: With ``corrections``, masks ``(H, W)`` bool by object id.
+            grid: ``(h, w)`` of the features.
+
+        Returns:
+            By label channel, ``(h, w)`` fp32 in [0, 1].
+
+        Raises:
+            ValueError: For an object that has not begun.
+        """
+        unknown = sorted(set(sample.corrections) - set(self._ids))
+        if unknown:
+            raise ValueError(
+                f'video {sample.get("video")}, frame '
+                f'{sample.get("frame_name")}: ids {unknown} are corrected '
+                'but have not begun'
+            )
+        labels = {}
+        for object_id, mask in sample.corrections.items():
+            mask = self._prepare_ids(mask.to(torch.uint8), sample)
+            mask = mask.float()[None, None]
+            channel = self._ids.index(object_id)
+            labels[channel] = _resize(mask, grid, self.shrink)[0, 0]
+        return labels
+
     def decode(
         self, soft_labels: Optional[Tensor], sample: VOSDataSample
     ) -> Optional[Tensor]:
@@ -167,6 +202,8 @@ class MaskCodec:
         size = tuple(sample.ori_shape[:2])
         if soft_labels is None:
             sample.pred_ids = torch.zeros(size, dtype=torch.uint8)
+            if self.with_soft_labels:
+                sample.soft_labels = torch.ones(1, *size)
             return None
         decided_at = self._decision_size(sample)
         labels = _resize(soft_labels, decided_at, self.enlarge)[0]
@@ -187,6 +224,10 @@ class MaskCodec:
         if self.with_confidence:
             confidence = self._at_frame_size(confidence.cpu(), size)
             sample.pred_confidence = confidence
+        if self.with_soft_labels:
+            sample.soft_labels = torch.stack(
+                [self._at_frame_size(one, size) for one in labels.cpu()]
+            ).float()
         return labels
 
     def _prepare_ids(self, ids: Tensor, sample: VOSDataSample) -> Tensor:

@@ -33,6 +33,7 @@ def propagate(
     window: str = 'disc',
     with_edge: bool = False,
     reference_in_window: bool = False,
+    references: int = 1,
 ) -> Tensor:
     """Propagate the labels of context frames to a query frame.
 
@@ -63,6 +64,9 @@ def propagate(
         with_edge: Whether cells at exactly the radius are in the window.
         reference_in_window: Let the reference, too, match only within the
             window.
+        references: How many of the first context frames are references. It
+            is one in every published protocol; a frame on which a user
+            corrects masks is one more.
 
     Returns:
         Soft labels ``(1, M, h, w)``.
@@ -91,7 +95,7 @@ def propagate(
             limits,
             topk,
             temperature,
-            reference_in_window,
+            0 if reference_in_window else references,
         )
         for some in cells.split(query_chunk)
     ]
@@ -106,13 +110,14 @@ def propagate_cells(
     window: Window,
     topk: int,
     temperature: float,
-    reference_in_window: bool = False,
+    unlimited: int = 1,
 ) -> Tensor:
     """:func:`propagate` for some query cells.
 
     Args:
         cells: Flat grid indices, ``(n,)``.
         window: Its radius, shape and edge; the rest as there, unchecked.
+        unlimited: How many of the first context frames may match anywhere.
 
     Returns:
         Soft labels ``(M, n)``.
@@ -126,7 +131,7 @@ def propagate_cells(
     every = torch.arange(height * width, device=cells.device)
     dy = cells[:, None] // width - every // width
     dx = cells[:, None] % width - every % width
-    limited = affinity[0 if reference_in_window else 1 :]
+    limited = affinity[unlimited:]
     limited.masked_fill_(~in_window(dy, dx, window), -math.inf)
     affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
     kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)

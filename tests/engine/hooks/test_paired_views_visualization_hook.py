@@ -65,6 +65,35 @@ def test_backends_and_folder_get_one_picture_per_image(
     assert np.abs(written.astype(int) - added[0][1]).mean() < 14
 
 
+@pytest.mark.parametrize('shared', [(), (2,), (0, 2)])
+def test_images_with_pairs_are_chosen(model, batch, shared, monkeypatch):
+    near, far = (
+        batch['data_samples'][0],
+        PairedViewSample(
+            metainfo=dict(
+                box1=np.array([0, 0, 0.3, 0.3], np.float32),
+                box2=np.array([0.6, 0.6, 1, 1], np.float32),
+            )
+        ),
+    )
+    batch['data_samples'] = [near if i in shared else far for i in range(3)]
+    drawn = []
+    draw = module.draw_pretraining_sample
+    monkeypatch.setattr(
+        module,
+        'draw_pretraining_sample',
+        lambda views, *rest: drawn.append(views[0]) or draw(views, *rest),
+    )
+    hook = PairedViewsVisualizationHook(num_samples=2)
+    hook.after_train_iter(runner_of(model), 0, batch)
+    # Without any pair in the batch, its first images.
+    wanted = list(shared or (0, 1))
+    assert len(drawn) == len(wanted)
+    for index, view in zip(wanted, drawn):
+        image = batch['inputs'][0][index].flip(0).permute(1, 2, 0)
+        np.testing.assert_array_equal(view, image.numpy())
+
+
 def test_model_sees_what_its_parts_say(model, batch):
     maps = module.what_model_sees(model, batch)
     model.eval()

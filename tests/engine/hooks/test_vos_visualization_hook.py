@@ -11,6 +11,7 @@ from hvc_mm.datasets import write_id_mask
 from hvc_mm.engine import VOSVisualizationHook
 from hvc_mm.registry import DATASETS, HOOKS, MODELS
 from hvc_mm.visualization import VOSLocalVisualizer, overlay_ids
+from hvc_mm.visualization.score_curve import curve_height
 
 H, W = 40, 56
 
@@ -111,8 +112,9 @@ def test_backends_get_frames_of_their_own_size(run, tmp_path, size):
             tmp_path / 'frames/bear/00001.png',
         )
     )
-    assert drawn.shape[1] == 2 * W and drawn.shape[0] > H + 80
-    bar = drawn.shape[0] - 80 - H
+    curve = curve_height(2 * W)
+    assert drawn.shape[1] == 2 * W and drawn.shape[0] > H + curve
+    bar = drawn.shape[0] - curve - H
     truth = drawn[bar : bar + H, :W]
     np.testing.assert_array_equal(truth, overlay_ids(frame, ids))
     scores = visualizer._curves[1]

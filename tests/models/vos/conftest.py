@@ -26,34 +26,37 @@ class DenseStream:
         self.limits = limits  # of `propagate`: window, edge, reference
         self.frames, self.references = [], []
 
-    def times(self, start):
+    def times(self, starts):
+        """The reference frames, then the latest ones since the last."""
         latest = range(len(self.frames) - self.context, len(self.frames))
+        start = starts[-1]
         if self.repeat_reference is True:
-            return [start] + [max(time, start) for time in latest]
+            return [*starts] + [max(time, start) for time in latest]
         first = start if self.repeat_reference == 'latest' else start + 1
-        return [start] + [time for time in latest if time >= first]
+        return [*starts] + [time for time in latest if time >= first]
 
-    def stack(self, start):
+    def stack(self, starts):
         channels = self.frames[-1][1].shape[1]
-        features, labels = zip(*(self.frames[t] for t in self.times(start)))
+        features, labels = zip(*(self.frames[t] for t in self.times(starts)))
         labels = [_pad(one, channels) for one in labels]
         return torch.cat(features), torch.cat(labels)
 
     def predict(self, features):
         result = torch.zeros_like(self.frames[-1][1])
-        for start, channels in self.references:
+        for starts, channels in self.references:
             found = propagate(
-                *self.stack(start),
+                *self.stack(starts),
                 features,
                 self.radius,
                 self.topk,
                 self.temperature,
+                references=len(starts),
                 **self.limits,
             )
             result[:, channels] = found[:, channels]
         return result
 
-    def step(self, features, new=None):
+    def step(self, features, new=None, corrections=None):
         labels = self.predict(features) if self.frames else new
         if new is not None:
             own = new[0].flatten(1).any(dim=1).nonzero()[:, 0].tolist()
@@ -61,7 +64,11 @@ class DenseStream:
                 share = new.sum(dim=1, keepdim=True)
                 labels = _pad(labels, new.shape[1])
                 labels = (1 - share) * labels + share * new
-            self.references.append((len(self.frames), own))
+            self.references.append(([len(self.frames)], own))
+        if corrections:
+            labels = _corrected(labels, corrections)
+            for starts, _ in self.references:
+                starts += {len(self.frames)} - {*starts}
         self.frames.append((features, labels))
         return labels
 
@@ -74,19 +81,37 @@ class DenseStream:
         dx = cells[:, None] % width - cells % width
         far = ~in_window(dy, dx, Window(self.radius))
         clear = torch.ones(height * width, dtype=torch.bool)
-        for start, _ in self.references:
-            keys, _ = self.stack(start)
+        for starts, _ in self.references:
+            keys, _ = self.stack(starts)
             scores = features[0].flatten(1).t() @ keys.flatten(2)
-            scores[1:].masked_fill_(far, float('-inf'))
+            scores[len(starts) :].masked_fill_(far, float('-inf'))
             flat = scores.transpose(0, 1).flatten(1)
             top, index = flat.topk(self.topk + 1, dim=1)
             # Copies of one frame tie, and it does not matter which is taken.
-            times = torch.tensor(self.times(start))
+            times = torch.tensor(self.times(starts))
             cell = times[index // len(cells)] * len(cells) + index % len(cells)
             clear &= (top[:, -2] - top[:, -1] > gap) | (
                 cell[:, -2] == cell[:, -1]
             )
         return clear
+
+
+def _corrected(labels, corrections):
+    """Cell by cell, in Python numbers."""
+    labels = labels.clone()
+    for y in range(labels.shape[2]):
+        for x in range(labels.shape[3]):
+            here = labels[0, :, y, x].tolist()
+            given = {c: float(new[y, x]) for c, new in corrections.items()}
+            others = [c for c in range(len(here)) if c not in given]
+            total = sum(here[c] for c in others)
+            for c in others:
+                share = here[c] / total if total else float(c == 0)
+                here[c] = share * (1 - sum(given.values()))
+            for c, value in given.items():
+                here[c] = value
+            labels[0, :, y, x] = torch.tensor(here)
+    return labels
 
 
 def _pad(labels, channels):
@@ -119,3 +144,21 @@ def video():
             yield F.normalize(features, dim=1).to(dtype), labels
 
     return frames
+
+
+@pytest.fixture(scope='session')
+def correction():
+    """Make random labels for some known channels, by a generator."""
+
+    def labels(pick, known, grid, dtype=torch.float64):
+        generator = torch.Generator().manual_seed(pick.randint(0, 10**6))
+        chosen = pick.sample(range(1, known), pick.randint(1, known - 1))
+        return {
+            channel: (
+                torch.rand(grid, generator=generator, dtype=torch.float64)
+                / len(chosen)
+            ).to(dtype)
+            for channel in chosen
+        }
+
+    return labels

@@ -27,7 +27,8 @@ def test_scores_are_made_again_by_the_features_as_they_came(monkeypatch):
 
     ring, first, second = rounded(30), rounded(10), rounded(10)
     found = bank.rescore([ring], queries, TOPK)
-    found += bank.rescore_references([first, second], queries, TOPK)
+    for place, one in enumerate((first, second)):
+        found.append(bank.rescore_reference(place, one, queries, TOPK))
     # The ring of three ends with frames 6, 4, 5.
     for given, one, keys in zip(
         (ring, first, second), found, (frames[[6, 4, 5]], frames[0], frames[5])

@@ -9,7 +9,10 @@ from hvc_mm.models.vos import (
     native_search,
     windowed_search,
 )
-from hvc_mm.models.vos.label_propagator import split_context
+from hvc_mm.models.vos.label_propagator import (
+    correct_labels,
+    split_context,
+)
 from hvc_mm.registry import MODELS
 
 
@@ -38,6 +41,33 @@ def test_equals_the_dense_form(dense_stream, video, seed):
             dense.step(features, labels),
             msg=lambda m: f'{grid}, {settings}, {new_at}: {m}',
         )
+
+
+@pytest.mark.parametrize('seed', range(60))
+def test_corrections_equal_the_dense_form(
+    dense_stream, video, correction, seed
+):
+    """The same formula, with one more reference frame in every context."""
+    pick = random.Random(seed)
+    grid = pick.randint(2, 12), pick.randint(2, 14)
+    settings = dict(
+        radius=pick.choice([None, 1.5, 3.7, 12]),
+        topk=pick.choice([1, 5, 15, 60]),
+        context=pick.choice([0, 1, 2, 5, 9]),
+        repeat_reference=pick.choice([True, True, False, 'latest']),
+        reference_in_window=pick.random() < 0.3,
+    )
+    new_at = sorted(pick.sample(range(1, 14), pick.randint(0, 2)))
+    # Some on a frame that brings an object, too.
+    fixed_at = pick.sample(range(1, 14), 2) + new_at[:1]
+    mine, dense = LabelPropagator(**settings), dense_stream(**settings)
+    known = 0
+    for time, (features, new) in enumerate(video(seed, grid, 8, 14, new_at)):
+        fix = correction(pick, known, grid) if time in fixed_at else None
+        found = mine.step(features, new, fix)
+        torch.testing.assert_close(found, dense.step(features, new, fix))
+        known = found.shape[1]
+    assert max(len(one.frames) for one in mine.references) > 1
 
 
 @pytest.mark.parametrize('new_at', [[], [3], [2, 3, 9]])
@@ -69,7 +99,10 @@ def test_products_in_half_precision(dense_stream, video, dtype, context):
     mine = LabelPropagator(**settings, compute_dtype=dtype)
     exact = dense_stream(**settings)
     errors = []
-    for frame in video(0, (12, 13), 32, 9, [3], torch.float32):
+    fix = {5: {1: torch.full((12, 13), 0.5)}}
+    frames = video(0, (12, 13), 32, 9, [3], torch.float32)
+    for time, frame in enumerate(frames):
+        frame = (*frame, fix.get(time))
         found, expected = mine.step(*frame), exact.step(*frame)
         errors.append((found - expected).abs().amax(1))
     assert (torch.cat(errors) > 1e-4).float().mean() < 0.01
@@ -146,6 +179,103 @@ def test_known_objects_may_not_come_again(channel):
     # Nothing was taken in: the stream goes on.
     assert propagator.time == 1
     propagator.step(_frame(1), _labels(2))
+
+
+# Corrections, which no published protocol has.
+
+
+def _square(left, grid=(6, 12)):
+    labels = torch.zeros(grid, dtype=torch.float64)
+    labels[2:4, left : left + 2] = 1
+    return labels
+
+
+def test_a_correction_takes_the_place_of_a_prediction():
+    propagator = LabelPropagator(radius=2, context=3)
+    propagator.step(_frame(0), _labels(0, 1, 2, value=1 / 3))
+    predicted = propagator.predict(_frame(1))
+    fix = torch.zeros(4, 5, dtype=torch.float64)
+    fix[0], fix[1] = 1, 0.25
+    found = propagator.step(_frame(1), None, {2: fix})
+    assert torch.equal(found[0, 2], fix)
+    torch.testing.assert_close(found.sum(1), torch.ones_like(found[:, 0]))
+    # The others share the rest as they did before.
+    share = predicted[0, 1] / predicted[0, :2].sum(0)
+    torch.testing.assert_close(found[0, 1], (share * (1 - fix)).nan_to_num())
+    assert [(one.time, one.frames) for one in propagator.references] == [
+        (1, (0, 1))
+    ]
+
+
+def test_an_object_that_the_grid_missed_begins_with_its_correction():
+    propagator = LabelPropagator(radius=2)
+    propagator.step(_frame(0), _labels(0, 1))
+    assert propagator.known_channels() == {0, 1}
+    fix = torch.ones(4, 5, dtype=torch.float64)
+    propagator.step(_frame(1), None, {2: fix})
+    assert [one.channels.tolist() for one in propagator.references] == [
+        [0, 1],
+        [2],
+    ]
+    predicted = propagator.predict(_frame(2))
+    torch.testing.assert_close(predicted[0, 2], fix)
+
+
+def test_where_nothing_else_was_predicted_is_background():
+    labels = torch.zeros(1, 3, 2, 2)
+    labels[:, 1] = 1
+    found = correct_labels(labels, {1: torch.zeros(2, 2)})
+    assert torch.equal(found[0].amax(dim=(1, 2)), torch.tensor([1.0, 0, 0]))
+
+
+@pytest.mark.parametrize('native', [None, False])
+def test_what_was_lost_is_followed_again(native):
+    """A square that jumps out of reach is where the correction says, and so
+    is the cell that it left; what was wrong before does not come back."""
+    generator = torch.Generator().manual_seed(0)
+    ground = torch.randn(1, 16, 6, 12, generator=generator)
+
+    def frame(left):
+        features = ground.clone()
+        features[..., 2:4, left : left + 2] += 4
+        return F.normalize(features, dim=1)
+
+    def play(corrections):
+        propagator = LabelPropagator(2, topk=5, context=8, native=native)
+        first = torch.stack([1 - _square(1), _square(1)])[None].float()
+        found = []
+        for time, left in enumerate([1, 1, 8, 8, 8, 8, 9, 9]):
+            labels = None if time else first
+            fix = corrections.get(time)
+            soft = propagator.step(frame(left), labels, fix)
+            found.append((soft.argmax(1)[0] == 1, _square(left) > 0))
+        return [float((a & b).sum() / (a | b).sum()) for a, b in found]
+
+    # Two look alike: only the mask can tell which one is followed.
+    plain, fixed = play({}), play({3: {1: _square(8).float()}})
+    assert plain[:3] == fixed[:3] and fixed[1] == 1
+    assert min(fixed[3:]) > 0.9 > max(plain[3:])
+
+
+@pytest.mark.parametrize(
+    'time, corrections, message',
+    [
+        (0, {1: _square(0)}, r'frame 0 corrects channels \[1\], but only 0'),
+        (1, {2: _square(0), 0: _square(0)}, r'channels \[0, 2\], but only 2'),
+        (1, {1: _square(0, (6, 5))}, r'channel 1 is .*expected .*\(6, 12\)'),
+        (1, {1: _square(0).long()}, 'channel 1 is torch.int64'),
+    ],
+)
+def test_corrections_that_are_refused(time, corrections, message):
+    propagator, grid = LabelPropagator(radius=2), (6, 12)
+    labels = _labels(0, 1, of=2, grid=grid)
+    if time:
+        propagator.step(_frame(0, grid=grid), labels)
+    with pytest.raises(ValueError, match=message):
+        propagator.step(
+            _frame(1, grid=grid), None if time else labels, corrections
+        )
+    assert propagator.time == time
 
 
 def test_reset_starts_anew():
@@ -263,7 +393,7 @@ def _held_bytes(thing, seen):
     return sum(seen.values())
 
 
-def _play(frames, second=False, **options):
+def _play(frames, second=False, fix=False, **options):
     """Count the bytes that are held after so many frames."""
     generator = torch.Generator().manual_seed(0)
     propagator = LabelPropagator(radius=4, context=CONTEXT, **options)
@@ -274,7 +404,8 @@ def _play(frames, second=False, **options):
         new = labels if time == 0 else None
         if second and time == 3:
             new = torch.cat([torch.zeros_like(labels), labels[:, 1:2]], 1)
-        propagator.step(F.normalize(features, dim=1), new)
+        corrections = {1: labels[0, 1]} if fix and time == 3 else None
+        propagator.step(F.normalize(features, dim=1), new, corrections)
     return _held_bytes(propagator, {})
 
 
@@ -285,8 +416,10 @@ def _play(frames, second=False, **options):
         # The ring and the reference once more, in half.
         (dict(compute_dtype='bfloat16'), 1.5 * (CONTEXT + 1), LABELS),
         (dict(second=True), CONTEXT + 2, LABELS + 1),
+        # The correction's own labels are one map of the ring's more.
+        (dict(fix=True), CONTEXT + 2, LABELS * (CONTEXT + 2) / (CONTEXT + 1)),
     ],
-    ids=['fp32', 'half products', 'two references'],
+    ids=['fp32', 'half products', 'two references', 'corrected'],
 )
 def test_it_keeps_what_the_formula_says(options, maps, labels, monkeypatch):
     budget, radius = 64 << 10, 4

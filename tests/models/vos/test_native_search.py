@@ -343,6 +343,37 @@ def test_labels_equal_those_of_torch(video, seed, screen_all, monkeypatch):
 
 
 @needs_kernel
+@pytest.mark.parametrize('seed', range(20))
+def test_corrections_equal_those_of_torch(
+    video, correction, seed, screen_all, monkeypatch
+):
+    monkeypatch.setattr(native_search, 'LEAST_CHANNELS', 8)
+    pick = random.Random(seed)
+    settings = dict(
+        radius=pick.choice([None, 2, 5]),
+        topk=pick.choice([1, 5, 30]),
+        context=pick.choice([0, 2, 9]),
+        repeat_reference=pick.choice([True, False, 'latest']),
+        reference_in_window=pick.random() < 0.3,
+    )
+    kernel = LabelPropagator(**settings, native=True)
+    plain = LabelPropagator(**settings, native=False)
+    grid = pick.randint(1, 9), pick.randint(1, 12)
+    stream = video(seed, grid, 16, 12, [4], torch.float32)
+    for time, (features, labels) in enumerate(stream):
+        fix = None
+        if time in (3, 4, 8):
+            fix = correction(pick, 2 + (time > 4), grid, torch.float32)
+        found = expected = None
+        if time:
+            found = kernel.predict(features)
+            expected = plain.predict(features)
+            assert (found - expected).abs().max() < 1e-6
+        kernel.observe(features, expected, labels, fix)
+        plain.observe(features, expected, labels, fix)
+
+
+@needs_kernel
 def test_it_is_taken_where_it_can_be(video):
     def search(dtype=torch.float32, **options):
         propagator = LabelPropagator(2, **options)

@@ -24,6 +24,7 @@ def by_hand(
     window='disc',
     with_edge=False,
     reference_in_window=False,
+    references=1,
 ):
     """The definition, one cell at a time, in Python numbers."""
     frames, _, height, width = features.shape
@@ -37,7 +38,8 @@ def by_hand(
                         near = radius is None or is_near(
                             v - y, u - x, radius, window, with_edge
                         )
-                        if near or (t == 0 and not reference_in_window):
+                        free = t < references and not reference_in_window
+                        if near or free:
                             dot = features[t, :, v, u] @ query[0, :, y, x]
                             found.append((float(dot), labels[t, :, v, u]))
             found.sort(key=lambda pair: -pair[0])
@@ -90,6 +92,16 @@ def test_other_windows_equal_the_definition(
     limits = (window, with_edge, reference_in_window)
     torch.testing.assert_close(
         propagate(*arguments, 100, *limits), by_hand(*arguments, *limits)
+    )
+
+
+@pytest.mark.parametrize('in_window', [True, False])
+@pytest.mark.parametrize('references', [0, 2, 3])
+def test_several_references_equal_the_definition(references, in_window):
+    arguments = (*sample(frames=4), 1.5, 9, 0.1)
+    limits = dict(reference_in_window=in_window, references=references)
+    torch.testing.assert_close(
+        propagate(*arguments, **limits), by_hand(*arguments, **limits)
     )
 
 

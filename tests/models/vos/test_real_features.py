@@ -53,7 +53,7 @@ def test_ids_equal_those_of_the_exact_form(dense_stream, clip):
     assert features[0].shape == (1, 1024, 30, 54)
     settings = dict(radius=12, topk=15, context=CONTEXT)
     mine, exact = LabelPropagator(**settings), dense_stream(**settings)
-    exact.references.append((0, list(range(labels.shape[1]))))
+    exact.references.append(([0], list(range(labels.shape[1]))))
     excused = cells = 0
     for t, frame in enumerate(features):
         found = mine.predict(frame) if t else labels
