@@ -53,8 +53,9 @@ INSTALL_REQUIRES = [
     'simplejpeg>=1.7.3',
 ]
 EXTRAS_REQUIRE = {
-    # mmcv with operators has to be there first.
-    'det': ['mmdet>=3.0.0rc5,<3.4.0'],
+    # mmcv with operators has to be there first. MMDetection draws tracks with
+    # seaborn, and does not ask for it.
+    'det': ['mmdet>=3.0.0rc5,<3.4.0', 'seaborn'],
     # What MMTracking 1.0.0rc1 needs beside itself. It, mmcls and trackeval
     # are installed with --no-deps: their metadata cannot be satisfied.
     'track': [
