@@ -292,22 +292,22 @@ class TritonSearch:
         self,
         queries: Tensor,
         segments: Sequence[Segment],
-        keys: Optional[Tensor] = None,
+        frame: Optional[Tensor] = None,
     ) -> List[Candidates]:
         """Search frames within the window, segment by segment.
 
         Args:
             queries: ``(h, w, C)``.
-            segments: Ranges of the frames, from the first one on.
-            keys: The frames, ``(h, w, L, C)``; None for the ring's.
+            segments: Ranges of the ring, from the first slot on.
+            frame: A prepared frame ``(h, w, C)`` that is searched in place
+                of the ring, as its only slot.
 
         Returns:
             Per segment ``(h * w, topk)``.
         """
-        if keys is None:
-            keys, rounded = self.keys, self.rounded
-        else:
-            keys = keys.contiguous()
+        keys, rounded = self.keys, self.rounded
+        if frame is not None:
+            keys = frame[:, :, None].contiguous()
             rounded = keys.to(self.dtype)
             self._measure(keys)
         return [
