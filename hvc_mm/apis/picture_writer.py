@@ -8,11 +8,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Optional, Tuple, Union
+from typing import Any, List, Optional, Tuple, Union
 
 import cv2
 import mmcv
 import numpy as np
+from PIL import Image
 
 from hvc_mm.datasets import write_picture
 from hvc_mm.utils.outputs import claim_file, claim_folder, listed_file
@@ -30,6 +31,11 @@ _OPENCV_CODES = {
     '.avi': 'MJPG',
     '.webm': 'VP90',
 }
+# Suffixes of all that plays, and what writes it.
+_CODECS = {**_OPENCV_CODES, '.gif': 'gif'}
+# Colours of a GIF (one of 256 means "as before"), and the change of a pixel
+# that it doesn't show.
+_COLORS, _UNSEEN = 255, 16
 _H264_SUFFIXES = ('.mp4', '.mov', '.mkv')
 
 
@@ -38,7 +44,8 @@ class PictureWriter:
 
     Videos are H.264 in yuv420p where PyAV is installed (``pip install av``):
     every player and browser shows it. Without PyAV OpenCV writes MPEG-4 part
-    2, which players show and browsers don't. The first picture sets the size.
+    2, which players show and browsers don't. The first picture sets the size,
+    and of a GIF, which is for a few seconds, the colours.
 
     Use it in a ``with`` statement: a video appears under its name when it is
     closed, and holds every picture. That is so after an error or Ctrl-C as
@@ -65,7 +72,7 @@ class PictureWriter:
     ) -> None:
         self.out = Path(out)
         suffix = self.out.suffix.lower()
-        self.codec = _OPENCV_CODES.get(suffix)
+        self.codec = _CODECS.get(suffix)
         if av is not None and suffix in _H264_SUFFIXES:
             self.codec = 'h264'
         if not fps > 0:
@@ -73,7 +80,7 @@ class PictureWriter:
         if self.codec is None and self.out.is_file():
             raise ValueError(
                 f'{out} is a file, and not named as a video; expected a '
-                f'folder, or a file that ends in {", ".join(_OPENCV_CODES)}'
+                f'folder, or a file that ends in {", ".join(_CODECS)}'
             )
         self.fps = float(fps)
         self.force = force
@@ -96,7 +103,7 @@ class PictureWriter:
             ValueError: Another size than the video's first picture.
             OSError: The file can't be written.
         """
-        self._claim()
+        self.claim()
         if self.codec is None:
             path = self.out / f'{name}.jpg'
             with listed_file(path, self.out) as partial:
@@ -116,7 +123,10 @@ class PictureWriter:
         video, self._video = self._video, None
         with self._file:
             video.release()
-            found = _count_frames(self._partial)
+            # A GIF shows two equal pictures as one; its errors are raised.
+            found = self.count
+            if self.codec != 'gif':
+                found = _count_frames(self._partial)
             if found < self.count:
                 raise OSError(
                     f'{self.out}: {self.count} frames were written, but '
@@ -124,13 +134,20 @@ class PictureWriter:
                 )
 
     def __enter__(self) -> PictureWriter:
-        self._claim()
+        self.claim()
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _claim(self) -> None:
+    def claim(self) -> None:
+        """Make sure that the target can be written, and may be; the first
+        picture does it at the latest.
+
+        Raises:
+            FileExistsError: There is something that no run wrote.
+            OSError: It can't be written.
+        """
         if not self._claimed:
             claim = claim_file if self.codec else claim_folder
             claim(self.out, self.force)
@@ -155,6 +172,8 @@ class PictureWriter:
     def _begin_video(self, size: Tuple[int, int]) -> Any:
         if self.codec == 'h264':
             return _H264(self._partial, self.fps, size)
+        if self.codec == 'gif':
+            return _Gif(self._partial, self.fps)
         # OpenCV reports a folder without write permission on stderr only.
         self._partial.touch()
         code = cv2.VideoWriter_fourcc(*self.codec)
@@ -203,3 +222,42 @@ class _H264:
         if not self.failed:
             self.container.mux(self.stream.encode(None))
         self.container.close()
+
+
+class _Gif:
+    """Pillow's GIF, with the methods of `cv2.VideoWriter`.
+
+    All pictures have the colours of the first one, and what hardly changes
+    stays as it is: the file has a third of the bytes. It is held in memory,
+    a byte a pixel.
+    """
+
+    def __init__(self, path: Path, fps: float) -> None:
+        self.path = path
+        # In steps of 10 ms; browsers don't show pictures for less than 20.
+        self.milliseconds = max(2, round(100 / fps)) * 10
+        self.pictures: List[Image.Image] = []
+        self._shown: Optional[np.ndarray] = None
+
+    def write(self, picture: np.ndarray) -> None:
+        """Append a picture, BGR uint8 ``(H, W, 3)``."""
+        if self._shown is not None:
+            change = cv2.absdiff(picture, self._shown).max(2, keepdims=True)
+            picture = np.where(change < _UNSEEN, self._shown, picture)
+        self._shown = picture
+        image = Image.fromarray(mmcv.bgr2rgb(picture))
+        first = self.pictures[0] if self.pictures else image.quantize(_COLORS)
+        image = image.quantize(palette=first, dither=Image.Dither.NONE)
+        self.pictures.append(image)
+
+    def release(self) -> None:
+        """Write the file; it plays again and again."""
+        first, *others = self.pictures
+        first.save(
+            self.path,
+            'GIF',
+            save_all=True,
+            append_images=others,
+            duration=self.milliseconds,
+            loop=0,
+        )

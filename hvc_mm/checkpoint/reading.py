@@ -210,9 +210,14 @@ def allow_checkpoint_classes() -> None:
             # Methods are pickled as a call of getattr; the real one would
             # open every attribute of every allowed class.
             (_method, 'builtins.getattr'),
-            # The functions by which a pickle rebuilds arrays and scalars.
-            np.zeros(1).__reduce__()[0],
-            np.float64(0).__reduce__()[0],
+            # The functions by which a pickle rebuilds arrays and scalars, by
+            # their names in numpy 1 and 2.
+            *(
+                (rebuild, f'numpy.{core}.multiarray.{rebuild.__name__}')
+                for value in (np.zeros(1), np.float64(0))
+                for rebuild in value.__reduce__()[:1]
+                for core in ('core', '_core')
+            ),
             np.ndarray,
             np.dtype,
             *numpy_types,

@@ -3,6 +3,7 @@
 import mmcv
 import numpy as np
 import pytest
+from PIL import Image
 
 from hvc_mm.apis import PictureWriter, picture_writer
 
@@ -42,6 +43,32 @@ def test_round_trip(suffix, tmp_path):
         assert np.abs(got.astype(int) - wanted).mean() < 6
 
 
+def test_gif(tmp_path):
+    path = tmp_path / 'new' / 'v.GIF'
+    first = next(smooth_frames())
+    frames = [np.roll(first, 13 * t, axis=1) for t in range(5)]
+    with PictureWriter(path, fps=12.5) as writer:
+        for frame in frames:
+            writer.write(frame)
+    assert writer.codec == 'gif'
+    with Image.open(path) as image:
+        assert (image.n_frames, image.info['loop']) == (5, 0)
+        for index, wanted in enumerate(frames):
+            image.seek(index)
+            assert image.info['duration'] == 80
+            got = np.array(image.convert('RGB')).astype(int)
+            assert np.abs(got - wanted).mean() < 16
+    # Equal pictures, and what can't be seen: half of the bytes and more.
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    for changed in (False, True):
+        with PictureWriter(tmp_path / f'{changed}.gif') as writer:
+            for _ in range(4):
+                writer.write(noise)
+                noise = 255 - noise if changed else noise ^ 1
+    sizes = [(tmp_path / f'{c}.gif').stat().st_size for c in (False, True)]
+    assert sizes[0] < sizes[1] / 3
+
+
 def test_without_pyav_opencv_writes(tmp_path, monkeypatch):
     monkeypatch.setattr(picture_writer, 'av', None)
     assert write(tmp_path / 'v.mp4').codec == 'mp4v'
@@ -74,7 +101,9 @@ def test_odd_sizes_are_padded_and_what_was_written_before_an_error_plays(
 
 
 @pytest.mark.parametrize('limit', [0, 2000])
-@pytest.mark.parametrize('name', ['v.mp4', 'v.mkv', 'v.avi', 'v.webm', 'f'])
+@pytest.mark.parametrize(
+    'name', ['v.mp4', 'v.mkv', 'v.avi', 'v.webm', 'v.gif', 'f']
+)
 @pytest.mark.parametrize('pyav', [True, False])
 def test_a_full_disk_is_an_error_and_leaves_no_half_file(
     tmp_path, file_limit, monkeypatch, name, limit, pyav

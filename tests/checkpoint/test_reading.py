@@ -5,10 +5,12 @@ import collections
 import os
 import pathlib
 import pickle
+import re
 import struct
 import sys
 import tarfile
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -39,6 +41,24 @@ class _Runs:
 def _save(content, path, is_zip=True):
     torch.save(content, path, _use_new_zipfile_serialization=is_zip)
     return path
+
+
+@pytest.mark.parametrize('core', [b'core', b'_core'])
+def test_arrays_of_numpy_1_and_2_are_read(tmp_path, core):
+    """Whichever of them this one is: a run goes on in a newer environment."""
+    content = dict(lrs=np.arange(4.0), best=np.float64(3.5))
+    with zipfile.ZipFile(_save(content, tmp_path / 'a.pth')) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(tmp_path / 'b.pth', 'w') as archive:
+        for name, data in parts.items():
+            if name.endswith('data.pkl'):
+                data, changed = re.subn(
+                    rb'numpy\._?core\.', b'numpy.' + core + b'.', data
+                )
+                assert changed == 2
+            archive.writestr(name, data)
+    read = read_checkpoint(tmp_path / 'b.pth')
+    assert read['best'] == 3.5 and read['lrs'].tolist() == [0, 1, 2, 3]
 
 
 @FORMATS

@@ -69,7 +69,7 @@ def test_nothing_wrong_is_no_problem(doctor, column):
     'column, change, what, fix',
     [
         (COLUMN_B, dict(torch=None), 'torch is not installed', 'pip install'),
-        (COLUMN_B, {'numpy': '2.1.0'}, '<2 is needed by mmdet 3.3.0', 'mpy<2'),
+        (COLUMN_B, {'numpy': '2.1.0'}, '<2 is needed by torch 2.1.2', 'mpy<2'),
         (
             COLUMN_B,
             {'mmcv': None, 'mmcv-lite': '2.1.0'},
@@ -102,6 +102,13 @@ def test_mmcv_older_than_numpy_2_is_a_note(doctor):
     assert status == 0 and note in said and 'No problem found.' in said
     status, said = doctor({**newest, 'numpy': '1.26.4'})
     assert status == 0 and 'note:' not in said
+
+
+def test_an_mmdetection_without_tracking_is_noted(doctor):
+    for column, noted in ((COLUMN_A, False), (COLUMN_B, False)):
+        assert ('has no tracking' in doctor(column)[1]) == noted
+    _, said = doctor({**COLUMN_A, 'mmtrack': None})
+    assert '  note: mmdet 3.0.0rc5 has no tracking (3.1 and later' in said
 
 
 def test_tested_versions_are_those_of_this_python(tool, tmp_path):

@@ -19,8 +19,9 @@ from hvc_mm.apis import (
     open_frames,
     track_frames,
 )
-from hvc_mm.apis.inference import stream_video
+from hvc_mm.apis.inference import frame_pipeline, stream_video
 from hvc_mm.datasets import save_id_mask
+from hvc_mm.engine.frame_sizes import parse_size
 from hvc_mm.engine.run_config import (
     add_cfg_options,
     choose_checkpoint,
@@ -52,8 +53,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--out',
         required=True,
-        help='video to write (.mp4, .mov, .mkv, .avi, .webm), or a folder '
-        'for pictures',
+        help='video to write (.mp4, .mov, .mkv, .avi, .webm, .gif), or a '
+        'folder for pictures',
     )
     parser.add_argument(
         '--masks-dir', metavar='DIR', help='also write palette PNGs here'
@@ -77,6 +78,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         type=int,
         default=1,
         help='frames whose features are computed together',
+    )
+    parser.add_argument(
+        '--input-size',
+        type=parse_size,
+        metavar='HxW',
+        help='show frames to the network at this size, e.g. 480x854 of a '
+        "video in 4K; masks and pictures keep the video's",
     )
     parser.add_argument(
         '--force',
@@ -134,7 +142,8 @@ def run(args: argparse.Namespace) -> PictureWriter:
     )
     model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
-    stream = stream_video(model, source, prompts, args.batch_size)
+    pipeline = frame_pipeline(cfg, args.input_size)
+    stream = stream_video(model, source, prompts, args.batch_size, pipeline)
     if args.masks_dir:
         claim_folder(args.masks_dir, args.force)
     try:

@@ -126,11 +126,14 @@ def test_gpu_equals_cpu(dense_stream, video, dtype):
     settings = dict(radius=4, topk=6, context=5)
     mine = LabelPropagator(**settings, compute_dtype=dtype)
     exact = dense_stream(**settings)
-    for features, labels in video(0, (20, 23), 16, 14, [3, 9], torch.float32):
+    frames = video(0, (20, 23), 16, 14, [3, 9], torch.float32)
+    for time, (features, labels) in enumerate(frames):
+        fix = {1: torch.full((20, 23), 0.5)} if time == 6 else None
         found = mine.step(
-            features.cuda(), None if labels is None else labels.cuda()
+            features.cuda(), None if labels is None else labels.cuda(), fix
         )
-        torch.testing.assert_close(found.cpu(), exact.step(features, labels))
+        expected = exact.step(features, labels, fix)
+        torch.testing.assert_close(found.cpu(), expected)
 
 
 # The rules of a stream.
