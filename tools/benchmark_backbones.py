@@ -60,6 +60,7 @@ from typing import Iterator, List, Optional, Sequence, Set, Tuple
 
 from mmengine.config import Config, DictAction
 
+from hvc_mm.engine.frame_sizes import parse_size
 from hvc_mm.engine.run_config import read_run
 from hvc_mm.scoreboard import (
     BENCHMARKS,
@@ -83,16 +84,6 @@ from hvc_mm.utils import register_all_modules
 from hvc_mm.utils.files import remove_abandoned
 from hvc_mm.utils.outputs import check_outputs, claim_file
 from hvc_mm.utils.worker_errors import reason_of
-
-
-def parse_size(text: str) -> Tuple[int, int]:
-    """'240x432' to (height, width)."""
-    parts = text.lower().split('x')
-    if len(parts) != 2 or not all(p.isdigit() and int(p) for p in parts):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is no size; expected HEIGHTxWIDTH, e.g. 240x432'
-        )
-    return int(parts[0]), int(parts[1])
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -36,6 +36,7 @@ from torch import Tensor
 from hvc_mm.checkpoint import find_weights
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import LabelPropagationVOS
+from hvc_mm.models.vos import VideoStream
 from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.utils.protocols import apply_protocol
@@ -132,7 +133,8 @@ def propagate_in_video(
     batch_size: int = 1,
     pipeline: Optional[Pipeline] = None,
     binarize: bool = False,
-) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+    return_soft_labels: bool = False,
+) -> Iterator[Tuple[Any, ...]]:
     """Propagate masks through a video, frame by frame.
 
     Memory doesn't grow with the video: frames are read as they are needed,
@@ -164,10 +166,15 @@ def propagate_in_video(
         pipeline: From a frame to the model's input; by default the one of
             the model's config.
         binarize: Each mask shows one object, its edges may be smooth.
+        return_soft_labels: Also yield what the masks are the largest of.
 
     Yields:
         The frame's index, the ids of all objects so far in ascending order,
-        and their masks, ``(O, H, W)`` bool. Before the first mask O is 0.
+        and their masks, ``(O, H, W)`` bool. Before the first mask O is 0. On
+        request also the soft labels, ``(O + 1, H, W)`` float32 in [0, 1]:
+        of the background and of each object, at the frame's size. Where all
+        objects begin in one frame, they sum to one in every pixel; a
+        protocol that stretches channels (DINO's) stretches these, too.
 
     Raises:
         FileNotFoundError: A missing video, folder, frame or mask.
@@ -181,19 +188,20 @@ def propagate_in_video(
         ...     print(index, ids, masks.sum((1, 2)))
     """
     source, prompts = open_frames(frames), PromptMasks(masks, binarize)
-    stream = stream_video(model, source, prompts, batch_size, pipeline)
+    stream = stream_video(
+        model, source, prompts, batch_size, pipeline, return_soft_labels
+    )
     return _object_masks(stream)
 
 
-def _object_masks(
-    stream: Stream,
-) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+def _object_masks(stream: Stream) -> Iterator[Tuple[Any, ...]]:
     object_ids: List[int] = []
     for frame, sample in stream:
         object_ids = sorted({*object_ids, *new_objects(sample)})
         ids = sample.pred_ids.numpy()
         masks = ids == np.array(object_ids, np.uint8)[:, None, None]
-        yield frame.index, list(object_ids), masks
+        soft = [sample.soft_labels.numpy()] if 'soft_labels' in sample else []
+        yield (frame.index, list(object_ids), masks, *soft)
 
 
 def new_objects(sample: VOSDataSample) -> List[int]:
@@ -245,6 +253,7 @@ def stream_video(
     prompts: PromptMasks,
     batch_size: int = 1,
     pipeline: Optional[Pipeline] = None,
+    with_soft_labels: bool = False,
 ) -> Stream:
     """Run a model over a video.
 
@@ -255,6 +264,7 @@ def stream_video(
         batch_size: Frames whose features are computed together.
         pipeline: See :func:`frame_pipeline`; by default of the model's
             config.
+        with_soft_labels: Let samples have ``soft_labels``, too.
 
     Returns:
         An iterator of each frame and its sample with ``pred_ids``.
@@ -268,17 +278,20 @@ def stream_video(
     prompts.check_frames(source)
     if pipeline is None:
         pipeline = frame_pipeline(getattr(model, 'cfg', None))
-    return _predict(model, source, prompts, batch_size, pipeline)
+    stream = model.new_stream()
+    if with_soft_labels:
+        stream.codec.with_soft_labels = True
+    return _predict(model, stream, source, prompts, batch_size, pipeline)
 
 
 def _predict(
     model: LabelPropagationVOS,
+    stream: VideoStream,
     source: FrameSource,
     prompts: PromptMasks,
     batch_size: int,
     pipeline: Pipeline,
 ) -> Stream:
-    stream = model.new_stream()
     frames, count = iter(source), 0
     while batch := list(islice(frames, batch_size)):
         count += len(batch)
@@ -302,8 +315,7 @@ def _warn_of_large_frames(source: FrameSource, image: Tensor) -> None:
             f'{source.name}: the network sees frames of {width}x{height} '
             'pixels, and its time grows with the square of their number; '
             'show it smaller ones by input_size=(480, 854), or of '
-            'video_demo.py --cfg-options '
-            'test_dataloader.dataset.pipeline.2.size=480,854',
+            'video_demo.py --input-size 480x854',
             stacklevel=3,
         )
 

@@ -103,7 +103,7 @@ class PictureWriter:
             ValueError: Another size than the video's first picture.
             OSError: The file can't be written.
         """
-        self._claim()
+        self.claim()
         if self.codec is None:
             path = self.out / f'{name}.jpg'
             with listed_file(path, self.out) as partial:
@@ -134,13 +134,20 @@ class PictureWriter:
                 )
 
     def __enter__(self) -> PictureWriter:
-        self._claim()
+        self.claim()
         return self
 
     def __exit__(self, *_: Any) -> None:
         self.close()
 
-    def _claim(self) -> None:
+    def claim(self) -> None:
+        """Make sure that the target can be written, and may be; the first
+        picture does it at the latest.
+
+        Raises:
+            FileExistsError: There is something that no run wrote.
+            OSError: It can't be written.
+        """
         if not self._claimed:
             claim = claim_file if self.codec else claim_folder
             claim(self.out, self.force)

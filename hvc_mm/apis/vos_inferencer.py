@@ -29,7 +29,7 @@ from hvc_mm.engine.trained_runs import newest_checkpoint
 from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.registry import INFERENCERS, VISUALIZERS
 from hvc_mm.structures import VOSDataSample
-from hvc_mm.utils.outputs import check_outputs, claim_folder, listed_file
+from hvc_mm.utils.outputs import check_outputs, listed_file
 from hvc_mm.visualization import VOSLocalVisualizer
 
 from .inference import (
@@ -43,7 +43,9 @@ from .inference import (
 )
 from .picture_writer import PictureWriter
 from .prompt_masks import Masks, PromptMasks
-from .video_io import Frame, FrameSource, open_frames, track_frames
+from .several_videos import check_names, naming, open_videos
+from .video_io import Frame, open_frames, track_frames
+from .video_job import VideoJob
 
 
 @INFERENCERS.register_module()
@@ -109,27 +111,37 @@ class VOSInferencer(BaseInferencer):
         out_dir: Optional[Union[str, Path]] = None,
         binarize: bool = False,
         force: bool = False,
+        return_soft_labels: bool = False,
         **kwargs,
-    ) -> dict:
-        """Segment a video.
+    ) -> Union[dict, List[dict]]:
+        """Segment a video, or several one after the other.
 
         Args:
             inputs: A video file, a folder of images, or an iterable of
-                ``(H, W, 3)`` uint8 BGR arrays or image files.
+                frames: ``(H, W, 3)`` uint8 BGR arrays, image files, pictures
+                of Pillow or RGB tensors. Or several videos: a list of these,
+                or a folder of video files; see
+                :func:`~hvc_mm.apis.several_videos.open_videos`.
             first_mask: A mask of frame 0 (a palette PNG or an array of ids),
                 or masks by frame index where objects begin later or are
                 corrected; see
                 :class:`~hvc_mm.apis.prompt_masks.PromptMasks` for their
                 forms, and :func:`~hvc_mm.apis.propagate_in_video` for what
-                a correction does.
+                a correction does. For several videos a list of such masks in
+                their order, or a dict by the videos' names.
             return_datasamples: Predictions as :class:`VOSDataSample`, which
                 hold whole masks, instead of small dicts.
             batch_size: Frames whose features are computed together.
             binarize: Each mask shows one object, its edges may be smooth.
             out_dir: Write ``vis/`` (a video, or pictures of frames) and
                 ``preds/`` (palette PNGs) here. What an earlier call wrote of
-                a video of this name is replaced.
+                a video of this name is replaced. Several videos must have
+                different names.
             force: Write over other files there, too.
+            return_soft_labels: Predictions have ``soft_labels``, too,
+                ``(O + 1, H, W)`` float32, see
+                :func:`~hvc_mm.apis.propagate_in_video`. All are kept: 1.6 MB
+                a frame of 480x854 for the background and each object.
             **kwargs: ``show`` (open a window), ``wait_time`` (seconds that
                 it shows a frame), ``return_vis`` (return the pictures),
                 ``no_save_vis``, ``no_save_pred`` (leave out one part of
@@ -142,63 +154,92 @@ class VOSInferencer(BaseInferencer):
             from there on is outside of the protocol), and ``mask_path``
             where PNGs are written, else ``masks``, COCO's run lengths of
             each object. ``visualization``: RGB pictures, or None. With
-            ``out_dir`` also ``vis_path`` and ``preds_dir``.
+            ``out_dir`` also ``vis_path`` and ``preds_dir``. For several
+            videos a list of these.
 
         Raises:
-            FileNotFoundError: A missing video, folder, frame or mask.
+            FileNotFoundError: A missing video, folder, frame or mask; of
+                several videos with the video's name, as all errors.
             ValueError: One that can't be used, or a folder to write that is
                 among what is read; says which and why.
             FileExistsError: A file that no earlier call wrote is there.
         """
         _, _, visualize, postprocess = self._dispatch_kwargs(**kwargs)
-        source, prompts = (
-            open_frames(inputs),
-            PromptMasks(first_mask, binarize),
+        vis_dir = preds_dir = None
+        if not visualize.pop('no_save_vis', False) and out_dir:
+            vis_dir = Path(out_dir) / 'vis'
+        if not postprocess.pop('no_save_pred', False) and out_dir:
+            preds_dir = Path(out_dir) / 'preds'
+        several = open_videos(inputs, first_mask)
+        videos = several or [(open_frames(inputs), first_mask)]
+        if several and out_dir:
+            check_names([source for source, _ in several])
+        jobs = []
+        for source, masks in videos:
+            with naming(source.name if several else None):
+                prompts = PromptMasks(masks, binarize)
+                stream = stream_video(
+                    *(self.model, source, prompts, batch_size, self.pipeline),
+                    with_soft_labels=return_soft_labels,
+                )
+                files = [*source.inputs, *prompts.files]
+                jobs.append(VideoJob(source, stream, files))
+        for job in jobs:
+            job.place(vis_dir, preds_dir, force)
+        check_outputs(
+            [place for job in jobs for place in job.outputs],
+            [path for job in jobs for path in job.inputs],
         )
-        save_vis = not visualize.pop('no_save_vis', False)
-        pictures = preds_dir = None
-        if out_dir and save_vis:
-            pictures = _picture_writer(Path(out_dir) / 'vis', source, force)
-        if out_dir and not postprocess.pop('no_save_pred', False):
-            preds_dir = Path(out_dir) / 'preds' / source.name
-        outputs = [pictures and pictures.out, preds_dir]
-        inputs = [*source.inputs, *prompts.files]
-        check_outputs(filter(None, outputs), inputs)
+        for job in jobs:
+            job.claim(force)
+        results = []
+        for job in jobs:
+            with naming(job.source.name if several else None):
+                results.append(self._run(job, return_datasamples, visualize))
+        return results if several else results[0]
+
+    def _run(
+        self, job: VideoJob, return_datasamples: bool, visualize: dict
+    ) -> dict:
+        """Segment a video whose places to write are claimed."""
         predictions: List[Any] = []
         shown: List[np.ndarray] = []
         object_ids: List[int] = []
-        stream = stream_video(
-            self.model, source, prompts, batch_size, self.pipeline
-        )
-        if preds_dir:
-            claim_folder(preds_dir, force)
+        source, pictures = job.source, job.pictures
         with pictures or nullcontext():
             for frame, sample in track_frames(
-                stream, source.length, source.name, self.show_progress
+                job.stream, source.length, source.name, self.show_progress
             ):
                 picture = self.visualize(frame, sample, pictures, **visualize)
                 if visualize.get('return_vis'):
                     shown.append(picture)
                 object_ids = sorted({*object_ids, *new_objects(sample)})
-                result = _result(sample, object_ids, preds_dir)
+                result = _result(sample, object_ids, job.preds_dir)
                 predictions.append(sample if return_datasamples else result)
         results = self.postprocess(predictions, shown or None)
         if pictures is not None:
             results['vis_path'] = str(pictures.out)
-        if preds_dir is not None:
-            results['preds_dir'] = str(preds_dir)
+        if job.preds_dir is not None:
+            results['preds_dir'] = str(job.preds_dir)
         return results
 
     def propagate_in_video(
-        self, frames: Any, masks: Masks, batch_size: int = 1
-    ) -> Iterator[Tuple[int, List[int], np.ndarray]]:
+        self,
+        frames: Any,
+        masks: Masks,
+        batch_size: int = 1,
+        binarize: bool = False,
+        return_soft_labels: bool = False,
+    ) -> Iterator[Tuple[Any, ...]]:
         """Propagate masks through a video and yield them as they come.
 
         See :func:`hvc_mm.apis.propagate_in_video`; ``frames`` and ``masks``
-        are ``inputs`` and ``first_mask`` of a call.
+        are ``inputs`` and ``first_mask`` of a call for one video.
         """
         return propagate_in_video(
-            self.model, frames, masks, batch_size, self.pipeline
+            *(self.model, frames, masks, batch_size, self.pipeline),
+            binarize=binarize,
+            return_soft_labels=return_soft_labels,
         )
 
     def visualize(
@@ -277,18 +318,11 @@ class VOSInferencer(BaseInferencer):
         return [name for name in list_configs() if re.match(patterns, name)]
 
 
-def _picture_writer(
-    folder: Path, source: FrameSource, force: bool
-) -> PictureWriter:
-    """Open a video for a video's pictures, else a folder for frames'."""
-    name = f'{source.name}.mp4' if source.fps else source.name
-    return PictureWriter(folder / name, source.fps or 25, force)
-
-
 def _result(
     sample: VOSDataSample, object_ids: List[int], preds_dir: Optional[Path]
 ) -> dict:
-    """Write a sample's mask, or encode it; return values fit for JSON."""
+    """Write a sample's mask, or encode it; return values fit for JSON, but
+    for soft labels."""
     ids = sample.pred_ids.numpy()
     result = dict(
         frame_index=sample.frame_index,
@@ -296,6 +330,8 @@ def _result(
         object_ids=object_ids,
         corrected_ids=corrected_objects(sample),
     )
+    if 'soft_labels' in sample:
+        result['soft_labels'] = sample.soft_labels.numpy()
     if preds_dir is None:
         masks = [mask_to_rle(ids == i) for i in object_ids]
         return dict(result, masks=masks)

@@ -1,15 +1,30 @@
-"""Check frames against what a backbone takes, before a test begins."""
+"""Sizes of frames that the network sees: given, and what it takes."""
 
 from __future__ import annotations
 
-from typing import Any, List
+import argparse
+from typing import Any, List, Tuple
 
 from torch import nn
 
 from hvc_mm.datasets.image_io import read_image_size
 from hvc_mm.datasets.transforms import ResizeFrame
 
-__all__ = ['check_frame_sizes']
+__all__ = ['check_frame_sizes', 'parse_size']
+
+
+def parse_size(text: str) -> Tuple[int, int]:
+    """Read a size of a command line, ``'240x432'``, as height and width.
+
+    Raises:
+        argparse.ArgumentTypeError: For anything else.
+    """
+    parts = text.lower().split('x')
+    if len(parts) != 2 or not all(p.isdigit() and int(p) for p in parts):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is no size; expected HEIGHTxWIDTH, e.g. 240x432'
+        )
+    return int(parts[0]), int(parts[1])
 
 
 def check_frame_sizes(dataset: Any, model: nn.Module) -> None:

@@ -56,6 +56,9 @@ class VOSDataSample(BaseDataElement):
     - ``corrections``: ``{id: (H, W) bool}``, masks of objects that began
       before, which a user gives again; in no benchmark's protocol,
     - ``pred_ids``: ``(H, W)`` uint8, the predicted ids,
+    - ``soft_labels``: ``(O + 1, H, W)`` float in [0, 1], on request: of the
+      background and of each object in the order of their ids, what the
+      predicted ids are the largest of,
     - ``prompt_joints``: ``(2, J)`` float, on the frame where tracking
       begins: x and y in pixels, from 0,
     - ``pred_joints``: ``(2, J)`` float, the predicted x and y in pixels of
@@ -84,10 +87,11 @@ class VOSDataSample(BaseDataElement):
             _check(name, value, value_type='uint8', shape='(H, W)')
         elif name in _JOINT_FIELDS:
             _check(name, value, value_type='float', shape='(2, J)')
+        elif name == 'soft_labels':
+            _check(name, value, value_type='float', shape='(O + 1, H, W)')
         elif name == 'corrections':
-            for object_id, mask in value.items():
-                where = f'corrections[{object_id}]'
-                _check(where, mask, value_type='bool', shape='(H, W)')
+            for mask in value.values():
+                _check(name, mask, value_type='bool', shape='(H, W)')
         super().set_field(value, name, dtype, field_type)
 
 
@@ -102,8 +106,8 @@ def _check(name: str, value: Any, value_type: str, shape: str) -> None:
     )
     if not is_right_type:
         raise TypeError(f'{wanted}, not {value.dtype}')
-    is_right_shape = value.ndim == 2 and (
-        shape == '(H, W)' or value.shape[0] == 2
+    is_right_shape = value.ndim == len(shape.split(',')) and (
+        shape != '(2, J)' or value.shape[0] == 2
     )
     if not is_right_shape:
         raise ValueError(f'{wanted}, not {tuple(value.shape)}')

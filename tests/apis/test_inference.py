@@ -137,6 +137,24 @@ def test_a_mask_given_again_is_followed_from_there(tiny_model):
     assert gone[:2] == plain[:2] and not any(gone[2:])
 
 
+def test_soft_labels_on_request(tiny_model, moving_square, late_mask):
+    images, masks = moving_square
+    given = {1: masks[1] * 7, 3: late_mask}
+    plain = propagate_in_video(tiny_model, images, given)
+    asked = propagate_in_video(
+        tiny_model, images, given, return_soft_labels=True
+    )
+    for (index, ids, found), (*same, soft) in zip(plain, asked):
+        assert same[:2] == [index, ids] and soft.dtype == np.float32
+        np.testing.assert_array_equal(same[2], found)
+        assert soft.shape == (len(ids) + 1, 48, 64)
+        largest = np.array([0, *ids])[soft.argmax(0)]
+        for object_id, mask in zip(ids, found):
+            np.testing.assert_array_equal(largest == object_id, mask)
+        if index < 3:
+            np.testing.assert_allclose(soft.sum(0), 1, atol=1e-5)
+
+
 def test_frames_are_read_as_needed_and_memory_stays_flat(
     tiny_model, moving_square, monkeypatch
 ):

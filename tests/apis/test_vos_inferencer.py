@@ -84,10 +84,21 @@ def test_results_in_memory(inferencer, frame_folder, moving_square):
         assert result['masks'] == [mask_to_rle(mask)]
         # RGB, and untouched but for object, contour and label.
         away = np.ones((48, 64), bool)
-        away[8:40] = False
+        away[4:40] = False
         np.testing.assert_array_equal(picture[away], image[away][:, ::-1])
         assert (picture[mask] != image[mask][:, ::-1]).any()
     json.dumps(plain['predictions'])
+
+
+def test_soft_labels_on_request(inferencer, moving_square):
+    images, masks = moving_square
+    plain = inferencer(images, masks[0], return_datasamples=True)
+    assert not any('soft_labels' in one for one in plain['predictions'])
+    found = inferencer(images, masks[0], return_soft_labels=True)
+    for one, sample in zip(found['predictions'], plain['predictions']):
+        assert one['soft_labels'].shape == (2, 48, 64)
+        expected = sample.pred_ids.numpy()
+        np.testing.assert_array_equal(one['soft_labels'].argmax(0), expected)
 
 
 def test_results_say_what_was_corrected(inferencer, moving_square, late_mask):

@@ -44,6 +44,8 @@ def test_meta_and_data_are_flat_and_copies_are_apart(sample):
         ('pred_ids', [[0]], TypeError, 'list'),
         ('pred_ids', torch.zeros(4, 6), TypeError, 'float32'),
         ('prompt_ids', torch.zeros(1, 4, 6).byte(), ValueError, r'1, 4, 6'),
+        ('corrections', {2: torch.zeros(4, 6)}, TypeError, r'type bool'),
+        ('soft_labels', torch.zeros(4, 6), ValueError, r'O \+ 1, H, W'),
         ('pred_joints', torch.zeros(2, 15).long(), TypeError, 'int64'),
         ('prompt_joints', torch.zeros(15, 2), ValueError, r'15, 2'),
     ],

@@ -19,8 +19,9 @@ from hvc_mm.apis import (
     open_frames,
     track_frames,
 )
-from hvc_mm.apis.inference import stream_video
+from hvc_mm.apis.inference import frame_pipeline, stream_video
 from hvc_mm.datasets import save_id_mask
+from hvc_mm.engine.frame_sizes import parse_size
 from hvc_mm.engine.run_config import (
     add_cfg_options,
     choose_checkpoint,
@@ -79,6 +80,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='frames whose features are computed together',
     )
     parser.add_argument(
+        '--input-size',
+        type=parse_size,
+        metavar='HxW',
+        help='show frames to the network at this size, e.g. 480x854 of a '
+        "video in 4K; masks and pictures keep the video's",
+    )
+    parser.add_argument(
         '--force',
         action='store_true',
         help='write over files that no earlier run wrote, too',
@@ -134,7 +142,8 @@ def run(args: argparse.Namespace) -> PictureWriter:
     )
     model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     visualizer = VOSLocalVisualizer(alpha=args.alpha)
-    stream = stream_video(model, source, prompts, args.batch_size)
+    pipeline = frame_pipeline(cfg, args.input_size)
+    stream = stream_video(model, source, prompts, args.batch_size, pipeline)
     if args.masks_dir:
         claim_folder(args.masks_dir, args.force)
     try:

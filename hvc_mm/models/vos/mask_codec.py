@@ -56,6 +56,9 @@ class MaskCodec:
         decide_at_input: Enlarge them to the network's input (``img_shape``
             of the sample), take the largest there, and bring its id to the
             frame by Pillow's nearest neighbour.
+        with_soft_labels: Also write ``soft_labels``, all channels at the
+            frame's size, of which the largest is the prediction; with the
+            background, four bytes a pixel and object.
 
     Raises:
         ValueError: For an unknown way to resize.
@@ -69,6 +72,7 @@ class MaskCodec:
         shrink: str = 'aligned',
         enlarge: str = 'aligned',
         decide_at_input: bool = False,
+        with_soft_labels: bool = False,
     ) -> None:
         if cell_mean:
             shrink, enlarge = 'mean', 'bilinear'
@@ -81,6 +85,7 @@ class MaskCodec:
                     f'{name} must be one of {", ".join(known)}, got {given!r}'
                 )
         self.with_confidence = with_confidence
+        self.with_soft_labels = with_soft_labels
         self.stretch = stretch
         self.shrink, self.enlarge = shrink, enlarge
         self.decide_at_input = decide_at_input
@@ -197,6 +202,8 @@ class MaskCodec:
         size = tuple(sample.ori_shape[:2])
         if soft_labels is None:
             sample.pred_ids = torch.zeros(size, dtype=torch.uint8)
+            if self.with_soft_labels:
+                sample.soft_labels = torch.ones(1, *size)
             return None
         decided_at = self._decision_size(sample)
         labels = _resize(soft_labels, decided_at, self.enlarge)[0]
@@ -217,6 +224,10 @@ class MaskCodec:
         if self.with_confidence:
             confidence = self._at_frame_size(confidence.cpu(), size)
             sample.pred_confidence = confidence
+        if self.with_soft_labels:
+            sample.soft_labels = torch.stack(
+                [self._at_frame_size(one, size) for one in labels.cpu()]
+            ).float()
         return labels
 
     def _prepare_ids(self, ids: Tensor, sample: VOSDataSample) -> Tensor:

@@ -59,6 +59,35 @@ def test_new_objects_get_channels_at_the_end_and_ids_come_back():
     torch.testing.assert_close(enlarged, soft[0, [0, 2, 1]])
 
 
+@pytest.mark.parametrize(
+    'codec',
+    [
+        MaskCodec(with_soft_labels=True),
+        MaskCodec(stretch=True, enlarge='nearest', with_soft_labels=True),
+        MaskCodec(decide_at_input=True, with_soft_labels=True),
+        PartCodec((16, 18), with_soft_labels=True),
+    ],
+)
+def test_soft_labels_are_what_the_ids_are_the_largest_of(codec):
+    empty = _sample()
+    codec.decode(None, empty)
+    assert torch.equal(empty.soft_labels, torch.ones(1, 8, 12))
+    ids = _mask((9, *LEFT))
+    codec.encode(_sample(ids), (4, 6))
+    codec.encode(_sample(_mask((4, *RIGHT))), (4, 6))
+    soft = torch.rand(1, 3, 4, 6, dtype=torch.float64).softmax(dim=1)
+    sample = _sample()
+    sample.set_metainfo(dict(img_shape=(16, 24)))
+    codec.decode(soft, sample)
+    found = sample.soft_labels
+    assert found.shape == (3, 8, 12) and found.dtype == torch.float32
+    # Background, then the objects by id: 4 came last.
+    order = torch.tensor([0, 4, 9], dtype=torch.uint8)
+    assert torch.equal(order[found.argmax(0)], sample.pred_ids)
+    if not codec.stretch:
+        torch.testing.assert_close(found.sum(0), torch.ones(8, 12))
+
+
 @pytest.mark.parametrize('codec', [MaskCodec(), PartCodec((16, 18))])
 def test_corrections_are_encoded_as_masks_are(codec):
     ids = _mask((5, *LEFT), (2, *RIGHT))

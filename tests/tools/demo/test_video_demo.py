@@ -69,6 +69,31 @@ def test_masks_of_several_frames(demo, call_tool):
     assert present[2] == {0, 1} and present[3] == present[7] == {0, 1, 2}
 
 
+def test_frames_are_shown_smaller_and_masks_are_corrected(
+    demo, call_tool, moving_square, monkeypatch
+):
+    fix = np.roll(moving_square[1][5], 28, axis=1)  # somewhere else
+    write_id_mask('fix.png', fix)
+    sizes = []
+    forward = HVCResNet.forward
+
+    def note(self, frames):
+        sizes.append(tuple(frames.shape[2:]))
+        return forward(self, frames)
+
+    monkeypatch.setattr(HVCResNet, 'forward', note)
+    call_tool(
+        *(TOOL, 'square.avi', '--mask', 'first.png', '--mask', '5:fix.png'),
+        *('--input-size', '24x32', '--out', 'o', '--masks-dir', 'masks'),
+        *(*OPTIONS, 'none'),
+    )
+    assert set(sizes) == {(24, 32)} and len(sizes) == 8
+    found = [read_id_mask(f'masks/{t:05d}.png') == 1 for t in range(8)]
+    assert found[0].shape == (48, 64)
+    shares = [mask[fix > 0].mean() for mask in found]
+    assert max(shares[:5]) < 0.2 and shares[5] > 0.4
+
+
 def test_a_prefix_chooses_a_network(demo, call_tool):
     state = HVCResNet(18, out_indices=(0,)).state_dict()
     odd = {name: tensor * 0 for name, tensor in state.items()}
