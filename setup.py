@@ -53,8 +53,9 @@ INSTALL_REQUIRES = [
     'simplejpeg>=1.7.3',
 ]
 EXTRAS_REQUIRE = {
-    # mmcv with operators has to be there first.
-    'det': ['mmdet>=3.0.0rc5,<3.4.0'],
+    # mmcv with operators has to be there first. MMDetection draws tracks with
+    # seaborn, and does not ask for it.
+    'det': ['mmdet>=3.0.0rc5,<3.4.0', 'seaborn'],
     # What MMTracking 1.0.0rc1 needs beside itself. It, mmcls and trackeval
     # are installed with --no-deps: their metadata cannot be satisfied.
     'track': [
@@ -81,6 +82,10 @@ EXTRAS_REQUIRE = {
     'report': ['jinja2', 'plotly>=5.13'],
     # Videos in H.264, which browsers show too.
     'video': ['av'],
+    # The page in the browser; Python 3.10 or later. av: see `video`.
+    'web': ['av', 'gradio>=6.0'],
+    # Drives a browser that is there, to test that page.
+    'browser': ['playwright'],
     # Runs docs/tutorial.ipynb; JupyterLab shows it.
     'notebook': ['ipykernel', 'matplotlib', 'nbclient', 'nbformat'],
     # Curves of a training in the browser.
@@ -217,8 +222,11 @@ setup(
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     ext_modules=[KERNEL],
-    # The template of the scoreboard's page.
-    package_data={f'{PACKAGE}.scoreboard': ['*.html']},
+    # What the scoreboard's page and the one to segment videos are made from.
+    package_data={
+        f'{PACKAGE}.scoreboard': ['*.html'],
+        f'{PACKAGE}.web': ['*.html', '*.css', '*.js'],
+    },
     python_requires='>=3.8',
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,

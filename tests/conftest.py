@@ -127,6 +127,18 @@ def tiny_cfg() -> dict:
 
 
 @pytest.fixture
+def tiny_model(tiny_cfg):
+    """The network, with weights that are random but always the same."""
+    import torch
+
+    from hvc_mm.apis import init_model
+
+    torch.manual_seed(0)
+    with pytest.warns(UserWarning, match='random'):
+        return init_model(tiny_cfg, device='cpu')
+
+
+@pytest.fixture
 def hvc_cfg() -> dict:
     """A small HVC, whose batch norms and target are as in the recipe."""
     layers = dict(type='ConvProjector', hidden_channels=16, out_channels=8)

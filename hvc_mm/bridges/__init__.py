@@ -1,6 +1,7 @@
 """Parts that connect HVC to trackers of other OpenMMLab projects.
 
-``mmtrack`` here needs MMTracking: a config names it in ``custom_imports``.
+``mmdet`` and ``mmtrack`` here need these projects: a config names one of them
+in ``custom_imports``.
 """
 
 import warnings

@@ -173,7 +173,8 @@ def write_picture(
     """
     suffix = osp.splitext(path)[1]
     try:
-        options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+        is_jpeg = suffix.lower() in ('.jpg', '.jpeg')
+        options = [cv2.IMWRITE_JPEG_QUALITY, quality] if is_jpeg else []
         _, content = cv2.imencode(suffix, picture[..., ::-1], options)
     except cv2.error as error:
         raise ValueError(f'{path}: no picture ends in {suffix!r}') from error

@@ -18,7 +18,12 @@ from mmengine.fileio import YamlHandler, register_handler
 
 from hvc_mm.utils.config_root import config_root
 
-from .other_projects import missing_project, need_of
+from .other_projects import (
+    NO_TRACKING,
+    missing_project,
+    need_of,
+    needs_tracking,
+)
 
 __all__ = [
     'ConfigError',
@@ -169,6 +174,8 @@ def _message(error: Exception, path: Path) -> str:
     project = missing_project(error)
     if project:
         return f'{path}: {need_of(project)}'
+    if needs_tracking(error):
+        return f'{path}: {NO_TRACKING}'
     kind, reason, line = type(error).__name__, str(error), None
     if isinstance(error, SyntaxError):
         reason, line = error.msg, error.lineno

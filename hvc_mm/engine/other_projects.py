@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from importlib.util import find_spec
 from typing import Any, Iterator, Optional
 
 from mmengine.config import Config
 from mmengine.config.utils import MODULE2PACKAGE
+
+from hvc_mm.utils.environment import fits, installed_versions
 
 # What to install, or to use instead. Of other projects: the package.
 _ADVICE = {
@@ -19,6 +22,17 @@ _ADVICE = {
         'tools/demo/video_demo.py do without'
     ),
 }
+# Of a tracker, where there is none.
+NO_TRACKING = (
+    'MMDetection has tracking from 3.1 on: `make env COLUMN=b`, or install a '
+    'newer mmdet; with MMTracking 1.x (column a) '
+    'configs/mixed/mask-rcnn_hvc_ytvis.py does the same'
+)
+
+
+def lacks_tracking() -> bool:
+    """Tell whether MMDetection is there, but older than its tracking."""
+    return fits(installed_versions()['mmdet'], '<3.1')
 
 
 def need_of(project: str) -> str:
@@ -47,6 +61,12 @@ def check_projects(cfg: Config) -> None:
         if dot and project in MODULE2PACKAGE and find_spec(project) is None:
             what = f'type {kind}' if name else f'default_scope {project}'
             raise ValueError(f'{cfg.filename}: {what} {need_of(project)}')
+
+
+def needs_tracking(error: Exception) -> bool:
+    """Tell whether a config asks an older MMDetection for its tracking."""
+    parts = osp.join('mmdet', '.mim'), 'hvc_mm.bridges.mmdet'
+    return lacks_tracking() and any(part in str(error) for part in parts)
 
 
 def missing_project(error: Exception) -> Optional[str]:

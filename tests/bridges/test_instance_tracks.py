@@ -1,13 +1,7 @@
-from itertools import permutations
-
 import pytest
 import torch
 
-from hvc_mm.bridges.instance_tracks import (
-    InstanceTracks,
-    mask_iou,
-    match_masks,
-)
+from hvc_mm.bridges.instance_tracks import InstanceTracks
 
 SIZE = (12, 24)
 
@@ -22,12 +16,15 @@ LEFT, MIDDLE, RIGHT = _box(0, 6), _box(8, 14), _box(16, 22)
 
 
 def _confirm(tracks, *detections):
-    """Give detections ``(mask, label, score)``; paint what has to be."""
-    masks = [mask for mask, _, _ in detections]
+    """Give detections ``(mask, label, score[, view])``; paint what has to
+    be."""
+    masks = [detection[0] for detection in detections]
+    views = [torch.tensor(d[3]).float() for d in detections if len(d) > 3]
     renewed, began = tracks.confirm(
         torch.stack(masks) if masks else torch.zeros((0, *SIZE)).bool(),
-        torch.tensor([label for _, label, _ in detections], dtype=torch.long),
-        torch.tensor([score for _, _, score in detections]),
+        torch.tensor([d[1] for d in detections], dtype=torch.long),
+        torch.tensor([d[2] for d in detections]),
+        torch.stack(views) if views else None,
     )
     if renewed:
         return tracks.paint()
@@ -82,6 +79,75 @@ def test_unconfirmed_tracks_end():
     # What comes back later is somebody else.
     _confirm(tracks, (LEFT, 1, 0.9), (RIGHT, 1, 0.9))
     assert set(_ids(tracks)) == {0, 2}
+
+
+@pytest.mark.parametrize('renew', [True, False])
+def test_lost_objects_are_found_by_their_views(renew):
+    tracks = InstanceTracks(max_unconfirmed=0, renew=renew, reid_thr=0.5)
+    _confirm(tracks, (LEFT, 1, 0.9, [1, 0]), (RIGHT, 1, 0.8, [0, 1]))
+    _confirm(tracks)
+    assert len(tracks) == 0 and [t.id for t in tracks.lost] == [0, 1]
+    # Each is nearer to the first one; only the sum is largest this way.
+    slots = _confirm(
+        tracks, (MIDDLE, 1, 0.9, [0.8, 0.6]), (RIGHT, 1, 0.9, [1, 0])
+    )
+    assert _ids(tracks) == {0: 16, 1: 8}
+    assert tracks.lost == [] and tracks.count == 2
+    for track in tracks.tracks:
+        assert torch.equal(slots == track.slot, track.mask)
+        assert not (track.absent or track.unconfirmed)
+    # The latest views count as well.
+    _confirm(tracks)
+    _confirm(tracks, (LEFT, 1, 0.9, [0.8, 0.6]))
+    assert _ids(tracks) == {1: 0}
+
+
+def test_a_track_that_drifted_is_found_elsewhere():
+    tracks = InstanceTracks(max_unconfirmed=5)
+    _confirm(tracks, (LEFT, 1, 0.9, [1, 0]), (MIDDLE, 1, 0.8, [0, 1]))
+    _confirm(tracks, (MIDDLE, 1, 0.9, [0, 1]), (RIGHT, 1, 0.9, [1, 0]))
+    assert _ids(tracks) == {0: 16, 1: 8}
+
+
+@pytest.mark.parametrize(
+    'options, found',
+    [
+        (dict(reid_thr=0.5), (RIGHT, 1, 0.9, [0.4, 0.9])),  # looks different
+        (dict(reid_thr=None), (RIGHT, 1, 0.9, [1.0, 0])),
+        (dict(), (RIGHT, 2, 0.9, [1.0, 0])),  # another class
+        (dict(), (RIGHT, 1, 0.9)),  # looks like nothing
+    ],
+)
+def test_who_is_not_found_again(options, found):
+    tracks = InstanceTracks(max_unconfirmed=0, **options)
+    _confirm(tracks, (LEFT, 1, 0.9, [1.0, 0]))
+    _confirm(tracks)
+    _confirm(tracks, found)
+    assert _ids(tracks) == {1: 16}
+    # A weak detection is nobody.
+    _confirm(tracks)
+    _confirm(tracks, (LEFT, 1, 0.4, [1.0, 0]))
+    assert len(tracks) == 0
+    tracks.reset()
+    _confirm(tracks, (LEFT, 1, 0.9, [1.0, 0]))
+    assert tracks.lost == [] and _ids(tracks) == {0: 0}
+
+
+def test_classes_may_differ_where_labels_are_not_matched():
+    tracks = InstanceTracks(max_unconfirmed=0, match_labels=False)
+    _confirm(tracks, (LEFT, 1, 0.9, [1.0, 0]))
+    _confirm(tracks)
+    _confirm(tracks, (RIGHT, 2, 0.9, [1.0, 0]))
+    assert _ids(tracks) == {0: 16}
+
+
+def test_the_latest_lost_ones_are_kept():
+    tracks = InstanceTracks(max_unconfirmed=0)
+    for index in range(120):
+        view = torch.eye(120)[index].tolist()
+        _confirm(tracks, (LEFT if index % 2 else RIGHT, 1, 0.9, view))
+    assert [t.id for t in tracks.lost] == list(range(19, 119))
+    assert all(t.mask.numel() == 0 for t in tracks.lost)
 
 
 def test_a_detection_in_between_starts_the_count_anew():
@@ -205,7 +271,7 @@ def test_more_objects_than_an_id_map_holds():
         _confirm(tracks, *[(cell, 0, 0.9) for cell in cells])
 
 
-@pytest.mark.parametrize('name', ['iou_thr', 'begin_iou_thr'])
+@pytest.mark.parametrize('name', ['iou_thr', 'begin_iou_thr', 'reid_thr'])
 @pytest.mark.parametrize('threshold', [0, 1.5])
 def test_bad_threshold(name, threshold):
     with pytest.raises(ValueError, match=f'^{name} is {threshold}'):
@@ -227,45 +293,3 @@ def test_what_overlaps_a_track_more_than_begin_iou_thr_begins_none():
     _confirm(tracks, (LEFT, 1, 0.9))
     _confirm(tracks, (_box(5, 11), 1, 0.9))
     assert _ids(tracks) == {0: 5}
-
-
-def test_iou_of_masks():
-    first = torch.stack([_box(0, 4, 0, 4), _box(8, 12, 8, 12)])
-    second = [_box(2, 6, 0, 4), _box(0, 4, 0, 4), _box(0, 4, 0, 8)]
-    wanted = torch.tensor([[1 / 3, 1, 1 / 2], [0, 0, 0]])
-    torch.testing.assert_close(mask_iou(first, torch.stack(second)), wanted)
-    empty = torch.zeros(1, *SIZE, dtype=torch.bool)
-    assert mask_iou(empty, empty) == 0 and mask_iou(empty, first[:1]) == 0
-    assert mask_iou(empty[:0], first).shape == (0, 2)
-    assert match_masks(mask_iou(empty[:0], first), 0.5) == []
-    large = torch.ones(1, 2000, 3000, dtype=torch.bool)
-    less = large.clone()
-    less[0, 0, 0] = False
-    wanted = 1 - 1 / (2000 * 3000)
-    assert float(mask_iou(large, less)) == pytest.approx(wanted, abs=1e-7)
-    with pytest.raises(ValueError, match='one frame'):
-        mask_iou(torch.ones(1, 4, 4).bool(), torch.ones(1, 4, 5).bool())
-
-
-def test_the_sum_counts_and_pairs_below_the_threshold_do_not():
-    # Greedy would take 0.9 and leave 0.5 for the rest.
-    iou = torch.tensor([[0.9, 0.8], [0.85, 0.5]])
-    assert match_masks(iou, 0.5) == [(0, 1), (1, 0)]
-    # Without the threshold first 0.4 + 0.7 would beat 0.95 alone.
-    iou = torch.tensor([[0.95, 0.7], [0.4, 0.1]])
-    assert match_masks(iou, 0.5) == [(0, 0)]
-    assert match_masks(torch.zeros(2, 3), 0.5) == []
-
-
-@pytest.mark.parametrize('seed', range(5))
-def test_matches_are_the_best_of_all_assignments(seed):
-    generator = torch.Generator().manual_seed(seed)
-    iou = torch.rand(4, 4, generator=generator)
-    allowed = iou * (iou >= 0.3)
-    highest = max(
-        sum(float(allowed[r, c]) for r, c in enumerate(order))
-        for order in permutations(range(4))
-    )
-    pairs = match_masks(iou, 0.3)
-    assert sum(float(iou[r, c]) for r, c in pairs) == pytest.approx(highest)
-    assert len({c for _, c in pairs}) == len(pairs)

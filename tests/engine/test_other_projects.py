@@ -58,3 +58,20 @@ def test_the_two_that_configs_of_ours_need(
     cfg = Config(dict(model=dict(backbone=dict(type=f'{project}.ResNet'))))
     with pytest.raises(ValueError, match=f'COLUMN={column}'):
         check_projects(cfg)
+
+
+def test_a_tracker_for_an_older_mmdetection(tmp_path, monkeypatch):
+    """Its config derives from files that only newer versions have."""
+    path = tmp_path / 'mine.py'
+    path.write_text(
+        "raise FileNotFoundError('mmdet/.mim/configs/_base_/new.py')"
+    )
+    versions = {'mmdet': '3.0.0rc5'}
+    monkeypatch.setattr(other_projects, 'installed_versions', lambda: versions)
+    with pytest.raises(ConfigError, match='has tracking from 3.1 on') as said:
+        load_config(path)
+    assert 'COLUMN=b' in str(said.value) and 'MMTracking' in str(said.value)
+    for version in ('3.1.0', '3.3.0', None):
+        versions['mmdet'] = version
+        with pytest.raises(ConfigError, match='cannot be read'):
+            load_config(path)

@@ -104,6 +104,13 @@ def test_mmcv_older_than_numpy_2_is_a_note(doctor):
     assert status == 0 and 'note:' not in said
 
 
+def test_an_mmdetection_without_tracking_is_noted(doctor):
+    for column, noted in ((COLUMN_A, False), (COLUMN_B, False)):
+        assert ('has no tracking' in doctor(column)[1]) == noted
+    _, said = doctor({**COLUMN_A, 'mmtrack': None})
+    assert '  note: mmdet 3.0.0rc5 has no tracking (3.1 and later' in said
+
+
 def test_tested_versions_are_those_of_this_python(tool, tmp_path):
     file = tmp_path / 'pins.txt'
     file.write_text(

@@ -248,6 +248,11 @@ def print_versions(versions: Versions, column: str) -> None:
 
 def print_notes(versions: Versions) -> None:
     """Print what is worth knowing and is no problem."""
+    if fits(versions.get('mmdet'), '<3.1') and not versions.get('mmtrack'):
+        print(
+            f'  note: mmdet {versions["mmdet"]} has no tracking (3.1 and '
+            'later have, and MMTracking), which the tracker needs'
+        )
     for name in MMCV_NAMES:
         old = fits(versions.get(name), '<=2.2.0')
         if old and fits(versions.get('numpy'), '>=2'):

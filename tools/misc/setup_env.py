@@ -63,7 +63,7 @@ COLUMNS = {
         ('3.11', '3.12', '3.13', '3.10'),
         'minimal.txt',
         f'{_BASE} mmcv-lite',
-        'timm,transformers,sample,notebook,report,tests,lint',
+        'timm,transformers,sample,notebook,report,web,browser,tests,lint',
     ),
 }
 
