@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from PIL import Image
 
 from hvc_mm.apis import PictureWriter
 from hvc_mm.datasets import read_id_mask, write_id_mask
+from hvc_mm.engine.run_config import read_config
 from hvc_mm.models import HVCResNet
 
 TOOL = 'demo/video_demo.py'
@@ -92,6 +94,20 @@ def test_frames_are_shown_smaller_and_masks_are_corrected(
     assert found[0].shape == (48, 64)
     shares = [mask[fix > 0].mean() for mask in found]
     assert max(shares[:5]) < 0.2 and shares[5] > 0.4
+
+
+def test_weights_of_the_newest_run(demo, call_tool, pretrained, logged):
+    run = demo / 'work_dirs/mine'
+    run.mkdir(parents=True)
+    read_config('hvc_coco').dump(run / 'mine.py')
+    shutil.copy(pretrained, run / 'epoch_20.pth')
+    call_tool(
+        *(TOOL, 'square.avi', '--mask', 'first.png', '--out', 'o'),
+        *OPTIONS[:-1],
+    )
+    found = [line for line in logged if 'work_dirs/mine/epoch_20.pth' in line]
+    assert found[0].startswith('INFO: weights: '), logged
+    assert len(list((demo / 'o').glob('*.jpg'))) == 8
 
 
 def test_a_prefix_chooses_a_network(demo, call_tool):
