@@ -12,7 +12,7 @@ import pytest
 from hvc_mm.apis import open_frames, propagate_in_video
 from hvc_mm.datasets import write_id_mask
 from hvc_mm.web.canvas import decode_runs, encode_runs
-from hvc_mm.web.page import missing_for_page, serve
+from hvc_mm.web.server import missing_for_page, serve
 from hvc_mm.web.uploads import Limits
 
 pytestmark = pytest.mark.skipif(

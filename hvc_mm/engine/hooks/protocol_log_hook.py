@@ -74,6 +74,13 @@ class ProtocolLogHook(Hook):
         lines = [f'{key:{width}}  {text}' for key, text in found.items()]
         runner.logger.info('\n'.join(['protocol of this test:', *lines]))
 
+    def after_test(self, runner: Runner) -> None:
+        """Let the model forget the last video, which logs how it went."""
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        if hasattr(model, 'reset'):
+            model.reset()
+
 
 def describe_test(runner: Runner) -> Dict[str, str]:
     """Describe what a run's test measures, and from what.

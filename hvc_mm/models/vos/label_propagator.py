@@ -42,9 +42,10 @@ from torch import Tensor
 from hvc_mm.registry import MODELS
 from hvc_mm.utils.protocols import read_protocol
 
-from .feature_bank import FeatureBank
 from .native_search import LEVELS, NativeSearch, find_kernel
 from .propagation import check_settings, floating_type
+from .screened_search import Prepared, ScreenedSearch
+from .screening import make_screen
 from .window import Window, holds_grid
 from .windowed_search import Candidates, Segment, WindowedSearch
 
@@ -55,11 +56,6 @@ __all__ = [
     'split_context',
     'weighted_labels',
 ]
-
-# More candidates than needed where products are of a half type: they are
-# scored again in full precision. With 32 in all (15 and these) the k-th best
-# beat all that were left out for every query of real features in bfloat16.
-SPARE = 17
 
 KERNEL_MISSING = (
     'the compiled kernel is not there; with a C++ compiler `pip install -e .` '
@@ -114,9 +110,11 @@ class LabelPropagator:
         temperature: Divides the dot products, > 0.
         context: Number of latest frames kept, >= 0.
         compute_dtype: Type of the products; None: the features' own. With
-            a half type the ``topk + 17`` most similar cells of each kind of
-            frame are scored again in full precision before the selection;
-            that keeps the features a second time.
+            a half type all cells that may be among the best, as far as
+            rounded products can tell, are scored again in full precision:
+            the result is the same. The features are kept in both types.
+            ``'auto'``: bfloat16 where that is faster and no better way is
+            there.
         repeat_reference: How often the reference is in the context. True:
             it also takes the place of the frames before it, as in CRW and
             HVC. ``'latest'``: a second time as long as it is one of the
@@ -129,14 +127,16 @@ class LabelPropagator:
         native: Search by the compiled kernel, which takes float32 on a CPU
             and finds the same matches. None: where it is there, can, and
             has vector instructions (AVX2, AVX-512); True: always, else there
-            is an error; False: never.
+            is an error; False: never. ``'triton'``: by Triton kernels, which
+            take float32 on a GPU and were never measured on one.
         **removed: Refused, with what to use instead.
 
     Raises:
         ValueError: When a number is out of its range, a type is not floating
             point, or an option is gone; when the kernel is demanded for
             products of another type.
-        RuntimeError: When the kernel is demanded but was not built.
+        RuntimeError: When the kernel is demanded but was not built, or
+            Triton is missing.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class LabelPropagator:
         reference_in_window: bool = False,
         window: str = 'disc',
         with_edge: bool = False,
-        native: Optional[bool] = None,
+        native: Union[bool, str, None] = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
@@ -166,16 +166,21 @@ class LabelPropagator:
         self.topk = int(topk)
         self.temperature = float(temperature)
         self.context = int(context)
-        self.compute_dtype = floating_type('compute_dtype', compute_dtype)
+        self.compute_dtype = compute_dtype
+        if compute_dtype != 'auto':
+            self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
         self.reference_in_window = reference_in_window
-        if native not in (None, True, False):
+        if native not in (None, True, False, 'triton'):
             raise ValueError(
-                f'native must be None, True or False, got {native!r}'
+                f"native must be None, True, False or 'triton', got {native!r}"
             )
         self.native = native
-        if native:
+        if native == 'triton':
+            _import_triton_search()
+        elif native:
             self._demand_kernel()
+        self._search = None
         self.reset()
 
     @classmethod
@@ -202,20 +207,22 @@ class LabelPropagator:
         """Forget the video; the next frame starts a new one."""
         self.time = 0
         self.references: List[Reference] = []
-        # Of each reference frame, as the search compares them, (h, w, C).
-        self._keys: List[Tensor] = []
+        # Channels of the references, as a GPU need not be asked for.
+        self._known: Set[int] = set()
+        # Of each reference frame, as the search prepares them.
+        self._keys: List[Union[Tensor, Prepared]] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
-        self._search: Union[WindowedSearch, NativeSearch, None] = None
-        self._bank: Optional[FeatureBank] = None
+        if isinstance(self._search, ScreenedSearch):
+            self._search.log_open()
+        # Or a TritonSearch, whose module is imported where it is used.
+        self._search: Union[
+            WindowedSearch, ScreenedSearch, NativeSearch, None
+        ] = None
 
     def known_channels(self) -> Set[int]:
         """Collect the channels that came with some reference."""
-        return {
-            channel
-            for reference in self.references
-            for channel in reference.channels.tolist()
-        }
+        return {*self._known}
 
     @torch.no_grad()
     def step(
@@ -317,8 +324,6 @@ class LabelPropagator:
         starts = [self._context_of(one)[0] for one in self.references]
         segments = split_context(self.time, self.context, starts)
         latest = search.in_window(queries, segments)
-        if self._bank is not None:
-            latest = self._bank.rescore(latest, exact, self.topk)
         counted = [
             [
                 candidates
@@ -330,7 +335,7 @@ class LabelPropagator:
         return [
             [
                 *(
-                    self._search_reference(frame, queries, exact, others)
+                    self._search_reference(frame, queries, others)
                     for frame in reference.frames
                 ),
                 *others,
@@ -341,22 +346,16 @@ class LabelPropagator:
     def _search_reference(
         self,
         frame: int,
-        queries: Tensor,
-        exact: Tensor,
+        queries: Union[Tensor, Prepared],
         rivals: Sequence[Candidates],
     ) -> Candidates:
         """Find the matches of ``(h, w, C)`` in one reference frame, next to
         those of the latest frames."""
         keys = self._keys[frame]
-        if self.reference_in_window:
-            keys, only = keys[:, :, None], [Segment(0, 0, 1)]
-            (found,) = self._search.in_window(queries, only, keys)
-        else:
-            found = self._search.anywhere(keys, queries, rivals)
-        if self._bank is not None:
-            found = self._bank.rescore_reference(
-                frame, found, exact, self.topk
-            )
+        if not self.reference_in_window:
+            return self._search.anywhere(keys, queries, rivals)
+        only = [Segment(0, 0, 1)]
+        (found,) = self._search.in_window(queries, only, keys)
         return found
 
     def _sum_labels(
@@ -379,7 +378,8 @@ class LabelPropagator:
         copies = torch.ones(self.context + own, device=cells.device)
         if self.time - reference.time <= self.context:
             _, count = self._context_of(reference)
-            copies[reference.time % self.context] = count
+            # Not by assignment, for which a GPU is waited for.
+            copies[reference.time % self.context].fill_(count)
         weights, cells = merge_candidates(
             Candidates(scores, cells),
             copies[cells // area],
@@ -416,9 +416,12 @@ class LabelPropagator:
         brought: List[int] = []
         if new_labels is not None:
             self._check_labels(new_labels, features)
-            new_labels = _full(new_labels).to(features.device)
+            # Before they go to a GPU, which would be waited for.
             present = new_labels[0].flatten(1).any(dim=1)
             brought = present.nonzero()[:, 0].tolist()
+            new_labels = _full(new_labels).to(
+                features.device, non_blocking=True
+            )
         if self.time == 0:
             if new_labels is None:
                 raise ValueError(
@@ -474,14 +477,10 @@ class LabelPropagator:
             self._start(frame)
         keys = self._search.prepare(frame)
         self._search.write(self.time, keys)
-        if self._bank is not None:
-            self._bank.write(self.time, frame)
         if brought or is_corrected:
             # Copied: the frame may be part of a batch, which would stay
             # with it.
             self._keys.append(keys.clone())
-            if self._bank is not None:
-                self._bank.add_reference(frame)
         if is_corrected:
             self.references = [
                 self._begin_anew(reference, rows)
@@ -501,7 +500,8 @@ class LabelPropagator:
     def _add_reference(self, rows: Tensor, brought: List[int]) -> None:
         """Make the newest reference frame, of labels ``(h * w, M)``, that of
         channels which it brought."""
-        channels = torch.tensor(brought, device=rows.device)
+        channels = torch.tensor(brought).to(rows.device, non_blocking=True)
+        self._known |= {*brought}
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
         frames = (len(self._keys) - 1,)
@@ -519,23 +519,25 @@ class LabelPropagator:
     def _start(self, frame: Tensor) -> None:
         """Make room for a video of frames ``(h, w, C)``."""
         self._warn_of_wide_window(*frame.shape[:2])
-        dtype = self.compute_dtype or frame.dtype
-        is_rounded = torch.finfo(dtype).bits < torch.finfo(frame.dtype).bits
-        if self._takes_kernel(dtype, frame):
-            self._search = NativeSearch(
-                frame, self.window, self.topk, self.context
-            )
+        settings = frame, self.window, self.topk, self.context
+        dtype = self.compute_dtype
+        if dtype in (None, 'auto'):
+            dtype = frame.dtype
+        if self.native == 'triton':
+            self._search = _import_triton_search()(*settings, dtype)
             return
-        topk = self.topk + SPARE * is_rounded
-        self._search = WindowedSearch(
-            frame, self.window, topk, self.context, dtype
-        )
-        if is_rounded:
-            self._bank = FeatureBank(frame, self.context)
+        if self._takes_kernel(dtype, frame):
+            self._search = NativeSearch(*settings)
+            return
+        screen = make_screen(frame, self.compute_dtype)
+        if screen is None:
+            self._search = WindowedSearch(*settings, dtype)
+        else:
+            self._search = ScreenedSearch(*settings, screen)
 
     def _demand_kernel(self) -> None:
         """Raise an error where the kernel can't do what was asked for."""
-        if self.compute_dtype not in (None, torch.float32):
+        if self.compute_dtype not in (None, 'auto', torch.float32):
             raise ValueError(
                 f'native=True with compute_dtype={self.compute_dtype}: the '
                 'kernel has products in float32 alone'
@@ -565,9 +567,11 @@ class LabelPropagator:
         """Tell what searches float32 features on a device, in a few words."""
         if self.native is False:
             return 'torch (native=False)'
+        if self.native == 'triton':
+            return 'Triton kernels'
         if device.type != 'cpu':
             return f'torch (the kernel does not run on {device.type})'
-        if self.compute_dtype not in (None, torch.float32):
+        if self.compute_dtype not in (None, 'auto', torch.float32):
             return f'torch (products in {self.compute_dtype})'
         kernel = find_kernel()
         if kernel is None:
@@ -645,6 +649,17 @@ def _refuse(removed: dict) -> None:
         if name in _REMOVED:
             raise ValueError(f'LabelPropagator: {name} is gone: {_INSTEAD}')
         raise TypeError(f'LabelPropagator has no argument {name!r}')
+
+
+def _import_triton_search() -> type:
+    try:
+        from .triton_search import TritonSearch
+    except ImportError as error:
+        raise RuntimeError(
+            f"native='triton' needs Triton 3.2 or newer, `pip install "
+            f'triton`: {error}'
+        ) from None
+    return TritonSearch
 
 
 def split_context(

@@ -24,6 +24,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import torch
 from torch import Tensor
 
+from .screening import Screen, leading_directions
 from .window import Window, in_window
 from .windowed_search import Candidates, Segment
 
@@ -36,12 +37,6 @@ LEVELS = ('portable', 'AVX2', 'AVX-512')
 # Screened numbers: one for so many channels, which bounds their memory, and
 # so many at most.
 SHARE, MOST = 4, 256
-# Fewest channels and cells of a frame for which screening is worth it.
-LEAST_CHANNELS, LEAST_CELLS = 128, 1024
-# Least share of the first frame's energy in the leading directions.
-LEAST_ENERGY = 0.8
-# Rows turned in float64 at a time: bounds the memory.
-CHUNK = 1024
 
 
 class _Search(ctypes.Structure):
@@ -253,54 +248,30 @@ class NativeSearch:
         height, width, self.channels = frame.shape
         self.topk, self.slots, self.level = topk, slots, level
         self.half_widths = _half_widths(height, width, window)
-        self.directions = _leading_directions(frame.flatten(0, 1))
-        self.screened = 0
-        if self.directions is not None:
-            self.screened = self.directions.shape[1] + 1
-        row = self.channels + self.screened
+        kept = min(self.channels // SHARE, MOST) - 1
+        directions = leading_directions(frame, kept)
+        self.screen: Optional[Screen] = None
+        if directions is not None:
+            self.screen = Screen(frame, directions, frame.dtype)
+        row = self.channels + (self.screen.width if self.screen else 0)
         self.keys = frame.new_empty(height, width, slots, row)
         self.newest = -1
         self._longest = 0.0
-        self._prepared: Optional[Tensor] = None
         # Matches of the frame before, by the frames that were searched.
         self._matches: Dict[int, Tensor] = {}
 
     def prepare(self, frame: Tensor) -> Tensor:
-        """Append the numbers for screening to features ``(h, w, C)``.
-
-        With orthonormal directions ``U`` a feature is ``x = U p + e``, and
-        ``x . y = p . p' + e . e' <= p . p' + |e| |e'|``: ``p`` and ``|e|``
-        are the numbers. They are computed in float64 and rounded once.
+        """Append the numbers of the screen, if any, to features
+        ``(h, w, C)``.
 
         Returns:
             ``(h, w, C + P)``.
         """
-        frame = frame.to(self.keys.dtype)
-        last = self._prepared
-        if last is not None and torch.equal(
-            frame, last[..., : frame.shape[2]]
-        ):
-            return last  # of `predict`, when the same frame is kept
-        rows = frame.flatten(0, 1)
-        longest = float(rows.norm(dim=1).max())
+        if self.screen is not None:
+            return torch.cat([frame, self.screen.prepare(frame)], dim=2)
+        longest = float(frame.norm(dim=2).max())
         self._longest = max(self._longest, longest)
-        if self.directions is None:
-            return frame
-        prepared = frame.new_empty(*frame.shape[:2], self.keys.shape[3])
-        for some, out in zip(
-            rows.split(CHUNK), prepared.flatten(0, 1).split(CHUNK)
-        ):
-            exact = some.double()
-            lead = exact @ self.directions
-            squares = exact.square().sum(dim=1)
-            rest = squares - lead.square().sum(dim=1)
-            # Never below the true one, whatever was rounded here.
-            rest = (rest.clamp_(min=0) + 1e-11 * squares).sqrt_()
-            out[:, : self.channels] = some
-            out[:, self.channels : -1] = lead
-            out[:, -1] = rest
-        self._prepared = prepared
-        return prepared
+        return frame
 
     def write(self, time: int, frame: Tensor) -> None:
         """Put a prepared frame ``(h, w, C + P)`` in the oldest one's place."""
@@ -344,19 +315,20 @@ class NativeSearch:
         self,
         queries: Tensor,
         segments: Sequence[Segment],
-        keys: Optional[Tensor] = None,
+        frame: Optional[Tensor] = None,
     ) -> List[Candidates]:
         """Search frames within the window, segment by segment.
 
         Args:
             queries: A prepared frame ``(h, w, C + P)``.
-            segments: Ranges of the frames, from the first one on.
-            keys: The frames, ``(h, w, L, C + P)``; None for the ring's.
+            segments: Ranges of the ring, from the first slot on.
+            frame: A prepared frame that is searched in place of the ring,
+                as its only slot.
 
         Returns:
             Per segment ``(h * w, topk)``.
         """
-        keys = self.keys if keys is None else keys
+        keys = self.keys if frame is None else frame[:, :, None]
         return self._find(keys, queries, segments, self.half_widths, self.topk)
 
     def _find(
@@ -370,15 +342,13 @@ class NativeSearch:
     ) -> List[Candidates]:
         """Search keys ``(h, w, S, C + P)`` segment by segment, led by
         the matches of before."""
-        numbers = self.channels + (self.screened or self.channels) + 16
         settings = dict(
             topk=topk,
             channels=self.channels,
             seeds=self._matches.get(keys.data_ptr()),
             floors=floors,
             newest=self.newest if keys is self.keys else -1,
-            # Of a product of n numbers in float32 at most n roundings.
-            slack=numbers * 2.0**-24 * self._longest**2,
+            slack=self._slack(),
             level=self.level,
         )
         found = [
@@ -392,33 +362,17 @@ class NativeSearch:
             self._matches[keys.data_ptr()] = matches
         return [one._replace(cells=one.cells.clamp(min=0)) for one in found]
 
+    def _slack(self) -> float:
+        """Bound how far a product is below a score, see
+        :func:`windowed_topk`."""
+        if self.screen is not None:
+            return self.screen.slack
+        # Of two products of C numbers in float32 at most 2 C roundings.
+        return (2 * self.channels + 16) * 2.0**-24 * self._longest**2
+
 
 def _half_widths(height: int, width: int, window: Window) -> Tensor:
     """Count the columns in a window per row, see :func:`windowed_topk`."""
     rows, columns = torch.arange(height), torch.arange(width)
     inside = in_window(rows[:, None], columns, window).sum(dim=1)
     return inside[inside > 0] - 1
-
-
-def _leading_directions(rows: Tensor) -> Optional[Tensor]:
-    """Find the directions that hold most of the energy of features.
-
-    Args:
-        rows: ``(n, C)``.
-
-    Returns:
-        Orthonormal, ``(C, P - 1)`` float64; None where screening by them
-        would not pay.
-    """
-    count, channels = rows.shape
-    if channels < LEAST_CHANNELS or count < LEAST_CELLS:
-        return None
-    rows = rows.double()
-    moments = rows.t() @ rows
-    if not moments.isfinite().all():
-        return None
-    energy, directions = torch.linalg.eigh(moments)
-    kept = min(channels // SHARE, MOST) - 1
-    if not energy[-kept:].sum() >= LEAST_ENERGY * energy.sum():
-        return None
-    return directions[:, -kept:].contiguous()

@@ -19,7 +19,6 @@ import math
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from .window import Tile, Window, cut_tiles
@@ -187,52 +186,67 @@ class WindowedSearch:
         self,
         queries: Tensor,
         segments: Sequence[Segment],
-        keys: Optional[Tensor] = None,
+        frame: Optional[Tensor] = None,
     ) -> List[Candidates]:
         """Search frames within the window, segment by segment.
 
         Args:
             queries: ``(h, w, C)``.
-            segments: Ranges of the frames, from the first one on.
-            keys: The frames, ``(h, w, L, C)``; None for the ring's.
+            segments: Ranges of the ring, from the first slot on.
+            frame: A prepared frame ``(h, w, C)`` that is searched in place
+                of the ring, as its only slot.
 
         Returns:
             Per segment ``(h * w, topk)``.
         """
-        live = max((segment.stop for segment in segments), default=0)
-        keys = (self.keys if keys is None else keys)[:, :, :live]
-        shape = (*self.grid, self.topk)
-        results = [
-            Candidates(
-                queries.new_empty(shape, dtype=self.score_dtype),
-                queries.new_empty(shape, dtype=torch.int64),
-            )
-            for _ in segments
-        ]
+        keys = self.keys if frame is None else frame[:, :, None]
+        tiles = []
         for tile in self.tiles:
-            scores, maxima = self._score(tile, keys, queries, segments)
-            inside = tile.rows, tile.columns
-            for segment, peak, result in zip(segments, maxima, results):
-                found = self._select(tile, scores, peak, segment)
-                for whole, part, blank in zip(result, found, (-math.inf, 0)):
-                    fewer = self.topk - part.shape[1]
-                    part = F.pad(part, (0, fewer), value=blank)
-                    whole[inside] = part.view(whole[inside].shape)
-        return [
-            Candidates(*(whole.flatten(0, 1) for whole in result))
-            for result in results
-        ]
+            scores, maxima = self.score_tile(tile, keys, queries, segments)
+            tiles.append(
+                [
+                    self.select(tile, scores, near_maxima(tile, peak), segment)
+                    for segment, peak in zip(segments, maxima)
+                ]
+            )
+        return [self.join_tiles(found) for found in zip(*tiles)]
 
-    def _score(
+    def join_tiles(self, found: Sequence[Candidates]) -> Candidates:
+        """Put the candidates ``(H * X, K)`` of all tiles in place.
+
+        Returns:
+            ``(h * w, topk)``.
+        """
+        joined = []
+        for parts, blank in zip(zip(*found), (-math.inf, 0)):
+            whole = parts[0].new_full((*self.grid, self.topk), blank)
+            for tile, part in zip(self.tiles, parts):
+                place = whole[tile.rows, tile.columns, : part.shape[1]]
+                place[:] = part.view(place.shape)
+            joined.append(whole.flatten(0, 1))
+        return Candidates(*joined)
+
+    def score_tile(
         self,
         tile: Tile,
         keys: Tensor,
         queries: Tensor,
         segments: Sequence[Segment],
     ) -> Tuple[Tensor, List[Tensor]]:
-        """Compute a tile's scores ``(V, U, L, J * X)`` and, per segment,
-        their maxima over its frames ``(V, U, J * X)``."""
-        keys = keys[tile.key_rows, tile.key_columns]
+        """Compare a tile's queries with the keys in its reach.
+
+        Args:
+            tile: One of this search's.
+            keys: ``(h, w, S, C)``.
+            queries: ``(h, w, C)``.
+            segments: Ranges of the slots, from the first one on.
+
+        Returns:
+            Scores ``(V, U, L, J * X)``, valid until the next tile's, and per
+            segment their maxima over its frames ``(V, U, J * X)``.
+        """
+        live = max((segment.stop for segment in segments), default=0)
+        keys = keys[tile.key_rows, tile.key_columns, :live]
         queries = queries[tile.rows, tile.columns]
         columns = queries.shape[1]
         shape = (*keys.shape[:3], tile.stored * columns)
@@ -254,36 +268,64 @@ class WindowedSearch:
             torch.amax(frames, dim=2, out=peak)
         return scores, maxima
 
-    def _select(
-        self, tile: Tile, scores: Tensor, peak: Tensor, segment: Segment
+    def select(
+        self, tile: Tile, scores: Tensor, groups: Tensor, segment: Segment
     ) -> Candidates:
-        """Select the candidates ``(H * X, K)`` of one segment."""
-        _, across, frames, stored = scores.shape
-        # Maxima (V, U, J * X) -> (H * X, D).
-        near = tile.near
-        groups = peak.view(-1).index_select(0, near.flatten())
-        groups = groups.view(near.shape)
-        if tile.missing is not None:
-            groups.masked_fill_(tile.missing, -math.inf)
+        """Select the candidates ``(H * X, K)`` of one segment.
+
+        Args:
+            tile: One of this search's.
+            scores: ``(V, U, L, J * X)``.
+            groups: The segment's maxima, see :func:`near_maxima`.
+            segment: One of those that were scored.
+        """
         top, group = topk_candidates(groups, self.topk)
-        index = near.gather(1, group)
-        # A key cell's frames are ``stored`` apart.
-        key = index // stored
-        first = index + (key * (frames - 1) + segment.start) * stored
-        count = segment.stop - segment.start
-        members = torch.arange(count, device=group.device) * stored
-        kept = scores.view(-1)[first[..., None] + members]
+        kept, cells = self.members(
+            tile, scores, tile.near.gather(1, group), segment
+        )
         # Where fewer than k cells are near, others come up.
         kept.masked_fill_(top[..., None] == -math.inf, -math.inf)
         score, index = topk_candidates(
             kept.to(self.score_dtype).flatten(1), self.topk
         )
-        frame = index % count + segment.start
-        key = key.gather(1, index // count)
+        return Candidates(score, cells.flatten(1).gather(1, index))
+
+    def members(
+        self, tile: Tile, scores: Tensor, near: Tensor, segment: Segment
+    ) -> Tuple[Tensor, Tensor]:
+        """Read the scores of some key cells in all frames of a segment.
+
+        Args:
+            tile: Whose scores were computed.
+            scores: ``(V, U, L, J * X)``.
+            near: Some of the tile's table ``near``, of any shape.
+            segment: One of those that were scored.
+
+        Returns:
+            Their scores and their cells as in :class:`Candidates`, each with
+            the frames as a further dimension.
+        """
+        _, across, frames, stored = scores.shape
         height, width = self.grid
+        key = near // stored
+        # A key cell's frames are ``stored`` apart.
+        first = near + key * ((frames - 1) * stored)
+        slots = torch.arange(segment.start, segment.stop, device=near.device)
+        found = scores.view(-1)[first[..., None] + slots * stored]
         row = key // across + tile.key_rows.start
         column = key % across + tile.key_columns.start
-        return Candidates(score, (frame * height + row) * width + column)
+        cells = row * width + column
+        return found, cells[..., None] + slots * (height * width)
+
+
+def near_maxima(tile: Tile, peak: Tensor) -> Tensor:
+    """Read maxima ``(V, U, J * X)`` by the window: ``(H * X, D)``, ``-inf``
+    where a query has fewer than D key cells near."""
+    groups = peak.view(-1).index_select(0, tile.near.flatten())
+    groups = groups.view(tile.near.shape)
+    if tile.missing is not None:
+        groups.masked_fill_(tile.missing, -math.inf)
+    return groups
 
 
 def _multiply_rows(

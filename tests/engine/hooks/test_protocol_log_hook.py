@@ -23,6 +23,10 @@ class _Model(BaseModel):
     def __init__(self, radius=3, **_):
         super().__init__()
         self.layer = torch.nn.Linear(1, 1)
+        self.forgotten = 0
+
+    def reset(self):
+        self.forgotten += 1
 
     def forward(self, mode='tensor', **_):
         return [dict(score=1.0)]
@@ -72,7 +76,9 @@ def test_logs_before_the_first_frame(tmp_path, monkeypatch):
     from hvc_mm.datasets.id_masks import write_id_mask
 
     write_id_mask(images / 'a.png', torch.zeros(4, 4).byte().numpy())
-    metrics = Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    metrics = runner.test()
+    assert runner.model.forgotten == 1, 'the last video is over'
     assert metrics == {'own/mean': 1.0}
     (log,) = tmp_path.glob('work/*/*.log')
     text = log.read_text()

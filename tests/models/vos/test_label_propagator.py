@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from hvc_mm.models.vos import (
     LabelPropagator,
     native_search,
+    screened_search,
+    screening,
     windowed_search,
 )
 from hvc_mm.models.vos.label_propagator import (
@@ -70,10 +72,12 @@ def test_corrections_equal_the_dense_form(
     assert max(len(one.frames) for one in mine.references) > 1
 
 
+@pytest.mark.parametrize('dtype', [None, 'bfloat16'])
 @pytest.mark.parametrize('new_at', [[], [3], [2, 3, 9]])
-def test_equals_the_dense_form_in_float32(dense_stream, video, new_at):
+def test_equals_the_dense_form_in_float32(dense_stream, video, new_at, dtype):
     settings = dict(radius=4, topk=6, context=5)
-    mine, exact = LabelPropagator(**settings), dense_stream(**settings)
+    mine = LabelPropagator(**settings, compute_dtype=dtype)
+    exact = dense_stream(**settings)
     for features, labels in video(0, (11, 13), 16, 14, new_at):
         single = None if labels is None else labels.float()
         found = None
@@ -90,22 +94,48 @@ def test_equals_the_dense_form_in_float32(dense_stream, video, new_at):
         exact.frames[-1] = features, kept.double()
 
 
-@pytest.mark.parametrize(
-    'dtype, context', [('bfloat16', 5), (torch.bfloat16, 5), ('bfloat16', 0)]
-)
-def test_products_in_half_precision(dense_stream, video, dtype, context):
-    """Selection in float32 leaves next to nothing of their rounding."""
-    settings = dict(radius=4, topk=5, context=context)
+@pytest.mark.parametrize('seed', range(40))
+def test_screening_changes_nothing(dense_stream, video, seed, monkeypatch):
+    """Neither by directions, though these say little here, nor by a half
+    type: in float64 only an error, not rounding, can tell them apart."""
+    monkeypatch.setattr(screening, 'LEAST_CELLS', 1)
+    monkeypatch.setattr(screening, 'LEAST_CHANNELS', 1)
+    monkeypatch.setattr(screening, 'LEAST_ENERGY', 0)
+    pick = random.Random(seed)
+    settings = dict(
+        radius=pick.choice([None, 1, 1.5, 2, 3.7, 5, 12]),
+        topk=pick.choice([1, 2, 5, 15]),
+        context=pick.choice([0, 1, 2, 5, 9]),
+        repeat_reference=pick.choice([True, True, False, 'latest']),
+        reference_in_window=pick.random() < 0.4,
+        window=pick.choice(['disc', 'square']),
+        with_edge=pick.random() < 0.5,
+    )
+    dtype = pick.choice([None, 'auto', 'bfloat16', torch.bfloat16])
     mine = LabelPropagator(**settings, compute_dtype=dtype)
-    exact = dense_stream(**settings)
-    errors = []
-    fix = {5: {1: torch.full((12, 13), 0.5)}}
-    frames = video(0, (12, 13), 32, 9, [3], torch.float32)
-    for time, frame in enumerate(frames):
+    dense = dense_stream(**settings)
+    grid = pick.randint(1, 13), pick.randint(1, 17)
+    new_at = sorted(pick.sample(range(1, 14), pick.randint(0, 3)))
+    fix = {5: {1: torch.full(grid, 0.5).double()}}
+    for time, frame in enumerate(video(seed, grid, 16, 12, new_at)):
         frame = (*frame, fix.get(time))
-        found, expected = mine.step(*frame), exact.step(*frame)
-        errors.append((found - expected).abs().amax(1))
-    assert (torch.cat(errors) > 1e-4).float().mean() < 0.01
+        found, expected = mine.step(*frame), dense.step(*frame)
+        torch.testing.assert_close(found, expected)
+    assert type(mine._search).__name__ == 'ScreenedSearch'
+
+
+def test_the_share_that_was_not_certain_is_logged_once(video, monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        screened_search, 'print_log', lambda text, *_: lines.append(text)
+    )
+    propagator = LabelPropagator(4, 5, compute_dtype='bfloat16')
+    for frame in video(0, (9, 11), 8, 5, (), torch.float32):
+        propagator.step(*frame)
+    assert not lines
+    propagator.reset()
+    propagator.reset()
+    assert len(lines) == 1 and 'of the queries were not certain' in lines[0]
 
 
 def test_products_in_a_wider_type(dense_stream, video):
@@ -444,8 +474,8 @@ def test_it_keeps_what_the_formula_says(options, maps, labels, monkeypatch):
 )
 @pytest.mark.parametrize('energy, share', [(0, 1.25), (2, 1)])
 def test_the_kernel_keeps_a_quarter_more_to_screen(energy, share, monkeypatch):
-    monkeypatch.setattr(native_search, 'LEAST_CELLS', 1)
-    monkeypatch.setattr(native_search, 'LEAST_ENERGY', energy)
+    monkeypatch.setattr(screening, 'LEAST_CELLS', 1)
+    monkeypatch.setattr(screening, 'LEAST_ENERGY', energy)
     early, late = (_play(n, native=True) for n in (CONTEXT + 2, 25))
     assert late == early, 'it grows with the video'
     labels = (CONTEXT + 1) * LABELS

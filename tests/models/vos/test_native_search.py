@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hvc_mm.models.vos import LabelPropagator, native_search
+from hvc_mm.models.vos import LabelPropagator, native_search, screening
 from hvc_mm.models.vos.native_search import (
     LEVELS,
     NativeSearch,
@@ -236,7 +236,7 @@ def _filled(frames, radius=3, topk=5, slots=4, **options):
 @pytest.fixture
 def screen_all(monkeypatch):
     """Screen small grids, too."""
-    monkeypatch.setattr(native_search, 'LEAST_CELLS', 1)
+    monkeypatch.setattr(screening, 'LEAST_CELLS', 1)
 
 
 def test_only_what_varies_in_few_directions_is_screened(screen_all):
@@ -247,7 +247,7 @@ def test_only_what_varies_in_few_directions_is_screened(screen_all):
     broken[0, 3, 3] = math.nan
     for frames, screened in (real, 32), (noise, 0), (narrow, 0), (broken, 0):
         search = NativeSearch(frames[0], Window(3), 5, 4)
-        assert search.screened == screened
+        assert (search.screen.width if search.screen else 0) == screened
         shape = 9, 11, frames.shape[3] + screened
         assert search.prepare(frames[1]).shape == shape
 
@@ -274,7 +274,7 @@ def test_screened_search_is_top_k(screen_all, level, scale):
         pytest.skip(f'no {LEVELS[level]} here')
     frames = scale * _video((9, 11), 128, 7, rank=6)
     search = _filled(frames, level=level)
-    assert search.screened == 32
+    assert search.screen.width == 32
     query = frames[-1]
     ring = torch.stack([frames[4], frames[5], frames[2], frames[3]], dim=2)
     for parts in ([(0, 4)], [(0, 2), (2, 4)], [(0, 2), (2, 4)]):
@@ -301,7 +301,9 @@ def test_a_frame_is_prepared_once_and_never_mixed_up(screen_all):
     frames = _video((9, 11), 128, 3, rank=6)
     search = _filled(frames)
     first = search.prepare(frames[2])
-    assert search.prepare(frames[2].clone()) is first
+    numbers = search.screen.prepare(frames[2])
+    assert search.screen.prepare(frames[2].clone()) is numbers
+    assert torch.equal(first[..., 128:], numbers)
     other = search.prepare(frames[1])
     assert torch.equal(other[..., :128], frames[1])
     assert torch.equal(first[..., :128], frames[2])
@@ -313,9 +315,9 @@ def test_a_frame_is_prepared_once_and_never_mixed_up(screen_all):
 @needs_kernel
 @pytest.mark.parametrize('seed', range(60))
 def test_labels_equal_those_of_torch(video, seed, screen_all, monkeypatch):
-    monkeypatch.setattr(native_search, 'LEAST_CHANNELS', 8)
+    monkeypatch.setattr(screening, 'LEAST_CHANNELS', 8)
     pick = random.Random(seed)
-    monkeypatch.setattr(native_search, 'LEAST_ENERGY', pick.choice([0.0, 2.0]))
+    monkeypatch.setattr(screening, 'LEAST_ENERGY', pick.choice([0.0, 2.0]))
     grid = pick.randint(1, 13), pick.randint(1, 17)
     settings = dict(
         radius=pick.choice([None, 1, 1.5, 2, 3.7, 5, 12]),
@@ -383,8 +385,11 @@ def test_it_is_taken_where_it_can_be(video):
     assert search() == search(native=True) == 'NativeSearch'
     assert search(native=False) == 'WindowedSearch'
     assert search(torch.float64) == 'WindowedSearch'
-    assert search(compute_dtype='bfloat16') == 'WindowedSearch'
+    assert search(compute_dtype='bfloat16') == 'ScreenedSearch'
+    assert search(compute_dtype='auto') == 'NativeSearch'
     assert search(compute_dtype='float64') == 'WindowedSearch'
+    auto = search(native=True, compute_dtype='auto')
+    assert auto == 'NativeSearch'
     with pytest.raises(ValueError, match='native=True with features of torch'):
         search(torch.float64, native=True)
     with pytest.raises(ValueError, match='native=True with compute_dtype'):
