@@ -2,6 +2,10 @@
 # which set of dependencies is meant, PYTHON=... which Python makes it.
 
 COLUMN ?= a
+# For GPUs that torch 2.1 of column b does not know.
+ifeq ($(TORCH),newest)
+override COLUMN := $(COLUMN:%-newest=%)-newest
+endif
 ifeq ($(COLUMN),a)
 VENV ?= .venv
 else

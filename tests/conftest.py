@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -57,6 +58,16 @@ def shared_dir() -> Path:
 def golden_dir(shared_dir) -> Path:
     """Inputs and outputs of the public releases."""
     return shared_dir / 'golden'
+
+
+@pytest.fixture(scope='session')
+def chromium() -> str:
+    """The path of a browser; skips where there is none."""
+    names = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
+    found = next(filter(None, map(shutil.which, names)), None)
+    if found is None:
+        pytest.skip('there is no Chromium or Chrome')
+    return found
 
 
 @pytest.fixture(scope='session')

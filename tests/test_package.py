@@ -215,7 +215,7 @@ def test_pip_installs_it_both_ways(source, tmp_path):
         command = [python, '-m', 'pip', 'install', '-q', '--no-deps']
         subprocess.run([*command, *way, str(source)], check=True)
         run = subprocess.run(
-            [python, '-c', where],
+            [python, '-I', '-c', where],  # no PYTHONPATH
             capture_output=True,
             text=True,
             cwd=tmp_path,

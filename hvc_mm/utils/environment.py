@@ -131,8 +131,9 @@ def built_for_numpy_1(versions: Versions) -> str:
 
     mmcv is not among them: it is as old, but what is used of it works.
     """
-    # The first torch that was built for numpy 2, the last mmdet before it.
-    for name, old in (('torch', '<2.3'), ('mmdet', '<=3.3.0')):
+    # The first torch that was built for numpy 2, the first mmdet that has only
+    # one place where it fails with it: its YouTubeVISMetric.
+    for name, old in (('torch', '<2.3'), ('mmdet', '<3.3.0')):
         if fits(versions.get(name), old):
             return f'{name} {versions[name]}'
     return ''
@@ -149,7 +150,10 @@ def _install(versions: Versions, *packages: str) -> str:
     """Give a command that keeps numpy where the rest needs it."""
     if _is_old(versions):
         packages += ('numpy<1.24', 'opencv-python==4.10.0.84')
-    elif built_for_numpy_1(versions):
+    elif built_for_numpy_1(versions) or (
+        # All of it works with numpy 1 only; who has 2 keeps it.
+        versions.get('mmdet') and not fits(versions.get('numpy'), '>=2')
+    ):
         # Else pip takes version 5 of OpenCV, which needs numpy 2.
         packages += ('numpy<2', 'opencv-python==4.10.0.84')
     quoted = ' '.join(

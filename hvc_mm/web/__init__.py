@@ -1,9 +1,10 @@
 """A page in the browser to segment one's own video with.
 
-`page` is what is seen and clicked, on gradio; `canvas` the picture that is
-painted on. The others know nothing of browsers: `sessions` (whose files are
-whose), `uploads` (what is taken), `video_work` (masks given, propagated and
-corrected), `features` (kept, so that a correction is quick) and `export`.
+`server` serves it; `page` is what is seen and clicked, on gradio; `canvas`
+the picture that is painted on. The others know nothing of browsers:
+`sessions` (whose files are whose), `uploads` (what is taken), `video_work`
+(masks given, propagated and corrected), `features` (kept, so that a
+correction is quick) and `export`.
 """
 
 import os

@@ -5,23 +5,18 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, List
 
 import numpy as np
 
-from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.visualization import overlay_heat
 
 from .canvas import canvas_update, make_canvas, read_canvas
 from .export import export, exported
 from .page_texts import confidence_text, progress_text
 from .sessions import Session, Sessions
-from .uploads import Limits
 from .video_work import Step
 
 try:
@@ -39,62 +34,6 @@ _HELP = """
 paint each object, or drag a box over it. **3.** Propagate. **4.** Go to a
 frame that is wrong, correct it, and propagate again: it goes on from there.
 """
-
-
-def missing_for_page() -> Optional[str]:
-    """Tell what has to be installed for the page; None if nothing has."""
-    if gr is None:
-        return "the page needs gradio: pip install 'hvc_mm[web]'"
-    return None
-
-
-@contextmanager
-def serve(
-    model: LabelPropagationVOS,
-    host: str = '127.0.0.1',
-    port: Optional[int] = None,
-    limits: Optional[Limits] = None,
-) -> Iterator[str]:
-    """Serve the page as long as the ``with`` statement runs.
-
-    All files lie in one temporary folder, which is removed at the end; those
-    of a session are when its tab is closed.
-
-    Args:
-        model: From :func:`~hvc_mm.apis.init_model`.
-        host: Address to listen at; by default this machine alone can see it.
-        port: Of the address; None takes a free one from 7860 on.
-        limits: What may be loaded.
-
-    Yields:
-        The page's address.
-
-    Raises:
-        OSError: The port is taken.
-    """
-    limits = limits or Limits()
-    # No fonts from elsewhere.
-    sans, mono = (gr.themes.Font(f) for f in ('sans-serif', 'monospace'))
-    with tempfile.TemporaryDirectory(prefix='hvc_web-') as root:
-        os.environ['GRADIO_TEMP_DIR'] = str(Path(root) / 'uploads')
-        # Else what is downloaded would be copied to the uploads.
-        gr.set_static_paths([root])
-        page = Page(Sessions(root, model, limits))
-        try:
-            _, url, _ = page.blocks.launch(
-                server_name=host,
-                server_port=port,
-                theme=gr.themes.Default(font=sans, font_mono=mono),
-                max_file_size=f'{limits.megabytes}mb',
-                footer_links=[],
-                share=False,
-                ssr_mode=False,
-                quiet=True,
-                prevent_thread_lock=True,
-            )
-            yield url
-        finally:
-            page.blocks.close()
 
 
 class Page:
@@ -249,7 +188,9 @@ class Page:
             yield {
                 **self._show(session, step.count - 1),
                 self.files: gr.File(None, visible=False),
-                self.status: progress_text('Propagated', step),
+                self.status: progress_text(
+                    'Propagated', step._replace(seconds_left=None)
+                ),
             }
 
     def on_stop(self, request: gr.Request) -> None:

@@ -177,10 +177,10 @@ class VideoWork:
 
     def forget(self, index: int) -> None:
         """Take back what was given on a frame, and its result."""
-        self._file('masks', index).unlink(missing_ok=True)
-        self.given.pop(index, None)
-        self._painted.pop(index, None)
-        self.done = min(self.done, index)
+        if self.given.pop(index, None) is not None:
+            self._file('masks', index).unlink(missing_ok=True)
+            self._painted.pop(index, None)
+            self.done = min(self.done, index)
 
     def prompts(self) -> Dict[int, Dict[int, np.ndarray]]:
         """Collect what is given, as ``propagate_in_video`` takes it.

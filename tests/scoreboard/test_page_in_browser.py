@@ -1,32 +1,26 @@
 """The page in a real browser without a network: it draws, without errors."""
 
 import re
-import shutil
 import subprocess
 
 import pytest
 
 from hvc_mm.scoreboard.page import missing_for_page, write_page
 
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-pytestmark = [
-    pytest.mark.skipif(
-        bool(missing_for_page()), reason='the extra `report` is not installed'
-    ),
-    pytest.mark.skipif(not BROWSER, reason='there is no Chromium or Chrome'),
-]
+pytestmark = pytest.mark.skipif(
+    bool(missing_for_page()), reason='the extra `report` is not installed'
+)
 CURVES = {'x': [80.0, 60, 40], 'y': [50.0, 50]}
 
 
 @pytest.fixture
-def open_page(tmp_path):
+def open_page(tmp_path, chromium):
     """Load a page; its document after its scripts, and the console."""
 
     def load(path, *options):
         run = subprocess.run(
             [
-                *(BROWSER, '--headless', '--no-sandbox', '--disable-gpu'),
+                *(chromium, '--headless', '--no-sandbox', '--disable-gpu'),
                 *('--no-first-run', '--disable-background-networking'),
                 *('--host-resolver-rules=MAP * ~NOTFOUND', '--dump-dom'),
                 *('--window-size=1200,9000', '--virtual-time-budget=10000'),

@@ -69,7 +69,7 @@ def test_nothing_wrong_is_no_problem(doctor, column):
     'column, change, what, fix',
     [
         (COLUMN_B, dict(torch=None), 'torch is not installed', 'pip install'),
-        (COLUMN_B, {'numpy': '2.1.0'}, '<2 is needed by mmdet 3.3.0', 'mpy<2'),
+        (COLUMN_B, {'numpy': '2.1.0'}, '<2 is needed by torch 2.1.2', 'mpy<2'),
         (
             COLUMN_B,
             {'mmcv': None, 'mmcv-lite': '2.1.0'},

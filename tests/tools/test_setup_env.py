@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 HERE = '{}.{}'.format(*sys.version_info[:2])
 BASE = getattr(sys, '_base_executable', sys.executable)
-COLUMNS = ('a', 'b', 'minimal')
+COLUMNS = ('a', 'b', 'b-newest', 'minimal')
 
 
 @pytest.fixture

@@ -86,12 +86,12 @@ BUILT = 'MMCV_WITH_OPS=1 pip install --no-build-isolation "mmcv==2.0.0rc4"'
         ),
         (
             NEWEST,
-            dict(mmdet='3.3.0'),
-            'numpy 2.4.6 is installed, <2 is needed by mmdet 3.3.0.',
+            dict(mmdet='3.2.0'),
+            'numpy 2.4.6 is installed, <2 is needed by mmdet 3.2.0.',
             NUMPY,
         ),
         (
-            {**NEWEST, 'mmdet': '3.3.0', 'numpy': '1.26.4'},
+            {**NEWEST, 'mmdet': '3.2.0', 'numpy': '1.26.4'},
             dict(mmengine=None),
             'mmengine is not',
             '"mmengine==0.10.7" "numpy<2" "opencv-python==4.10.0.84"',

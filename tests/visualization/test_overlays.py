@@ -38,7 +38,7 @@ def covered(text, place, scale=0.35):
 def test_colours_are_mixed_contours_pure_and_the_rest_is_the_frame(frame):
     before = frame.copy()
     ids = np.zeros((H, W), np.uint8)
-    ids[10:50, 5:40], ids[5:35, 48:78] = 1, 9
+    ids[10:50, 5:40], ids[5:50, 48:78] = 1, 9
     out = overlay_ids(frame, ids, alpha=0.25)
     for object_id, inside, edge in (
         (1, (14, 9), (30, 5)),
@@ -50,7 +50,7 @@ def test_colours_are_mixed_contours_pure_and_the_rest_is_the_frame(frame):
         np.testing.assert_array_equal(out[edge], color)
     # Contours are a pixel wide, labels are inside the objects.
     away = np.ones(ids.shape, bool)
-    away[8:52, 3:42] = away[3:37, 46:80] = False
+    away[8:52, 3:42] = away[3:52, 46:80] = False
     np.testing.assert_array_equal(out[away], frame[away])
     np.testing.assert_array_equal(frame, before)
     with pytest.raises(ValueError, match=r'\(60, 80\).*\(60, 79\)'):

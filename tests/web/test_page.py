@@ -12,7 +12,7 @@ import pytest
 from hvc_mm.apis import open_frames, propagate_in_video
 from hvc_mm.datasets import write_id_mask
 from hvc_mm.web.canvas import decode_runs, encode_runs
-from hvc_mm.web.page import missing_for_page, serve
+from hvc_mm.web.server import missing_for_page, serve
 from hvc_mm.web.uploads import Limits
 
 pytestmark = pytest.mark.skipif(
@@ -165,6 +165,14 @@ def test_only_this_machine_is_listened_to(page):
     # Another loopback address stands for another machine's view.
     with pytest.raises(OSError):
         socket.create_connection(('127.0.0.2', port), timeout=2)
+
+
+def test_a_port_that_is_taken(page, tiny_model):
+    port = int(page.rstrip('/').rsplit(':', 1)[1])
+    complaint = f'cannot listen at 127.0.0.1, port {port}: it is taken'
+    with pytest.raises(OSError, match=complaint):
+        with serve(tiny_model, port=port):
+            pass
 
 
 def test_nothing_is_left_when_the_server_ends(tiny_model, video):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import time
 import zipfile
 from pathlib import Path
@@ -14,17 +13,12 @@ from PIL import Image
 
 from hvc_mm.apis import propagate_in_video
 from hvc_mm.datasets import read_id_mask
-from hvc_mm.web.page import missing_for_page, serve
+from hvc_mm.web.server import missing_for_page, serve
 from hvc_mm.web.uploads import Limits
 
-BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'chrome')
-BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
-pytestmark = [
-    pytest.mark.skipif(
-        bool(missing_for_page()), reason='the extra `web` is not installed'
-    ),
-    pytest.mark.skipif(not BROWSER, reason='there is no Chromium or Chrome'),
-]
+pytestmark = pytest.mark.skipif(
+    bool(missing_for_page()), reason='the extra `web` is not installed'
+)
 OPTIONS = (
     *('--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'),
     *('--disable-background-networking', '--disable-component-update'),
@@ -41,13 +35,13 @@ def root(tiny_model):
 
 
 @pytest.fixture
-def browser():
+def browser(chromium):
     api = pytest.importorskip(
         'playwright.sync_api', reason='playwright is not installed'
     )
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=BROWSER, headless=True, args=OPTIONS
+            executable_path=chromium, headless=True, args=OPTIONS
         )
         yield browser
         browser.close()

@@ -135,6 +135,8 @@ def test_clearing_a_frame_outdates_the_rest(work, two):
     work.edit(0, two)
     work.edit(4, np.where(two == 1, 3, 0).astype(np.uint8))
     propagate(work)
+    work.forget(5)  # nothing was given there
+    assert work.done == 8 and work.ids(5).any()
     work.forget(4)
     assert work.done == 4 and set(work.prompts()) == {0}
     propagate(work)

@@ -63,6 +63,11 @@ OPTIONS = {
             choices=[*propagation.NATIVE],
             help='search by the compiled kernel',
         ),
+        '--features': dict(
+            default='noise',
+            choices=['noise', 'real'],
+            help='real: of a video of data/DAVIS, or of --video',
+        ),
         '--video': dict(help='features of its frames instead of noise'),
         '--config': dict(default='hvc_davis', help='of the model for them'),
         '--checkpoint': dict(help='its weights'),
@@ -82,7 +87,10 @@ OPTIONS = {
         '--threads': dict(type=int, default=2, help='of a CPU'),
         **SEED,
     },
-    'inference': {'--frames': dict(type=int, help='timed frames')},
+    'inference': {
+        '--frames': dict(type=int, help='timed frames'),
+        '--parts': dict(action='store_true', help='where the time goes'),
+    },
     'data': {
         '--images': dict(required=True, help='folder, or a glob pattern'),
         '--number': dict(type=int, help='of images'),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import copy
 from collections import deque
+from pathlib import Path
 from typing import (
     Dict,
     List,
@@ -18,6 +19,7 @@ from typing import (
 )
 
 import torch
+from benchmark_frame import measure_parts
 from measuring import (
     Report,
     Target,
@@ -49,7 +51,13 @@ CHUNK = 100
 # Frames at half of DAVIS's usual size, and at all of it.
 SIZES = ((240, 432), (480, 854))
 # What searches: for `--native`.
-NATIVE = {'auto': None, 'on': True, 'off': False, 'both': True}
+NATIVE = {
+    'auto': None,
+    'on': True,
+    'off': False,
+    'both': True,
+    'triton': 'triton',
+}
 Frames = List[Tuple[Tensor, Tensor]]
 
 
@@ -85,13 +93,14 @@ def measure_propagation(args: argparse.Namespace) -> Report:
 
     On a CPU the dense form runs some chunks of 100 query cells; its time is
     scaled to the whole grid. With ``--native both`` the search by torch is
-    measured next to the compiled kernel, in turn with it. With ``--video``
-    features are those of a video's frames, else noise.
+    measured next to the compiled kernel, in turn with it. With ``--features
+    real`` features are those of a video's frames, of ``--video`` or of the
+    first one in ``data/DAVIS``; else they are noise.
     """
     title = f'label propagation, one frame, radius {RADIUS}, top-{TOPK}'
     peak = peak_flops(args.device)
     report = Report(title, notes=[f'machine: {peak / 1e9:.0f} GFLOP/s fp32'])
-    if args.video:
+    if args.video or args.features == 'real':
         features = read_features(args)
         case = case_of_video(features)
         report.rows.append(measure_case(case, args, features))
@@ -124,15 +133,28 @@ def case_targets(case: Case, row: dict, on_gpu: bool) -> List[Target]:
 
 def read_features(args: argparse.Namespace) -> List[Tensor]:
     """Compute features ``(1, C, h, w)`` of a video's last 52 frames."""
+    video = args.video or first_video(args.config)
     model = init_model(args.config, args.checkpoint, args.device)
-    found = video_features(model, open_frames(args.video))
+    found = video_features(model, open_frames(video))
     features = [*deque((one[None] for _, one in found), maxlen=52)]
     if len(features) < 3:
         raise SystemExit(
-            f'error: {args.video} has {len(features)} frames, at least 3 are '
-            'needed'
+            f'error: {video} has {len(features)} frames, at least 3 are needed'
         )
     return features
+
+
+def first_video(config: str) -> str:
+    """Find the frames of the first video of a config's data set."""
+    dataset = load_config(find_config(config)).test_dataloader.dataset
+    folder = Path(dataset.data_root) / 'JPEGImages/480p'
+    videos = sorted(folder.glob('*/'))
+    if not videos:
+        raise SystemExit(
+            f'error: {folder} has no video, expected DAVIS or the sample of '
+            'it (tools/dataset_converters/make_sample.py data), or --video'
+        )
+    return str(videos[0])
 
 
 def case_of_video(features: Sequence[Tensor]) -> Case:
@@ -330,7 +352,11 @@ def measure_inference(args: argparse.Namespace) -> Report:
     """Measure seconds per frame of a whole test run but files and scores.
 
     The frames are early ones, whose context holds the reference many times.
+    With ``--parts`` another table shows where a frame's time goes, from its
+    file to its mask and score, with a full context.
     """
+    if args.parts:
+        return measure_parts(args, SIZES[:1] if args.quick else SIZES)
     count = args.frames or (3 if args.quick else 8)
     report = Report(f'inference of hvc_davis, {count} frames, one object')
     models = make_models(args.device)

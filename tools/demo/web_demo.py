@@ -20,7 +20,7 @@ from hvc_mm.engine.run_config import (
 )
 from hvc_mm.models import MaskCodec
 from hvc_mm.utils.signals import end_orderly_on_sigterm
-from hvc_mm.web.page import missing_for_page, serve
+from hvc_mm.web.server import missing_for_page, serve
 from hvc_mm.web.uploads import Limits
 
 

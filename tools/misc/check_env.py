@@ -176,8 +176,11 @@ def gpu_problems(
         if not gpu['cuda']:
             fix = _torch_again(versions)
         return [Problem(what, fix, fatal=False)]
+    newer = 'make env COLUMN=b'
+    if not fits(versions.get('torch'), '<2.1'):
+        newer += ' TORCH=newest'
     return [
-        Problem(f'torch fails on {name}: {said}', 'make env COLUMN=b', False)
+        Problem(f'torch fails on {name}: {said}', newer, False)
         for name, said in gpu['said'].items()
         if said != '3.0'
     ]
@@ -219,7 +222,9 @@ def likely_column(versions: Versions) -> str:
     """Guess which tested column an environment is closest to."""
     if versions.get('mmtrack') or fits(versions.get('mmcv'), '<=2.0.0rc4'):
         return 'a'
-    return 'b' if versions.get('mmcv') else 'minimal'
+    if not versions.get('mmcv'):
+        return 'minimal'
+    return 'b-newest' if fits(versions.get('numpy'), '>=2') else 'b'
 
 
 def tested_versions(pins: Path) -> dict[str, str]:
@@ -286,7 +291,9 @@ def main() -> None:
     """Run; exit with status 1 where there is a problem."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        '--column', choices=('a', 'b', 'minimal'), help='default: the closest'
+        '--column',
+        choices=('a', 'b', 'b-newest', 'minimal'),
+        help='default: the closest',
     )
     column = parser.parse_args().column
     versions = installed_versions()

@@ -53,8 +53,15 @@ COLUMNS = {
     ),
     'b': Column(
         '.venv-b',
-        ('3.11', '3.12', '3.10', '3.9'),
+        ('3.11', '3.10', '3.9', '3.8'),
         'column_b.txt',
+        f'{_BASE} ninja psutil',
+        'det,sample,report,video,tests,lint',
+    ),
+    'b-newest': Column(
+        '.venv-b-newest',
+        ('3.11', '3.12', '3.10'),
+        'column_b-newest.txt',
         f'{_BASE} ninja psutil',
         'det,sample,report,video,tests,lint',
     ),

@@ -115,7 +115,8 @@ class JointCodec:
         y = (cells // columns * weights).sum(dim=1).double()
         height, width = sample.ori_shape[:2]
         joints = torch.stack([x * width / columns, y * height / rows])
-        joints[:, bumps.sum(dim=1) == 0] = -1
+        # By a mask as index a GPU would be waited for.
+        joints.masked_fill_(bumps.sum(dim=1) == 0, -1)
         sample.pred_joints = joints.cpu()
         return soft_labels[0]
 

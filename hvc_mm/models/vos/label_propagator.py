@@ -127,14 +127,16 @@ class LabelPropagator:
         native: Search by the compiled kernel, which takes float32 on a CPU
             and finds the same matches. None: where it is there, can, and
             has vector instructions (AVX2, AVX-512); True: always, else there
-            is an error; False: never.
+            is an error; False: never. ``'triton'``: by Triton kernels, which
+            take float32 on a GPU and were never measured on one.
         **removed: Refused, with what to use instead.
 
     Raises:
         ValueError: When a number is out of its range, a type is not floating
             point, or an option is gone; when the kernel is demanded for
             products of another type.
-        RuntimeError: When the kernel is demanded but was not built.
+        RuntimeError: When the kernel is demanded but was not built, or
+            Triton is missing.
     """
 
     def __init__(
@@ -148,7 +150,7 @@ class LabelPropagator:
         reference_in_window: bool = False,
         window: str = 'disc',
         with_edge: bool = False,
-        native: Optional[bool] = None,
+        native: Union[bool, str, None] = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
@@ -169,12 +171,14 @@ class LabelPropagator:
             self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
         self.reference_in_window = reference_in_window
-        if native not in (None, True, False):
+        if native not in (None, True, False, 'triton'):
             raise ValueError(
-                f'native must be None, True or False, got {native!r}'
+                f"native must be None, True, False or 'triton', got {native!r}"
             )
         self.native = native
-        if native:
+        if native == 'triton':
+            _import_triton_search()
+        elif native:
             self._demand_kernel()
         self._search = None
         self.reset()
@@ -203,23 +207,22 @@ class LabelPropagator:
         """Forget the video; the next frame starts a new one."""
         self.time = 0
         self.references: List[Reference] = []
+        # Channels of the references, as a GPU need not be asked for.
+        self._known: Set[int] = set()
         # Of each reference frame, as the search prepares them.
         self._keys: List[Union[Tensor, Prepared]] = []
         self._shape: Optional[Tuple[int, ...]] = None
         self._channels = 0
         if isinstance(self._search, ScreenedSearch):
             self._search.log_open()
+        # Or a TritonSearch, whose module is imported where it is used.
         self._search: Union[
             WindowedSearch, ScreenedSearch, NativeSearch, None
         ] = None
 
     def known_channels(self) -> Set[int]:
         """Collect the channels that came with some reference."""
-        return {
-            channel
-            for reference in self.references
-            for channel in reference.channels.tolist()
-        }
+        return {*self._known}
 
     @torch.no_grad()
     def step(
@@ -375,7 +378,8 @@ class LabelPropagator:
         copies = torch.ones(self.context + own, device=cells.device)
         if self.time - reference.time <= self.context:
             _, count = self._context_of(reference)
-            copies[reference.time % self.context] = count
+            # Not by assignment, for which a GPU is waited for.
+            copies[reference.time % self.context].fill_(count)
         weights, cells = merge_candidates(
             Candidates(scores, cells),
             copies[cells // area],
@@ -412,9 +416,12 @@ class LabelPropagator:
         brought: List[int] = []
         if new_labels is not None:
             self._check_labels(new_labels, features)
-            new_labels = _full(new_labels).to(features.device)
+            # Before they go to a GPU, which would be waited for.
             present = new_labels[0].flatten(1).any(dim=1)
             brought = present.nonzero()[:, 0].tolist()
+            new_labels = _full(new_labels).to(
+                features.device, non_blocking=True
+            )
         if self.time == 0:
             if new_labels is None:
                 raise ValueError(
@@ -493,7 +500,8 @@ class LabelPropagator:
     def _add_reference(self, rows: Tensor, brought: List[int]) -> None:
         """Make the newest reference frame, of labels ``(h * w, M)``, that of
         channels which it brought."""
-        channels = torch.tensor(brought, device=rows.device)
+        channels = torch.tensor(brought).to(rows.device, non_blocking=True)
+        self._known |= {*brought}
         table = rows.new_zeros((self.context + 1) * len(rows), len(brought))
         table[-len(rows) :] = rows[:, channels]
         frames = (len(self._keys) - 1,)
@@ -515,6 +523,9 @@ class LabelPropagator:
         dtype = self.compute_dtype
         if dtype in (None, 'auto'):
             dtype = frame.dtype
+        if self.native == 'triton':
+            self._search = _import_triton_search()(*settings, dtype)
+            return
         if self._takes_kernel(dtype, frame):
             self._search = NativeSearch(*settings)
             return
@@ -556,6 +567,8 @@ class LabelPropagator:
         """Tell what searches float32 features on a device, in a few words."""
         if self.native is False:
             return 'torch (native=False)'
+        if self.native == 'triton':
+            return 'Triton kernels'
         if device.type != 'cpu':
             return f'torch (the kernel does not run on {device.type})'
         if self.compute_dtype not in (None, 'auto', torch.float32):
@@ -636,6 +649,17 @@ def _refuse(removed: dict) -> None:
         if name in _REMOVED:
             raise ValueError(f'LabelPropagator: {name} is gone: {_INSTEAD}')
         raise TypeError(f'LabelPropagator has no argument {name!r}')
+
+
+def _import_triton_search() -> type:
+    try:
+        from .triton_search import TritonSearch
+    except ImportError as error:
+        raise RuntimeError(
+            f"native='triton' needs Triton 3.2 or newer, `pip install "
+            f'triton`: {error}'
+        ) from None
+    return TritonSearch
 
 
 def split_context(

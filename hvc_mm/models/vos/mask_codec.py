@@ -215,15 +215,18 @@ class MaskCodec:
         # Ids in ascending order: a tie goes to the smaller one.
         order = sorted(range(len(self._ids)), key=self._ids.__getitem__)
         if order != list(range(len(order))):
-            labels = labels[order]
+            labels = torch.stack([labels[channel] for channel in order])
         confidence, channel = labels.max(dim=0)
-        # The only thing that a GPU has to be waited for.
-        channel = channel.to(torch.uint8).cpu()
+        # The only thing that a GPU has to be waited for, so in one piece.
+        if self.with_confidence:
+            both = torch.stack([confidence, channel.to(confidence)]).cpu()
+            confidence, channel = both[0], both[1].to(torch.uint8)
+        else:
+            channel = channel.to(torch.uint8).cpu()
         ids = torch.tensor(sorted(self._ids), dtype=torch.uint8)
         sample.pred_ids = self._at_frame_size(ids[channel.long()], size)
         if self.with_confidence:
-            confidence = self._at_frame_size(confidence.cpu(), size)
-            sample.pred_confidence = confidence
+            sample.pred_confidence = self._at_frame_size(confidence, size)
         if self.with_soft_labels:
             sample.soft_labels = torch.stack(
                 [self._at_frame_size(one, size) for one in labels.cpu()]

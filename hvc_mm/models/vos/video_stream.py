@@ -69,7 +69,8 @@ class VideoStream:
         grid = tuple(features.shape[-2:])
         labels = self.codec.encode(sample, grid)
         if labels is not None:
-            labels = labels.to(features)
+            # The propagator moves them, when it has looked at them.
+            labels = labels.to(features.dtype)
         given: List[Any] = [labels]
         if 'corrections' in sample:
             corrections = self.codec.encode_corrections(sample, grid)

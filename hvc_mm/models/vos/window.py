@@ -153,7 +153,9 @@ def cut_tiles(
             if shape not in tables:
                 near, missing = _tabulate(*axes, stored, first, window)
                 tables[shape] = [
-                    None if table is None else table.to(device)
+                    None
+                    if table is None
+                    else table.to(device, non_blocking=True)
                     for table in (first, near, missing)
                 ]
             slices = [slice(axis.start, axis.stop) for axis in axes]

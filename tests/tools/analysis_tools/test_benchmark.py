@@ -1,6 +1,7 @@
 """The benchmarks compare like with like, and hold to the right targets."""
 
 import json
+import sys
 from argparse import Namespace
 
 import numpy as np
@@ -23,7 +24,9 @@ ARGUMENTS = dict(
     chunks=99,
     compute_dtype=None,
     native='auto',
+    features='noise',
     video=None,
+    parts=False,
 )
 
 
@@ -182,6 +185,24 @@ def test_features_of_a_video(propagation, tmp_path):
         propagation.measure_propagation(args)
 
 
+def test_real_features_are_of_the_first_video_of_davis(
+    propagation, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('HVC_DATA_ROOT', str(tmp_path))
+    with pytest.raises(SystemExit, match='has no video.*make_sample.py'):
+        propagation.first_video('hvc_davis')
+    for name in ('bear', 'ant'):
+        (tmp_path / f'DAVIS/JPEGImages/480p/{name}').mkdir(parents=True)
+    assert propagation.first_video('hvc_davis').endswith('480p/ant')
+    given = []
+    monkeypatch.setattr(propagation, 'read_features', given.append)
+    monkeypatch.setattr(propagation, 'case_of_video', lambda features: None)
+    monkeypatch.setattr(propagation, 'measure_case', lambda *_: {})
+    args = Namespace(**{**ARGUMENTS, 'features': 'real'})
+    assert propagation.measure_propagation(args).rows == [{}]
+    assert given == [args]
+
+
 def test_targets_of_the_shipped_cases(propagation):
     """As asked for, each with the setting it was asked for."""
     found = {
@@ -253,6 +274,36 @@ def test_inference_of_all_forms_gives_the_same_masks(propagation, monkeypatch):
         for model in models
     ]
     assert norms[0] == norms[1] > norms[2] == 0
+
+
+def test_where_a_frames_time_goes(propagation, monkeypatch):
+    monkeypatch.setattr(propagation, 'SIZES', ((64, 96),))
+    args = Namespace(**{**ARGUMENTS, 'parts': True}, frames=1)
+    report = propagation.measure_inference(args)
+    (row,) = report.rows
+    parts = [row[part] for part in sys.modules['benchmark_frame'].PARTS]
+    assert min(parts) > 0 and sum(parts) == pytest.approx(row['all'])
+    bar, forms, letters = report.notes
+    assert bar.count('b') == pytest.approx(60 * parts[1] / row['all'], abs=1)
+    assert 'as tested x1.00' in forms and 'p: propagation' in letters
+
+
+def test_the_parts_are_a_test_of_the_frames(load_tool, tmp_path):
+    """A still picture is followed: its masks are its first one."""
+    frame = load_tool('analysis_tools/benchmark_frame.py')
+    model = frame.build_model('ResNet-18', 'cpu')
+    clip = frame.make_clip(tmp_path, (64, 96), 1)
+    clip = clip._replace(frames=clip.frames * 3)
+    clock = frame.time_parts(model, clip, 'cpu')
+    assert set(clock.seconds) == set(frame.PARTS)
+    written = np.array(Image.open(tmp_path / 'pred/00000.png'))
+    assert (written == clip.ids).mean() > 0.9 and set(np.unique(written)) == {
+        *range(frame.OBJECTS + 1)
+    }
+    forms = frame.time_backbones(
+        model, frame.read_frames(model, clip)[0], Namespace(**ARGUMENTS)
+    )
+    assert len(forms) == 5 and min(forms.values()) > 0
 
 
 def test_in_fp32_both_forms_are_the_same_training_step(training, monkeypatch):

@@ -8,7 +8,7 @@ import sys
 import pytest
 from mmengine.config import Config
 
-from hvc_mm.web.page import missing_for_page
+from hvc_mm.web.server import missing_for_page
 
 TOOL = 'demo/web_demo.py'
 needs_gradio = pytest.mark.skipif(
@@ -28,7 +28,7 @@ def tiny(tmp_path, tiny_cfg, monkeypatch):
 
 def test_a_missing_gradio_is_one_line(call_tool, tiny, monkeypatch):
     # As it is where gradio is not installed.
-    monkeypatch.setattr('hvc_mm.web.page.gr', None)
+    monkeypatch.setattr('hvc_mm.web.server.gr', None)
     with pytest.raises(SystemExit) as ended:
         call_tool(TOOL)
     assert str(ended.value) == (
