@@ -12,7 +12,7 @@ from typing import Deque, Dict, List, Optional, Tuple
 import torch
 from torch import Tensor
 
-from .matching import mask_iou, match_masks
+from .matching import best_cosine, mask_iou, match_masks
 
 # Slots are ids of an 8-bit map, where 0 is background.
 _MOST = 255
@@ -46,6 +46,13 @@ class Track:
     unconfirmed: int = 0
     views: Deque[Tensor] = field(default_factory=lambda: deque(maxlen=_VIEWS))
 
+    def detect(self, score: float, view: Optional[Tensor]) -> None:
+        """Note that it was detected, and what it looks like, ``(C,)``."""
+        self.score = score
+        self.unconfirmed = 0
+        if view is not None:
+            self.views.append(view)
+
 
 class InstanceTracks:
     """Keep the objects of a video, by propagated and by detected masks.
@@ -75,12 +82,10 @@ class InstanceTracks:
             one, and propagation starts anew from it. That fixes what has
             drifted, but forgets all frames before.
         reid_thr: Least cosine of a detection with a view of an object to be
-            this object again, in (0, 1]. Low, as features of other objects
-            are nearly as similar as those of the same one ten frames later
-            (a ResNet-50 of ImageNet: medians of 0.4 and 0.65): the
-            assignment decides. With a higher one, fewer new objects are
-            taken for lost ones, and fewer lost ones are found. None: an
-            object that is lost begins as a new one.
+            this object again, in (0, 1]. Low, as other objects are nearly
+            as similar as the same one ten frames later (a ResNet-50 of
+            ImageNet: medians of 0.4 and 0.65): the assignment decides. None:
+            what is lost begins as a new object.
 
     Attributes:
         tracks: Those that have not ended.
@@ -160,7 +165,7 @@ class InstanceTracks:
             labels: ``(N,)`` integers.
             scores: ``(N,)`` in [0, 1].
             views: ``(N, C)``, what each looks like
-                (:func:`~hvc_mm.bridges.appearance.pool_features`); without
+                (:func:`~hvc_mm.bridges.matching.pool_features`); without
                 them no lost object is found again.
 
         Returns:
@@ -169,12 +174,10 @@ class InstanceTracks:
             again, whose masks have to be propagated as well.
         """
         matches = self._match(masks, labels)
+        looks = [None] * len(masks) if views is None else views
         for row, column in matches:
             track = self.tracks[row]
-            track.score = float(scores[column])
-            track.unconfirmed = 0
-            if views is not None:
-                track.views.append(views[column])
+            track.detect(float(scores[column]), looks[column])
             if self.renew:
                 track.mask, track.absent = masks[column], 0
         confirmed = {row for row, _ in matches}
@@ -186,22 +189,20 @@ class InstanceTracks:
         began = []
         for index in new:
             track = found.get(index) or self._begin(int(labels[index]))
-            track.mask, track.score = masks[index], float(scores[index])
-            track.unconfirmed = track.absent = 0
-            if views is not None:
-                track.views.append(views[index])
+            track.detect(float(scores[index]), looks[index])
+            track.mask, track.absent = masks[index], 0
             began.append(track)
         return self.renew and bool(matches), began
 
     def _match(self, masks: Tensor, labels: Tensor) -> list:
         if not self.tracks or not len(masks):
             return []
-        iou = mask_iou(self._stacked(), masks)
+        iou = mask_iou(torch.stack([t.mask for t in self.tracks]), masks)
         iou = iou * self._may_be(self.tracks, labels)
         return match_masks(iou, self.iou_thr)
 
     def _may_be(self, tracks: List[Track], labels: Tensor) -> Tensor:
-        """Tell which detections may be which tracks by their class."""
+        """Tell which detections may be which tracks by class, ``(N, M)``."""
         own = torch.tensor([track.label for track in tracks])
         return (own[:, None] == labels) | (not self.match_labels)
 
@@ -229,17 +230,13 @@ class InstanceTracks:
     def _find(
         self, new: List[int], labels: Tensor, views: Optional[Tensor]
     ) -> Dict[int, Track]:
-        """Find lost objects among new ones by what they look like."""
+        """Find lost objects among detections by what they look like."""
         missing = [t for t in self.tracks if t.unconfirmed] + self.lost
         missing = [t for t in missing if t.views]
         if not new or not missing or views is None or self.reid_thr is None:
             return {}
-        cosine = torch.stack(
-            [
-                (torch.stack([*track.views]) @ views[new].T).amax(0)
-                for track in missing
-            ]
-        )
+        known = [torch.stack([*track.views]) for track in missing]
+        cosine = best_cosine(known, views[new])
         cosine = cosine * self._may_be(missing, labels[new])
         found = {}
         for row, column in match_masks(cosine, self.reid_thr):
@@ -293,14 +290,9 @@ class InstanceTracks:
             track.mask = torch.where(
                 slots > 0, slots == track.slot, track.mask
             )
-            if track.mask.any():
-                track.absent = 0
-            else:
-                track.absent = max(track.absent, 1)
+            absent = max(track.absent, 1)
+            track.absent = 0 if track.mask.any() else absent
         return slots
-
-    def _stacked(self) -> Tensor:
-        return torch.stack([track.mask for track in self.tracks])
 
     def _end_tracks(self) -> None:
         """Take tracks that have gone for too long as lost."""

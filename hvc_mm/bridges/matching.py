@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
+import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -63,7 +64,21 @@ def pool_features(features: Tensor, masks: Tensor) -> Tensor:
     weights = F.normalize(weights.flatten(1), p=1, dim=1).to(features)
     cells = features[0].flatten(1).T
     pooled = weights @ cells - cells.mean(0)
-    return F.normalize(pooled, dim=1) * masks.flatten(1).any(1)[:, None]
+    return F.normalize(pooled, dim=1) * (weights.sum(1, keepdim=True) > 0)
+
+
+def best_cosine(known: List[Tensor], views: Tensor) -> Tensor:
+    """Compare what is seen with what is known of objects.
+
+    Args:
+        known: Of each of N objects all views, ``(any number, C)``, unit
+            length.
+        views: ``(M, C)``, unit length.
+
+    Returns:
+        ``(N, M)``, the largest cosine with a view of the object.
+    """
+    return torch.stack([(each @ views.T).amax(0) for each in known])
 
 
 def match_masks(similarity: Tensor, threshold: float) -> List[Tuple[int, int]]:

@@ -113,6 +113,15 @@ class HVCYouTubeVISMetric(YouTubeVISMetric):
 
         Returns:
             ``segm_mAP``, ``segm_mAP_50`` and so on, in [0, 1].
+
+        Raises:
+            ValueError: Nothing was found, which MMDetection can't score.
         """
+        if not self.format_only and not any(found for found, _ in results):
+            raise ValueError(
+                'no object was found in any video, so that there is nothing '
+                'to score: see score_thr, label_map and '
+                'tracks.init_score_thr of the tracker, and its weights'
+            )
         with patch.object(np, 'float', float, create=True):
             return super().compute_metrics(results)

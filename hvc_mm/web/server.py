@@ -49,28 +49,38 @@ def serve(
         The page's address.
 
     Raises:
-        OSError: The port is taken.
+        OSError: The port is taken, or the host no address of this machine.
     """
     limits = limits or Limits()
-    # No fonts from elsewhere.
-    sans, mono = (gr.themes.Font(f) for f in ('sans-serif', 'monospace'))
     with tempfile.TemporaryDirectory(prefix='hvc_web-') as root:
         os.environ['GRADIO_TEMP_DIR'] = str(Path(root) / 'uploads')
         # Else what is downloaded would be copied to the uploads.
         gr.set_static_paths([root])
         page = Page(Sessions(root, model, limits))
         try:
-            _, url, _ = page.blocks.launch(
-                server_name=host,
-                server_port=port,
-                theme=gr.themes.Default(font=sans, font_mono=mono),
-                max_file_size=f'{limits.megabytes}mb',
-                footer_links=[],
-                share=False,
-                ssr_mode=False,
-                quiet=True,
-                prevent_thread_lock=True,
-            )
-            yield url
+            yield _launch(page, host, port, limits)
         finally:
-            page.blocks.close()
+            page.blocks.close(verbose=False)
+
+
+def _launch(page: Page, host: str, port: Optional[int], limits: Limits) -> str:
+    # No fonts from elsewhere.
+    sans, mono = (gr.themes.Font(f) for f in ('sans-serif', 'monospace'))
+    try:
+        _, url, _ = page.blocks.launch(
+            server_name=host,
+            server_port=port,
+            theme=gr.themes.Default(font=sans, font_mono=mono),
+            max_file_size=f'{limits.megabytes}mb',
+            footer_links=[],
+            share=False,
+            ssr_mode=False,
+            quiet=True,
+            prevent_thread_lock=True,
+        )
+    except OSError as error:
+        raise OSError(
+            f'cannot listen at {host}, port {port or "7860 and later ones"}: '
+            'it is taken, or no address of this machine'
+        ) from error
+    return url

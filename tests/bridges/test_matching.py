@@ -4,7 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from hvc_mm.bridges.matching import mask_iou, match_masks, pool_features
+from hvc_mm.bridges.matching import (
+    best_cosine,
+    mask_iou,
+    match_masks,
+    pool_features,
+)
 
 SIZE = (12, 24)
 
@@ -71,3 +76,10 @@ def test_pooled_features_are_the_masks_apart_from_the_frames():
     torch.testing.assert_close(found[:2], wanted)
     assert not found[2].any()
     assert pool_features(features, masks[:0]).shape == (0, 5)
+
+
+def test_the_most_similar_view_counts():
+    known = [torch.eye(3)[:2], torch.eye(3)[2:]]
+    views = torch.tensor([[0.6, 0.8, 0.0], [0.0, -0.6, 0.8]])
+    wanted = torch.tensor([[0.8, 0.0], [0.0, 0.8]])
+    torch.testing.assert_close(best_cosine(known, views), wanted)

@@ -167,6 +167,14 @@ def test_only_this_machine_is_listened_to(page):
         socket.create_connection(('127.0.0.2', port), timeout=2)
 
 
+def test_a_port_that_is_taken(page, tiny_model):
+    port = int(page.rstrip('/').rsplit(':', 1)[1])
+    complaint = f'cannot listen at 127.0.0.1, port {port}: it is taken'
+    with pytest.raises(OSError, match=complaint):
+        with serve(tiny_model, port=port):
+            pass
+
+
 def test_nothing_is_left_when_the_server_ends(tiny_model, video):
     from gradio_client import Client
 

@@ -32,7 +32,7 @@ from mmengine.structures import InstanceData
 from pycocotools import mask as coco_mask
 from torch import nn
 
-from hvc_mm.datasets import check_folder
+from hvc_mm.checkpoint import find_weights
 from hvc_mm.datasets.id_masks import objects_in, read_id_mask, without_void
 from hvc_mm.engine.run_config import read_config
 from hvc_mm.utils.environment import installed_versions
@@ -52,7 +52,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     add = parser.add_argument
     add('--data-root', required=True, help='the folder of DAVIS')
     add('--weights', required=True, help="the backbone's, or their name")
-    add('--depth', type=int, default=18, help="the ResNet's (18)")
+    add('--depth', type=int, default=18, help="the ResNet's: 18 (default), 50")
     add(
         '--style',
         choices=['pytorch', 'caffe'],
@@ -74,7 +74,18 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default='mmtrack' if installed_versions()['mmtrack'] else 'mmdet',
         help='default: MMTracking where it is installed, else MMDetection',
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    for name, least in (('every', 1), ('erode', 0)):
+        if getattr(args, name) < least:
+            parser.error(
+                f'--{name} is {getattr(args, name)}; expected at least {least}'
+            )
+    if not osp.isdir(osp.join(args.data_root, FRAMES)):
+        parser.error(
+            f'--data-root {args.data_root} has no folder {FRAMES}; expected '
+            'the folder of DAVIS'
+        )
+    return args
 
 
 @MODELS.register_module(force=True)
@@ -216,18 +227,22 @@ def ap50(cfg: Config, **options: Any) -> float:
 def main() -> None:
     """Print the scores of every video."""
     args = parse_args()
-    check_folder(osp.join(args.data_root, FRAMES), 'the frames')
-    for video in args.videos:
-        content = annotate(args.data_root, video)
+    try:
+        read_config(CONFIGS[args.project])
+        args.weights = find_weights(args.weights)
+        contents = {v: annotate(args.data_root, v) for v in args.videos}
+    except (OSError, ValueError) as error:
+        raise SystemExit(f'error: {error}') from None
+    for video, content in contents.items():
         count = len({a['instance_id'] for a in content['annotations']})
         print(f'{video}, {len(content["images"])} frames, {count} objects:')
         with tempfile.TemporaryDirectory() as folder:
             cfg = make_config(args, content, folder)
-            every = f'every {args.every}th frame'
+            every = f'one of {args.every} frames'
             for title, options in {
                 'the first frame': dict(detect_every=None),
                 every: dict(detect_every=args.every),
-                f'{every}, lost ones not found again': dict(
+                f'{every}, lost objects not found again': dict(
                     detect_every=args.every, reid_thr=None
                 ),
             }.items():

@@ -23,6 +23,8 @@ tracker = dict(
         max_unconfirmed=1,
         max_absent=10,
         renew=True,
+        # Lost objects are found again by their features.
+        reid_thr=0.4,
     ),
     detect_every=10,
     score_thr=0.3,

@@ -18,14 +18,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
-import warnings
 from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
-import torch.nn.functional as F
 from mmengine.logging import print_log
 from torch import Tensor
 
+from .pair_scores import best_pairs, score_pairs
 from .screening import Screen
 from .window import Tile, Window
 from .windowed_search import (
@@ -37,7 +36,7 @@ from .windowed_search import (
     topk_candidates,
 )
 
-__all__ = ['Prepared', 'ScreenedSearch', 'score_pairs']
+__all__ = ['Prepared', 'ScreenedSearch']
 
 # Candidates by bound that are scored first, besides the ones needed.
 SPARE = 9
@@ -60,6 +59,22 @@ class Prepared(NamedTuple):
     def clone(self) -> Prepared:
         """Copy both."""
         return Prepared(*(one.clone() for one in self))
+
+
+class _Bounds(NamedTuple):
+    """Products of the numbers of a tile, for one segment.
+
+    Attributes:
+        tile: One of the search's.
+        segment: One of those that were compared.
+        values: Of all segments, ``(V, U, L, J * X)``.
+        groups: Their maxima over the segment, ``(H * X, D)``.
+    """
+
+    tile: Tile
+    segment: Segment
+    values: Tensor
+    groups: Tensor
 
 
 class ScreenedSearch:
@@ -133,64 +148,49 @@ class ScreenedSearch:
         tiles = []
         for tile in self.rough.tiles:
             with _sums_in_float32():
-                bounds, maxima = self.rough.score_tile(
+                values, maxima = self.rough.score_tile(
                     tile, ring.numbers, queries.numbers, segments
                 )
             found = []
             for segment, peak in zip(segments, maxima):
                 groups = near_maxima(tile, peak)
-                found.append(
-                    self._choose(tile, bounds, groups, segment, ring, queries)
-                )
+                bounds = _Bounds(tile, segment, values, groups)
+                found.append(self._choose(bounds, ring, queries))
             tiles.append(found)
         return [self.full.join_tiles(found) for found in zip(*tiles)]
 
     def _choose(
-        self,
-        tile: Tile,
-        bounds: Tensor,
-        groups: Tensor,
-        segment: Segment,
-        ring: Prepared,
-        queries: Prepared,
+        self, bounds: _Bounds, ring: Prepared, queries: Prepared
     ) -> Candidates:
         """Select the candidates ``(H * X, K)`` of a tile and a segment.
 
         Args:
-            tile: One of the search's.
-            bounds: Products of numbers, ``(V, U, L, J * X)``.
-            groups: Their maxima over the segment, ``(H * X, D)``.
-            segment: One of those that were scored.
+            bounds: Of its pairs.
             ring: Frames.
             queries: A frame.
         """
-        rough = self.rough.select(tile, bounds, groups, segment)
+        tile, segment, values, groups = bounds
+        rough = self.rough.select(tile, values, groups, segment)
         rows = queries.features[tile.rows, tile.columns].flatten(0, 1)
         found = self._score_first(rough, rows, ring.features)
         worst, last = found.scores.amin(dim=1), rough.scores.amin(dim=1)
-        # Where there are no more cells than candidates, all were scored.
-        is_open = (last >= worst - self.screen.slack) & (last > -math.inf)
-        opened = is_open.nonzero()[:, 0]
+        limits = worst - self.screen.slack
+        opened = ((last >= limits) & (last > -math.inf)).nonzero()[:, 0]
         self.asked += len(rows)
         self.open += len(opened)
+        # Where there are no more cells than candidates, all were scored.
         if not len(opened) or rough.cells.shape[1] < self.rough.topk:
             return found
-        rows, worst = rows[opened], worst[opened]
-        pairs = self._list_pairs(
-            tile,
-            bounds,
-            groups[opened],
-            tile.near[opened],
-            segment,
-            worst - self.screen.slack,
-        )
+        pairs = self._list_pairs(bounds, opened, limits[opened])
         if pairs is None:
-            scores, (peak,) = self.full.score_tile(
+            values, (peak,) = self.full.score_tile(
                 tile, ring.features, queries.features, [segment]
             )
             groups = near_maxima(tile, peak)
-            return self.full.select(tile, scores, groups, segment)
-        better = _best_pairs(rows, ring.features, *pairs, worst, self.topk)
+            return self.full.select(tile, values, groups, segment)
+        better = best_pairs(
+            rows[opened], ring.features, *pairs, worst[opened], self.topk
+        )
         for whole, part in zip(found, better):
             whole[opened] = part
         return found
@@ -214,39 +214,30 @@ class ScreenedSearch:
         return Candidates(scores, rough.cells.gather(1, order))
 
     def _list_pairs(
-        self,
-        tile: Tile,
-        bounds: Tensor,
-        groups: Tensor,
-        near: Tensor,
-        segment: Segment,
-        limits: Tensor,
+        self, bounds: _Bounds, opened: Tensor, limits: Tensor
     ) -> Optional[Tuple[Tensor, Tensor]]:
         """List the pairs of some of a tile's queries that reach a limit.
 
         Args:
-            tile: The tile.
-            bounds: Of its pairs, ``(V, U, L, J * X)``.
-            groups: The queries' maxima over the segment, ``(n, D)``.
-            near: Where they are from, as ``tile.near``.
-            segment: One of those that were scored.
-            limits: ``(n,)``.
+            bounds: Of the tile's pairs.
+            opened: Which queries, ``(n,)``.
+            limits: Of theirs, ``(n,)``.
 
         Returns:
             How many cells each query has and which, query by query; None
             where they are too many.
         """
-        most = MOST_OPEN * tile.near.numel() * (segment.stop - segment.start)
-        row, column = (groups >= limits[:, None]).nonzero(as_tuple=True)
+        tile, segment, values, groups = bounds
+        most = MOST_OPEN * tile.near.numel()
+        row, column = (groups[opened] >= limits[:, None]).nonzero().unbind(1)
         # A key cell that reaches it does so in some of its frames.
-        if len(row) > 4 * MOST_OPEN * tile.near.numel():
+        if len(row) > 4 * most:
             return None
-        values, cells = self.rough.members(
-            tile, bounds, near[row, column], segment
-        )
+        near = tile.near[opened[row], column]
+        values, cells = self.rough.members(tile, values, near, segment)
         reaches = values >= limits[row, None]
         row = row.repeat_interleave(reaches.sum(dim=1))
-        if len(row) > most:
+        if len(row) > most * (segment.stop - segment.start):
             return None
         return torch.bincount(row, minlength=len(limits)), cells[reaches]
 
@@ -287,7 +278,7 @@ class ScreenedSearch:
                 found.append(self.full.anywhere(frame.features, rows[None]))
                 continue
             counts = torch.bincount(row, minlength=len(rows))
-            found.append(_best_pairs(rows, keys, counts, cells, limits, topk))
+            found.append(best_pairs(rows, keys, counts, cells, limits, topk))
         return Candidates(*map(torch.cat, zip(*found)))
 
     def log_open(self) -> None:
@@ -319,73 +310,3 @@ def _sums_in_float32() -> Iterator[None]:
     finally:
         for name, value in zip(names, before):
             setattr(switches, name, value)
-
-
-def score_pairs(
-    queries: Tensor, keys: Tensor, counts: Tensor, cells: Tensor
-) -> Tensor:
-    """Compute the scores of some pairs of a query and a key.
-
-    Args:
-        queries: ``(n, C)``.
-        keys: ``(h, w, S, C)``, contiguous.
-        counts: How many pairs each query has, ``(n,)``.
-        cells: Of the keys, query by query, as in :class:`Candidates`.
-
-    Returns:
-        Dot products in the order of the cells.
-    """
-    height, width, slots, _ = keys.shape
-    area = height * width
-    slot = cells.div(area, rounding_mode='floor')
-    rows = (cells - slot * area) * slots + slot
-    table = keys.flatten(0, 2)
-    with warnings.catch_warnings():
-        # Of sparse tensors, which are in a beta state.
-        warnings.simplefilter('ignore', UserWarning)
-        pairs = torch.sparse_csr_tensor(
-            F.pad(counts.cumsum(0), (1, 0)),
-            rows,
-            queries.new_zeros(len(rows)),
-            (len(queries), len(table)),
-            check_invariants=False,
-        )
-    # No row is copied, unlike by indexing: eight times as fast on a CPU.
-    found = torch.sparse.sampled_addmm(pairs, queries, table.t(), beta=0.0)
-    return found.values()
-
-
-def _best_pairs(
-    queries: Tensor,
-    keys: Tensor,
-    counts: Tensor,
-    cells: Tensor,
-    worst: Tensor,
-    topk: int,
-) -> Candidates:
-    """Take each query's best pairs, of those that score at least ``worst``.
-
-    Args:
-        queries: As the next three as in :func:`score_pairs`.
-        worst: ``(n,)``.
-        topk: Pairs kept.
-
-    Returns:
-        ``(n, topk)``.
-    """
-    scores = score_pairs(queries, keys, counts, cells)
-    row = torch.arange(len(counts), device=counts.device)
-    row = row.repeat_interleave(counts)
-    good = scores >= worst[row]
-    row, scores, cells = row[good], scores[good], cells[good]
-    counts = torch.bincount(row, minlength=len(counts))
-    place = torch.arange(len(row), device=row.device)
-    place -= (counts.cumsum(0) - counts)[row]
-    shape = len(counts), max(topk, int(counts.max()))
-    by_query = Candidates(
-        scores.new_full(shape, -math.inf), cells.new_zeros(shape)
-    )
-    for whole, values in zip(by_query, (scores, cells)):
-        whole[row, place] = values
-    scores, order = topk_candidates(by_query.scores, topk)
-    return Candidates(scores, by_query.cells.gather(1, order))

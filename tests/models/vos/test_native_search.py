@@ -349,7 +349,7 @@ def test_labels_equal_those_of_torch(video, seed, screen_all, monkeypatch):
 def test_corrections_equal_those_of_torch(
     video, correction, seed, screen_all, monkeypatch
 ):
-    monkeypatch.setattr(native_search, 'LEAST_CHANNELS', 8)
+    monkeypatch.setattr(screening, 'LEAST_CHANNELS', 8)
     pick = random.Random(seed)
     settings = dict(
         radius=pick.choice([None, 2, 5]),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hvc_mm.models.vos import screened_search
-from hvc_mm.models.vos.screened_search import ScreenedSearch, score_pairs
+from hvc_mm.models.vos.screened_search import ScreenedSearch
 from hvc_mm.models.vos.screening import Screen
 from hvc_mm.models.vos.window import Window
 from hvc_mm.models.vos.windowed_search import (
@@ -163,19 +163,6 @@ def test_without_a_bound_all_is_compared_by_features():
     (one,) = mine.in_window(query, segments)
     (other,) = plain.in_window(frames[-1], segments)
     _assert_same(one, other)
-
-
-def test_scores_of_pairs():
-    generator = torch.Generator().manual_seed(0)
-    keys = torch.randn(3, 4, 5, 6, generator=generator)
-    queries = torch.randn(2, 6, generator=generator)
-    cells = torch.tensor([7, 59, 0, 13])
-    found = score_pairs(queries, keys, torch.tensor([1, 3]), cells)
-    table = keys.permute(2, 0, 1, 3).reshape(60, 6)
-    expected = (table[cells] * queries[[0, 1, 1, 1]]).sum(dim=1)
-    torch.testing.assert_close(found, expected)
-    none = torch.zeros(0, dtype=torch.int64)
-    assert not len(score_pairs(queries, keys, torch.zeros(2).long(), none))
 
 
 def test_the_share_of_open_queries_is_logged(monkeypatch):

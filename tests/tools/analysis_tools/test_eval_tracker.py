@@ -82,16 +82,23 @@ def test_detections_on_every_frame_keep_their_identity(davis, run_tool):
     scores = re.findall(r'AP50 (\S+)  detections on (.+)', done.stdout)
     assert [title for _, title in scores] == [
         'the first frame',
-        'every 1th frame',
-        'every 1th frame, lost ones not found again',
+        'one of 1 frames',
+        'one of 1 frames, lost objects not found again',
     ]
     assert scores[1][0] == scores[2][0] == '1.000'
 
 
-def test_a_video_that_is_not_there(davis, call_tool):
+def test_misuse(davis, call_tool, load_tool, capsys):
     pytest.importorskip('pycocotools')
+    arguments = ['--data-root', davis, '--weights', 'a.pth']
+    for wrong, said in (
+        (['--every', 0], '--every is 0; expected at least 1'),
+        (['--erode', -1], '--erode is -1; expected at least 0'),
+        (['--data-root', davis / 'gone'], 'gone has no folder JPEGImages'),
+    ):
+        with pytest.raises(SystemExit):
+            call_tool(TOOL, *arguments, *wrong)
+        assert said in capsys.readouterr().err
+    tool = load_tool(TOOL)
     with pytest.raises(SystemExit, match='--videos gone: no frames in'):
-        call_tool(
-            TOOL,
-            *('--data-root', davis, '--weights', 'a', '--videos', 'gone'),
-        )
+        tool.annotate(str(davis), 'gone')
