@@ -97,6 +97,11 @@ def measure_propagation(args: argparse.Namespace) -> Report:
     real`` features are those of a video's frames, of ``--video`` or of the
     first one in ``data/DAVIS``; else they are noise.
     """
+    if args.native == 'triton' and not is_gpu(args.device):
+        raise SystemExit(
+            f'error: --native triton needs --device cuda:0 .., not '
+            f'{args.device}'
+        )
     title = f'label propagation, one frame, radius {RADIUS}, top-{TOPK}'
     peak = peak_flops(args.device)
     report = Report(title, notes=[f'machine: {peak / 1e9:.0f} GFLOP/s fp32'])

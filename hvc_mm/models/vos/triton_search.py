@@ -325,15 +325,17 @@ class TritonSearch:
         found, left_out = self._select(
             queries, keys, short, rounded, segment, SPARE
         )
-        # |<k, q> - <k', q'>| <= |k - k'| |q| + |k'| |q - q'|, and at most a
-        # rounding per product in each of the two sums.
+        # |<k, q> - <k', q'>| <= |k - k'| |q| + |k'| |q - q'|. Of a sum of C
+        # products each may lose one rounding, and two in tensor cores, which
+        # cut off.
         length = queries.norm(dim=2).flatten()
         lost = (queries - short.to(queries)).norm(dim=2).flatten()
-        sums = 2 * (queries.shape[2] + 1) * 2.0**-24 * self._longest * length
+        sums = 3 * (queries.shape[2] + 1) * 2.0**-24 * self._longest * length
         longest = self._longest + self._lost
         slack = 1.001 * (self._lost * length + longest * lost + sums)
         worst = found.scores.amin(dim=1)
-        is_open = (left_out + slack >= worst) & (left_out > -math.inf)
+        # Also where a bound is no number.
+        is_open = ~(left_out + slack < worst) & (left_out > -math.inf)
         # The one value that is waited for.
         if is_open.any():
             return self._select(queries, keys, queries, keys, segment, 0)[0]

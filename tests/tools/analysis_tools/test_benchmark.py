@@ -167,6 +167,12 @@ def test_the_kernel_next_to_torch(propagation, monkeypatch):
         assert row['over torch'] == row['torch s'] / row['ours s']
 
 
+def test_triton_is_measured_on_a_gpu_alone(propagation):
+    args = Namespace(**{**ARGUMENTS, 'native': 'triton'})
+    with pytest.raises(SystemExit, match='needs --device cuda:0'):
+        propagation.measure_propagation(args)
+
+
 def test_features_of_a_video(propagation, tmp_path):
     # Not flat: equal features would tie.
     noise = np.random.default_rng(0).integers(256, size=(64, 96, 3))
