@@ -12,8 +12,8 @@ of the frames before it.
 
 This file has the rules: which frames count, how often, how matches are
 weighted, and what new objects do. `window` has the window, `windowed_search`
-the search (`native_search` the same by a compiled kernel), `propagation` the
-same formula for one dense step.
+the search (`screened_search` and `native_search` the same by cheaper numbers
+and by a compiled kernel), `propagation` the same formula for one dense step.
 
 h w: grid, C: feature channels, M: label channels (0 is background), S: slots
 of the ring of latest frames, n: queries, K: candidates.
