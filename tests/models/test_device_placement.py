@@ -29,6 +29,7 @@ from mmengine.utils import digit_version
 from hvc_mm.models.vos import (
     LabelPropagator,
     VideoStream,
+    pair_scores,
     screened_search,
 )
 from hvc_mm.registry import MODELS, TASK_UTILS
@@ -146,7 +147,8 @@ def test_products_in_half_precision_are_on_the_device(tiny_cfg, monkeypatch):
         row = row.repeat_interleave(counts, output_size=len(cells))
         return (queries[row] * keys.flatten(0, 2)[cells]).sum(dim=1)
 
-    monkeypatch.setattr(screened_search, 'score_pairs', score_pairs)
+    for module in (pair_scores, screened_search):
+        monkeypatch.setattr(module, 'score_pairs', score_pairs)
     settings = dict(radius=2, topk=5, context=2, compute_dtype='bfloat16')
     cfg = _scoped(dict(tiny_cfg['model'], propagator=settings))
     with FakeGPU() as gpu:

@@ -11,9 +11,8 @@ That frame is one more reference frame of all channels, and takes the place
 of the frames before it.
 
 This file has the rules: which frames count, how often, how matches are
-weighted, and what new objects do. `window` has the window, `windowed_search`
-the search (`screened_search` and `native_search` the same by cheaper numbers
-and by a compiled kernel), `propagation` the same formula for one dense step.
+weighted, and what new objects do. `window` has the window, `search_choice`
+what searches in it, `propagation` the same formula for one dense step.
 
 h w: grid, C: feature channels, M: label channels (0 is background), S: slots
 of the ring of latest frames, n: queries, K: candidates.
@@ -42,12 +41,17 @@ from torch import Tensor
 from hvc_mm.registry import MODELS
 from hvc_mm.utils.protocols import read_protocol
 
-from .native_search import LEVELS, NativeSearch, find_kernel
 from .propagation import check_settings, floating_type
 from .screened_search import Prepared, ScreenedSearch
-from .screening import make_screen
+from .search_choice import (
+    Native,
+    Search,
+    check_native,
+    describe_search,
+    make_search,
+)
 from .window import Window, holds_grid
-from .windowed_search import Candidates, Segment, WindowedSearch
+from .windowed_search import Candidates, Segment
 
 __all__ = [
     'LabelPropagator',
@@ -56,11 +60,6 @@ __all__ = [
     'split_context',
     'weighted_labels',
 ]
-
-KERNEL_MISSING = (
-    'the compiled kernel is not there; with a C++ compiler `pip install -e .` '
-    'or `python setup.py build_ext --inplace` builds it'
-)
 
 # Options of 0.1 that are refused, and what to use instead.
 _REMOVED = ('bank_dtype', 'bank_device')
@@ -150,7 +149,7 @@ class LabelPropagator:
         reference_in_window: bool = False,
         window: str = 'disc',
         with_edge: bool = False,
-        native: Union[bool, str, None] = None,
+        native: Native = None,
         **removed: Any,
     ) -> None:
         _refuse(removed)
@@ -171,15 +170,8 @@ class LabelPropagator:
             self.compute_dtype = floating_type('compute_dtype', compute_dtype)
         self.repeat_reference = repeat_reference
         self.reference_in_window = reference_in_window
-        if native not in (None, True, False, 'triton'):
-            raise ValueError(
-                f"native must be None, True, False or 'triton', got {native!r}"
-            )
         self.native = native
-        if native == 'triton':
-            _import_triton_search()
-        elif native:
-            self._demand_kernel()
+        check_native(native, self.compute_dtype)
         self._search = None
         self.reset()
 
@@ -215,10 +207,7 @@ class LabelPropagator:
         self._channels = 0
         if isinstance(self._search, ScreenedSearch):
             self._search.log_open()
-        # Or a TritonSearch, whose module is imported where it is used.
-        self._search: Union[
-            WindowedSearch, ScreenedSearch, NativeSearch, None
-        ] = None
+        self._search: Optional[Search] = None
 
     def known_channels(self) -> Set[int]:
         """Collect the channels that came with some reference."""
@@ -519,67 +508,18 @@ class LabelPropagator:
     def _start(self, frame: Tensor) -> None:
         """Make room for a video of frames ``(h, w, C)``."""
         self._warn_of_wide_window(*frame.shape[:2])
-        settings = frame, self.window, self.topk, self.context
-        dtype = self.compute_dtype
-        if dtype in (None, 'auto'):
-            dtype = frame.dtype
-        if self.native == 'triton':
-            self._search = _import_triton_search()(*settings, dtype)
-            return
-        if self._takes_kernel(dtype, frame):
-            self._search = NativeSearch(*settings)
-            return
-        screen = make_screen(frame, self.compute_dtype)
-        if screen is None:
-            self._search = WindowedSearch(*settings, dtype)
-        else:
-            self._search = ScreenedSearch(*settings, screen)
-
-    def _demand_kernel(self) -> None:
-        """Raise an error where the kernel can't do what was asked for."""
-        if self.compute_dtype not in (None, 'auto', torch.float32):
-            raise ValueError(
-                f'native=True with compute_dtype={self.compute_dtype}: the '
-                'kernel has products in float32 alone'
-            )
-        if find_kernel() is None:
-            raise RuntimeError(f'native=True, but {KERNEL_MISSING}')
-
-    def _takes_kernel(self, dtype: torch.dtype, frame: Tensor) -> bool:
-        """Decide whether the kernel searches frames ``(h, w, C)``."""
-        fits = dtype == frame.dtype == torch.float32
-        fits = fits and frame.device.type == 'cpu'
-        if self.native and not fits:
-            raise ValueError(
-                f'native=True with features of {frame.dtype} on '
-                f'{frame.device}: the kernel takes float32 on a CPU'
-            )
-        # The library isn't looked for where it would not be used.
-        if not fits or self.native is False:
-            return False
-        kernel = find_kernel()
-        # Without vector instructions torch is faster.
-        return kernel is not None and bool(
-            self.native or kernel.windowed_topk_level()
+        self._search = make_search(
+            frame,
+            self.window,
+            self.topk,
+            self.context,
+            self.compute_dtype,
+            self.native,
         )
 
     def describe_search(self, device: torch.device) -> str:
         """Tell what searches float32 features on a device, in a few words."""
-        if self.native is False:
-            return 'torch (native=False)'
-        if self.native == 'triton':
-            return 'Triton kernels'
-        if device.type != 'cpu':
-            return f'torch (the kernel does not run on {device.type})'
-        if self.compute_dtype not in (None, 'auto', torch.float32):
-            return f'torch (products in {self.compute_dtype})'
-        kernel = find_kernel()
-        if kernel is None:
-            return f'torch ({KERNEL_MISSING})'
-        level = kernel.windowed_topk_level()
-        if not level and not self.native:
-            return 'torch (the kernel has no AVX2 here and would be slower)'
-        return f'compiled kernel ({LEVELS[level]})'
+        return describe_search(device, self.compute_dtype, self.native)
 
     def _warn_of_wide_window(self, height: int, width: int) -> None:
         if not holds_grid(self.window, height, width):
@@ -649,17 +589,6 @@ def _refuse(removed: dict) -> None:
         if name in _REMOVED:
             raise ValueError(f'LabelPropagator: {name} is gone: {_INSTEAD}')
         raise TypeError(f'LabelPropagator has no argument {name!r}')
-
-
-def _import_triton_search() -> type:
-    try:
-        from .triton_search import TritonSearch
-    except ImportError as error:
-        raise RuntimeError(
-            f"native='triton' needs Triton 3.2 or newer, `pip install "
-            f'triton`: {error}'
-        ) from None
-    return TritonSearch
 
 
 def split_context(

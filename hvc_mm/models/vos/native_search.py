@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from .screening import Screen, leading_directions
-from .window import Window, in_window
+from .window import Window, half_widths
 from .windowed_search import Candidates, Segment
 
 __all__ = ['LEVELS', 'NativeSearch', 'find_kernel', 'windowed_topk']
@@ -247,7 +247,7 @@ class NativeSearch:
     ) -> None:
         height, width, self.channels = frame.shape
         self.topk, self.slots, self.level = topk, slots, level
-        self.half_widths = _half_widths(height, width, window)
+        self.half_widths = half_widths(height, width, window)
         kept = min(self.channels // SHARE, MOST) - 1
         directions = leading_directions(frame, kept)
         self.screen: Optional[Screen] = None
@@ -369,10 +369,3 @@ class NativeSearch:
             return self.screen.slack
         # Of two products of C numbers in float32 at most 2 C roundings.
         return (2 * self.channels + 16) * 2.0**-24 * self._longest**2
-
-
-def _half_widths(height: int, width: int, window: Window) -> Tensor:
-    """Count the columns in a window per row, see :func:`windowed_topk`."""
-    rows, columns = torch.arange(height), torch.arange(width)
-    inside = in_window(rows[:, None], columns, window).sum(dim=1)
-    return inside[inside > 0] - 1

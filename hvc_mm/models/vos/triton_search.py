@@ -26,8 +26,7 @@ import triton.language as tl
 from packaging.version import Version
 from torch import Tensor
 
-from .native_search import _half_widths
-from .window import Window
+from .window import Window, half_widths
 from .windowed_search import (
     GPU_BUDGET,
     Candidates,
@@ -238,14 +237,14 @@ class TritonSearch:
         height, width, channels = frame.shape
         self.grid, self.topk, self.slots = (height, width), topk, slots
         self.dtype = dtype
-        half_widths = _half_widths(height, width, window)
+        widths = half_widths(height, width, window)
         # In rows and columns, of a query of the grid's middle.
-        self.reach = len(half_widths) - 1, int(half_widths[0])
+        self.reach = len(widths) - 1, int(widths[0])
         self.reached = tuple(
             min(2 * reach + 1, side)
             for reach, side in zip(self.reach, self.grid)
         )
-        self.half_widths = half_widths.to(frame.device, torch.int32)
+        self.half_widths = widths.to(frame.device, torch.int32)
         self.keys = frame.new_empty(height, width, slots, channels)
         self.rounded = self.keys
         if dtype != frame.dtype:

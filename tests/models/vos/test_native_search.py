@@ -18,7 +18,7 @@ from hvc_mm.models.vos.native_search import (
     find_kernel,
     windowed_topk,
 )
-from hvc_mm.models.vos.window import Window, in_window
+from hvc_mm.models.vos.window import Window, half_widths, in_window
 from hvc_mm.models.vos.windowed_search import Segment
 
 needs_kernel = pytest.mark.skipif(
@@ -55,7 +55,7 @@ def _random_case(seed):
     arguments = dict(
         keys=keys,
         queries=queries,
-        half_widths=native_search._half_widths(height, width, window),
+        half_widths=half_widths(height, width, window),
         topk=pick.choice([1, 2, 5, 15, 70]),
         channels=channels,
         frames=frames,
@@ -397,9 +397,9 @@ def test_it_is_taken_where_it_can_be(video):
 
 
 def test_where_it_was_not_built_torch_searches(video, monkeypatch):
-    from hvc_mm.models.vos import label_propagator
+    from hvc_mm.models.vos import search_choice
 
-    monkeypatch.setattr(label_propagator, 'find_kernel', lambda: None)
+    monkeypatch.setattr(search_choice, 'find_kernel', lambda: None)
     propagator = LabelPropagator(2)
     propagator.step(*next(video(0, (4, 5), 6, 1, (), torch.float32)))
     assert type(propagator._search).__name__ == 'WindowedSearch'

@@ -1,0 +1,151 @@
+"""Choose what searches the frames of a video for the most similar cells.
+
+There are four, which find the same: torch (`windowed_search`), torch that
+compares cheaper numbers first (`screened_search`), the compiled kernel
+(`native_search`), and Triton's kernels (`triton_search`).
+
+h w: grid, C: feature channels.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+import torch
+from torch import Tensor
+
+from .native_search import LEVELS, NativeSearch, find_kernel
+from .screened_search import ScreenedSearch
+from .screening import make_screen
+from .window import Window
+from .windowed_search import WindowedSearch
+
+__all__ = [
+    'Native',
+    'Search',
+    'check_native',
+    'describe_search',
+    'make_search',
+]
+
+KERNEL_MISSING = (
+    'the compiled kernel is not there; with a C++ compiler `pip install -e .` '
+    'or `python setup.py build_ext --inplace` builds it'
+)
+
+# Or a TritonSearch, whose module is imported where it is used.
+Search = Union[WindowedSearch, ScreenedSearch, NativeSearch]
+# None, True, False or 'triton', see `LabelPropagator`.
+Native = Union[bool, str, None]
+Products = Union[str, torch.dtype, None]
+
+
+def check_native(native: Native, compute_dtype: Products) -> None:
+    """Check that what is demanded is there.
+
+    Args:
+        native: As :class:`~hvc_mm.models.vos.LabelPropagator` has it.
+        compute_dtype: Likewise.
+
+    Raises:
+        ValueError: It is no choice, or the kernel has no such products.
+        RuntimeError: The kernel was not built, or Triton is missing.
+    """
+    if native not in (None, True, False, 'triton'):
+        raise ValueError(
+            f"native must be None, True, False or 'triton', got {native!r}"
+        )
+    if native == 'triton':
+        _import_triton_search()
+    elif native:
+        if compute_dtype not in (None, 'auto', torch.float32):
+            raise ValueError(
+                f'native=True with compute_dtype={compute_dtype}: the '
+                'kernel has products in float32 alone'
+            )
+        if find_kernel() is None:
+            raise RuntimeError(f'native=True, but {KERNEL_MISSING}')
+
+
+def make_search(
+    frame: Tensor,
+    window: Window,
+    topk: int,
+    slots: int,
+    compute_dtype: Products,
+    native: Native,
+) -> Search:
+    """Make the search of a video.
+
+    Args:
+        frame: Features of its first frame, ``(h, w, C)``.
+        window: Of the latest frames.
+        topk: Candidates kept per query and set of frames.
+        slots: Latest frames kept.
+        compute_dtype: Of the products.
+        native: Whether by the kernel, or by Triton.
+
+    Raises:
+        ValueError: The kernel is demanded and does not take such features.
+    """
+    settings = frame, window, topk, slots
+    dtype = compute_dtype
+    if dtype in (None, 'auto'):
+        dtype = frame.dtype
+    if native == 'triton':
+        return _import_triton_search()(*settings, dtype)
+    if _takes_kernel(native, dtype, frame):
+        return NativeSearch(*settings)
+    screen = make_screen(frame, compute_dtype)
+    if screen is None:
+        return WindowedSearch(*settings, dtype)
+    return ScreenedSearch(*settings, screen)
+
+
+def _takes_kernel(native: Native, dtype: torch.dtype, frame: Tensor) -> bool:
+    """Decide whether the kernel searches frames ``(h, w, C)``."""
+    fits = dtype == frame.dtype == torch.float32
+    fits = fits and frame.device.type == 'cpu'
+    if native and not fits:
+        raise ValueError(
+            f'native=True with features of {frame.dtype} on {frame.device}: '
+            'the kernel takes float32 on a CPU'
+        )
+    # The library isn't looked for where it would not be used.
+    if not fits or native is False:
+        return False
+    kernel = find_kernel()
+    # Without vector instructions torch is faster.
+    return kernel is not None and bool(native or kernel.windowed_topk_level())
+
+
+def describe_search(
+    device: torch.device, compute_dtype: Products, native: Native
+) -> str:
+    """Tell what searches float32 features on a device, in a few words."""
+    if native is False:
+        return 'torch (native=False)'
+    if native == 'triton':
+        return 'Triton kernels'
+    if device.type != 'cpu':
+        return f'torch (the kernel does not run on {device.type})'
+    if compute_dtype not in (None, 'auto', torch.float32):
+        return f'torch (products in {compute_dtype})'
+    kernel = find_kernel()
+    if kernel is None:
+        return f'torch ({KERNEL_MISSING})'
+    level = kernel.windowed_topk_level()
+    if not level and not native:
+        return 'torch (the kernel has no AVX2 here and would be slower)'
+    return f'compiled kernel ({LEVELS[level]})'
+
+
+def _import_triton_search() -> type:
+    try:
+        from .triton_search import TritonSearch
+    except ImportError as error:
+        raise RuntimeError(
+            f"native='triton' needs Triton 3.2 or newer, `pip install "
+            f'triton`: {error}'
+        ) from None
+    return TritonSearch
