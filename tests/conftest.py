@@ -178,6 +178,8 @@ def moving_square():
     for t in range(8):
         frames[t, 16:32, 8 + 2 * t : 24 + 2 * t] = square
         masks[t, 16:32, 8 + 2 * t : 24 + 2 * t] = 1
+    # Many tests share them.
+    frames.flags.writeable = masks.flags.writeable = False
     return frames, masks
 
 

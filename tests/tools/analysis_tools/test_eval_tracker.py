@@ -20,6 +20,7 @@ TOOL = 'analysis_tools/eval_tracker.py'
 def davis(tmp_path, moving_square):
     """One video; the lower right corner is a second object, 255 is void."""
     for time, (image, mask) in enumerate(zip(*moving_square)):
+        mask = mask.copy()
         mask[40:, 48:] = 2
         mask[:2] = 255
         for kind in ('JPEGImages', 'Annotations'):
