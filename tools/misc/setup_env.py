@@ -34,7 +34,7 @@ class Column(NamedTuple):
     """One of the environments that the project is tested in."""
 
     folder: str
-    pythons: tuple[str, ...]  # with wheels of its torch, the tested one first
+    pythons: tuple[str, ...]  # with wheels of its torch, the best one first
     pins: str
     packages: str
     extras: str
@@ -67,7 +67,7 @@ COLUMNS = {
     ),
     'minimal': Column(
         '.venv-minimal',
-        ('3.11', '3.12', '3.13', '3.10'),
+        ('3.13', '3.12', '3.11', '3.10'),
         'minimal.txt',
         f'{_BASE} mmcv-lite',
         'timm,transformers,sample,notebook,report,web,browser,tests,lint',
