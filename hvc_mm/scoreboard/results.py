@@ -90,6 +90,9 @@ def check_result(found: Mapping[str, Any], where: str) -> None:
         raise ValueError(
             f"{where}: unit is {found['unit']!r}; expected 'percent'"
         )
+    whole, versions = found['benchmark']['whole'], found['versions']
+    _check_texts(whole, {'name'}, f'{where}: benchmark.whole.')
+    _check_texts(versions, {*versions} - {'threads'}, f'{where}: versions.')
     headline = found['benchmark']['headline']
     if headline not in found['scores']:
         raise ValueError(f'{where}: scores has no {headline}')
@@ -117,6 +120,14 @@ def _check_fields(
             )
         if isinstance(kind, dict):
             _check_fields(value, kind, f'{where}{name}.')
+
+
+def _check_texts(
+    values: Mapping[str, Any], texts: Set[str], where: str
+) -> None:
+    """Make sure that some values are texts and the others whole numbers."""
+    kinds = {key: str if key in texts else int for key in values}
+    _check_fields(values, kinds, where)
 
 
 def _check_pooled(

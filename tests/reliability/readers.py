@@ -189,7 +189,7 @@ class IdMask(Reader):
             return Mutant(png(ids.astype(np.uint16)), ids)
         if depth == 24:
             return Mutant(png(np.dstack([ids] * 3)), None)
-        ids = ids % 2**depth
+        ids = ids & (2**depth - 1)
         return Mutant(id_png(ids, depth, bool(rng.integers(2))), ids)
 
 

@@ -39,6 +39,8 @@ def test_a_whole_result_is_read(whole, tmp_path):
         (dict(protocol='text'), 'protocol is .text.; expected a dict'),
         (dict(scores={'J&F': float('nan')}), 'scores is .*nan'),
         (dict(curves=dict(one='50')), 'curves is'),
+        (dict(versions=dict(torch=30)), 'versions.torch is 30; expected'),
+        (dict(versions=dict(threads='2')), "versions.threads is '2'; expect"),
     ],
 )
 def test_an_odd_result_is_refused(whole, tmp_path, change, message):
@@ -72,6 +74,14 @@ def test_nested_fields_are_checked(whole, tmp_path, path, message):
         assert read_result(tmp_path / 'result.json', SAME) == changed
         return
     with pytest.raises(ValueError, match=message):
+        read_result(tmp_path / 'result.json', SAME)
+
+
+def test_counts_of_the_whole_benchmark_are_numbers(whole, tmp_path):
+    whole = copy.deepcopy(whole)
+    whole['benchmark']['whole'] = dict(name='DAVIS', videos='2.6.0')
+    (tmp_path / 'result.json').write_text(json.dumps(whole))
+    with pytest.raises(ValueError, match="whole.videos is '2.6.0'; expected"):
         read_result(tmp_path / 'result.json', SAME)
 
 

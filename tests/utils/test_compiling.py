@@ -33,7 +33,7 @@ def test_compiled_code_calls_it_as_it_is():
 
     @not_compiled
     def count(x):
-        assert not torch.compiler.is_compiling()
+        assert not torch._dynamo.is_compiling()
         return int(x.sum()) + 0 * len(x.nonzero())
 
     def whole(x):
