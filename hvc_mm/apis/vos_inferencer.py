@@ -23,7 +23,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.registry import DefaultScope
 
-from hvc_mm.datasets import save_id_mask
+from hvc_mm.datasets import mask_to_rle, save_id_mask
 from hvc_mm.engine.config_file import find_config, list_configs, load_config
 from hvc_mm.engine.trained_runs import newest_checkpoint
 from hvc_mm.models import LabelPropagationVOS
@@ -339,23 +339,3 @@ def _result(
     with listed_file(path, preds_dir) as partial:
         save_id_mask(partial, ids)
     return dict(result, mask_path=str(path))
-
-
-def mask_to_rle(mask: np.ndarray) -> dict:
-    """Encode a mask as COCO's uncompressed run lengths.
-
-    Runs go down the columns and alternate, beginning with zeros. pycocotools
-    reads it: ``mask.frPyObjects(rle, *rle['size'])``.
-
-    Args:
-        mask: ``(H, W)`` bool.
-
-    Returns:
-        ``size`` ``[H, W]`` and ``counts``, plain integers, fit for JSON.
-    """
-    flat = np.asarray(mask, bool).ravel(order='F')
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff([0, *changes, flat.size]).tolist()
-    if flat.size and flat[0]:
-        counts = [0, *counts]
-    return {'size': list(mask.shape), 'counts': counts}

@@ -267,3 +267,23 @@ def check_size(
             'mask on the turned frame'
         )
     raise ValueError(message)
+
+
+def mask_to_rle(mask: np.ndarray) -> dict:
+    """Encode a mask as COCO's uncompressed run lengths.
+
+    Runs go down the columns and alternate, beginning with zeros. pycocotools
+    reads it: ``mask.frPyObjects(rle, *rle['size'])``.
+
+    Args:
+        mask: ``(H, W)`` bool.
+
+    Returns:
+        ``size`` ``[H, W]`` and ``counts``, plain integers, fit for JSON.
+    """
+    flat = np.asarray(mask, bool).ravel(order='F')
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff([0, *changes, flat.size]).tolist()
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {'size': list(mask.shape), 'counts': counts}

@@ -131,6 +131,26 @@ def add_cfg_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a model for a video, as the tools for
+    users' own videos have them."""
+    parser.add_argument(
+        '--config', default='hvc_davis', help='config file, or its name'
+    )
+    parser.add_argument(
+        '--checkpoint',
+        help='weights; by default those of the newest run in work_dirs that '
+        "trained HVC with the config's backbone; 'none' takes random weights",
+    )
+    parser.add_argument(
+        '--prefix',
+        help='which network of the checkpoint, where it has several: what '
+        'the names of its tensors begin with',
+    )
+    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    add_cfg_options(parser)
+
+
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that training and testing have in common."""
     parser.add_argument(

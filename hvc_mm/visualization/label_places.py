@@ -1,4 +1,4 @@
-"""Where a label hides nothing: inside of a large object, or beside it.
+"""Where a label hides nothing: inside of a large object, or next to it.
 
 H, W: height and width of a picture in pixels.
 """
@@ -19,7 +19,7 @@ class LabelPlaces:
 
     A label is written on its object where its whole box is on the object and
     hides little of it. Else (a small object, a limb) it goes to the nearest
-    place beside the object where it hides no object at all. Labels don't
+    place next to the object where it hides no object at all. Labels don't
     hide each other.
 
     Args:

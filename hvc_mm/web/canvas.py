@@ -137,15 +137,17 @@ def decode_runs(runs: Sequence[int], size: Tuple[int, int]) -> np.ndarray:
     """
     pairs = np.asarray(runs, np.int64).reshape(-1, 2)
     ids, counts = pairs.T
-    if (
-        counts.min(initial=1) < 1
-        or counts.max(initial=0) > size[0] * size[1]
-        or counts.sum() != size[0] * size[1]
-        or not 0 <= ids.min() <= ids.max() < VOID
-    ):
+    area = size[0] * size[1]
+    # Also of each by itself: their sum may overflow.
+    if not ((counts > 0) & (counts <= area)).all() or counts.sum() != area:
         raise ValueError(
             f'the painted mask makes {counts.sum()} pixels; expected '
-            f'{size[0]} rows of {size[1]}, with ids 0..{VOID - 1}'
+            f'{size[0]} rows of {size[1]}'
+        )
+    if not ((ids >= 0) & (ids < VOID)).all():
+        raise ValueError(
+            f'the painted mask has ids {ids.min()} to {ids.max()}; expected '
+            f'0..{VOID - 1}'
         )
     return np.repeat(ids.astype(np.uint8), counts).reshape(size)
 

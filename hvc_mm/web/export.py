@@ -11,8 +11,7 @@ import cv2
 import numpy as np
 
 from hvc_mm.apis import PictureWriter
-from hvc_mm.apis.vos_inferencer import mask_to_rle
-from hvc_mm.datasets import objects_in
+from hvc_mm.datasets import mask_to_rle, objects_in
 from hvc_mm.utils.files import whole_file, write_json
 from hvc_mm.visualization import overlay_ids
 

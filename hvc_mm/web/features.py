@@ -50,10 +50,11 @@ class FeatureFiles:
                 np.save(partial, array)
 
 
-class VideoModel:
-    """Stand for a model in :func:`~hvc_mm.apis.propagate_in_video`, for one
-    video.
+class CachingModel:
+    """Do a model's work for one video, with each frame's features computed
+    once.
 
+    It takes the model's place in :func:`~hvc_mm.apis.propagate_in_video`.
     The network is shared with other videos. Samples get ``pred_confidence``
     besides ``pred_ids``.
 

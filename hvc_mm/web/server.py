@@ -36,7 +36,7 @@ def serve(
 ) -> Iterator[str]:
     """Serve the page as long as the ``with`` statement runs.
 
-    All files lie in one temporary folder, which is removed at the end; those
+    All files are in one temporary folder, which is removed at the end; those
     of a session are when its tab is closed.
 
     Args:

@@ -71,7 +71,7 @@ class Session:
                 yield Step(count, max(count, estimate))
             work = VideoWork(folder, source, self.model)
         except (ValueError, OSError) as error:
-            # A file as its owner knows it, not where it lies.
+            # A file by the name that its owner gave it, without our folder.
             text = str(error).replace(f'{folder / "upload"}/', '')
             raise ValueError(text) from error
         finally:

@@ -152,7 +152,7 @@ def _move_images(images: List[Path], folder: Path) -> Path:
 def _moved(path: Path, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.move(str(path), str(folder / path.name))
-    # Uploads lie in folders of their own.
+    # Each upload came in a folder of its own.
     if not any(path.parent.iterdir()):
         os.rmdir(path.parent)
     return folder / path.name

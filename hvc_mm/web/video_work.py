@@ -27,7 +27,7 @@ from hvc_mm.models import LabelPropagationVOS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import point_affinity
 
-from .features import FeatureFiles, VideoModel
+from .features import CachingModel, FeatureFiles
 
 # Frames whose mean time tells how long the rest will take.
 _TIMED = 20
@@ -83,7 +83,7 @@ class VideoWork:
         self.confidence: Dict[int, Dict[int, float]] = {}
         # Id masks that were painted since the frames' results.
         self._painted: Dict[int, np.ndarray] = {}
-        self._model = VideoModel(model, FeatureFiles(folder / 'features'))
+        self._model = CachingModel(model, FeatureFiles(folder / 'features'))
         self.size = self.picture(0).shape[:2]
 
     def picture(self, index: int) -> np.ndarray:

@@ -93,14 +93,6 @@ def test_real_mask_rcnn_under_mmdets_test_loop(cfg, squares):
     assert runner.model.detector.is_init
 
 
-def _exact_run(cfg, squares):
-    runner = squares.build(cfg)
-    detector = squares.ExactDetector()
-    runner.model.detector = detector
-    metrics = runner.test()
-    return metrics['youtube_vis/segm_mAP_50'], detector
-
-
 def _changed(drawn, image):
     pair = [cv2.blur(one.astype(np.float32), (7, 7)) for one in (drawn, image)]
     return np.abs(pair[0] - pair[1]).sum(2) > 30
@@ -116,7 +108,7 @@ def test_exact_detections_are_propagated_and_keep_their_identity(
         draw=True, frame_interval=1, test_out_dir=str(tmp_path / 'vis')
     )
     cfg.visualizer.alpha = 0.5
-    score, detector = _exact_run(cfg, squares)
+    score, detector = squares.exact_run(cfg)
     # Half of IoU over the whole video, one identity for each object.
     assert score == 1
     assert detector.frames == [(v, f) for v in (1, 2) for f in frames]

@@ -104,14 +104,6 @@ def test_real_mask_rcnn_under_mmtracks_test_loop(cfg, squares):
     assert runner.model.detector.is_init
 
 
-def _exact_run(cfg, squares):
-    runner = squares.build(cfg)
-    detector = squares.ExactDetector()
-    runner.model.detector = detector
-    metrics = runner.test()
-    return metrics['youtube_vis/segm_mAP_50'], detector
-
-
 @pytest.mark.parametrize('every, frames', [(3, (0, 3)), (None, (0,))])
 def test_exact_detections_are_propagated_and_keep_their_identity(
     cfg, tmp_path, squares, every, frames
@@ -122,7 +114,7 @@ def test_exact_detections_are_propagated_and_keep_their_identity(
         draw=True, interval=1, test_out_dir=str(tmp_path / 'vis')
     )
     cfg.visualizer.alpha = 0.5
-    score, detector = _exact_run(cfg, squares)
+    score, detector = squares.exact_run(cfg)
     # Half of IoU over the whole video, one identity for each object.
     assert score == 1
     assert detector.frames == [(v, f) for v in (1, 2) for f in frames]
@@ -150,7 +142,7 @@ def test_without_matching_identities_break(cfg, squares):
     cfg.model.tracks.update(
         iou_thr=1.0, begin_iou_thr=1.0, max_unconfirmed=0, reid_thr=None
     )
-    score, _ = _exact_run(cfg, squares)
+    score, _ = squares.exact_run(cfg)
     assert score < 0.5
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hvc_mm.datasets import JOINTS, PARTS, JHMDBDataset, davis_palette
-from hvc_mm.visualization import draw_joints, overlay_ids, overlays
+from hvc_mm.visualization import draw_joints, overlay_ids
 from hvc_mm.visualization.panels import label_size
 
 H, W = 60, 80
@@ -14,18 +14,6 @@ LIMBS = JHMDBDataset.METAINFO['skeleton_links']
 @pytest.fixture
 def frame():
     return np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
-
-
-@pytest.fixture
-def labels(monkeypatch):
-    """Texts and places of the labels that would be drawn."""
-    said = []
-    monkeypatch.setattr(
-        overlays,
-        'draw_label',
-        lambda image, text, at: said.append((text, at)),
-    )
-    return said
 
 
 def covered(text, place, scale=0.35):

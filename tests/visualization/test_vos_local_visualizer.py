@@ -11,7 +11,6 @@ from hvc_mm.structures import VOSDataSample
 from hvc_mm.visualization import (
     VOSLocalVisualizer,
     overlay_ids,
-    overlays,
 )
 from hvc_mm.visualization.score_curve import curve_height
 
@@ -28,18 +27,6 @@ def ids():
     ids = np.zeros((H, W), np.uint8)
     ids[20:40, 20:60] = 1
     return ids
-
-
-@pytest.fixture
-def labels(monkeypatch):
-    """Texts and places of the labels that would be drawn."""
-    said = []
-    monkeypatch.setattr(
-        overlays,
-        'draw_label',
-        lambda image, text, at: said.append((text, at)),
-    )
-    return said
 
 
 def sample_of(ids=None, index=0, video='bear', **meta):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hvc_mm.apis import open_frames, propagate_in_video, video_features
-from hvc_mm.web.features import FeatureFiles, VideoModel
+from hvc_mm.web.features import CachingModel, FeatureFiles
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_they_are_computed_once(tiny_model, counted, moving_square, tmp_path):
     frames, masks = moving_square
     expected = collect(tiny_model, frames, masks[0])
     counted.clear()
-    model = VideoModel(tiny_model, FeatureFiles(tmp_path / 'f'))
+    model = CachingModel(tiny_model, FeatureFiles(tmp_path / 'f'))
     for _ in range(2):
         found = collect(model, frames, masks[0])
         np.testing.assert_array_equal(found, expected)
@@ -40,7 +40,7 @@ def test_the_space_is_bounded(tiny_model, counted, moving_square, tmp_path):
     frames, masks = moving_square
     one = 64 * 12 * 16 * 4  # bytes of layer1's map at stride 4
     files = FeatureFiles(tmp_path / 'f', max_bytes=3.5 * one)
-    model = VideoModel(tiny_model, files)
+    model = CachingModel(tiny_model, files)
     once = collect(model, frames, masks[0])
     assert len(list((tmp_path / 'f').iterdir())) == 3
     np.testing.assert_array_equal(collect(model, frames, masks[0]), once)
@@ -52,7 +52,7 @@ def test_those_of_one_frame(tiny_model, counted, moving_square, tmp_path):
     found = video_features(tiny_model, source)
     expected = [features for _, features in found]
     counted.clear()
-    model = VideoModel(tiny_model, FeatureFiles(tmp_path / 'f'))
+    model = CachingModel(tiny_model, FeatureFiles(tmp_path / 'f'))
     for _ in range(2):
         assert torch.equal(model.features_of(source, 5), expected[5])
     assert len(counted) == 1

@@ -23,7 +23,7 @@ from hvc_mm.apis.inference import frame_pipeline, stream_video
 from hvc_mm.datasets import save_id_mask
 from hvc_mm.engine.frame_sizes import parse_size
 from hvc_mm.engine.run_config import (
-    add_cfg_options,
+    add_model_arguments,
     choose_checkpoint,
     read_config,
 )
@@ -59,20 +59,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--masks-dir', metavar='DIR', help='also write palette PNGs here'
     )
-    parser.add_argument(
-        '--config', default='hvc_davis', help='config file, or its name'
-    )
-    parser.add_argument(
-        '--checkpoint',
-        help='weights; by default those of the newest run in work_dirs that '
-        "trained HVC with the config's backbone; 'none' takes random weights",
-    )
-    parser.add_argument(
-        '--prefix',
-        help='which network of the checkpoint, where it has several: what '
-        'the names of its tensors begin with',
-    )
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    add_model_arguments(parser)
     parser.add_argument(
         '--batch-size',
         type=int,
@@ -97,7 +84,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--fps', type=float, help="of the output; by default the input's"
     )
-    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

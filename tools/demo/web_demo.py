@@ -14,7 +14,7 @@ from mmengine.config import Config
 
 from hvc_mm.apis import init_model
 from hvc_mm.engine.run_config import (
-    add_cfg_options,
+    add_model_arguments,
     choose_checkpoint,
     read_config,
 )
@@ -29,20 +29,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description='Segment a video on a page in the browser',
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument(
-        '--config', default='hvc_davis', help='config file, or its name'
-    )
-    parser.add_argument(
-        '--checkpoint',
-        help='weights; None takes those of the newest run in work_dirs that '
-        "trained HVC with the config's backbone; 'none' random ones",
-    )
-    parser.add_argument(
-        '--prefix',
-        help='which network of the checkpoint, where it has several: what '
-        'the names of its tensors begin with',
-    )
-    parser.add_argument('--device', help='cpu, cuda, cuda:1, ...')
+    add_model_arguments(parser)
     parser.add_argument(
         '--short-side',
         type=int,
@@ -75,7 +62,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default=limits.megabytes,
         help='of the files of a video',
     )
-    add_cfg_options(parser)
     return parser.parse_args(argv)
 
 

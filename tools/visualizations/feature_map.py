@@ -23,7 +23,7 @@ from hvc_mm.apis import (
     video_features,
 )
 from hvc_mm.engine.run_config import (
-    add_cfg_options,
+    add_model_arguments,
     choose_checkpoint,
     read_config,
 )
@@ -77,15 +77,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
             action='store_true',
             help='write over files that no earlier run wrote, too',
         )
-        sub.add_argument('--config', default='hvc_davis')
-        sub.add_argument(
-            '--checkpoint',
-            help='weights; by default those of the newest run in work_dirs '
-            "that trained HVC with the config's backbone; 'none' takes "
-            'random weights',
-        )
-        sub.add_argument('--device', help='cpu, cuda, cuda:1, ...')
-        add_cfg_options(sub)
+        add_model_arguments(sub)
     return parser.parse_args(argv)
 
 
@@ -171,7 +163,7 @@ def run(args: argparse.Namespace) -> int:
     checkpoint = choose_checkpoint(cfg, args.checkpoint)
     inputs = [*source.inputs, cfg.filename, checkpoint or '']
     check_outputs([args.out], inputs)
-    model = init_model(cfg, checkpoint, args.device)
+    model = init_model(cfg, checkpoint, args.device, prefix=args.prefix)
     if args.kind == 'pca':
         pictures = pca_pictures(model, source, args.fit_frames)
     else:

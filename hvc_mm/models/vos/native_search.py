@@ -285,18 +285,8 @@ class NativeSearch:
         queries: Tensor,
         rivals: Sequence[Candidates] = (),
     ) -> Candidates:
-        """Search one frame without a window.
-
-        Args:
-            keys: A prepared frame ``(h, w, C + P)``.
-            queries: Likewise.
-            rivals: What was found in other frames of the same context, each
-                ``(h * w, topk)``. Cells that these leave no place for may
-                be left out.
-
-        Returns:
-            ``(h * w, min(topk, h * w))``.
-        """
+        """Search one frame ``(h, w, C + P)`` without a window, see
+        :meth:`.search_choice.Search.anywhere`."""
         # As a grid of one row, all of it within reach.
         area = len(keys) * keys.shape[1]
         keys = keys.reshape(1, area, 1, -1)
@@ -317,17 +307,8 @@ class NativeSearch:
         segments: Sequence[Segment],
         frame: Optional[Tensor] = None,
     ) -> List[Candidates]:
-        """Search frames within the window, segment by segment.
-
-        Args:
-            queries: A prepared frame ``(h, w, C + P)``.
-            segments: Ranges of the ring, from the first slot on.
-            frame: A prepared frame that is searched in place of the ring,
-                as its only slot.
-
-        Returns:
-            Per segment ``(h * w, topk)``.
-        """
+        """Search frames ``(h, w, C + P)`` within the window, see
+        :meth:`.search_choice.Search.in_window`."""
         keys = self.keys if frame is None else frame[:, :, None]
         return self._find(keys, queries, segments, self.half_widths, self.topk)
 

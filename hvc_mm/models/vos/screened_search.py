@@ -128,17 +128,8 @@ class ScreenedSearch:
         segments: Sequence[Segment],
         frame: Optional[Prepared] = None,
     ) -> List[Candidates]:
-        """Search frames within the window, segment by segment.
-
-        Args:
-            queries: A prepared frame.
-            segments: Ranges of the ring, from the first slot on.
-            frame: A prepared frame that is searched in place of the ring,
-                as its only slot.
-
-        Returns:
-            Per segment ``(h * w, topk)``.
-        """
+        """Search frames within the window, see
+        :meth:`.search_choice.Search.in_window`."""
         if self.screen.slack == math.inf:
             only = None if frame is None else frame.features
             return self.full.in_window(queries.features, segments, only)
@@ -247,18 +238,9 @@ class ScreenedSearch:
         queries: Prepared,
         rivals: Sequence[Candidates] = (),
     ) -> Candidates:
-        """Search one frame without a window.
-
-        Args:
-            frame: A prepared frame.
-            queries: Likewise.
-            rivals: What was found in other frames of the same context, each
-                ``(h * w, topk)``. Cells that these leave no place for are
-                left out: without any, nothing is saved.
-
-        Returns:
-            ``(h * w, topk)``, or ``(h * w, h * w)`` if fewer.
-        """
+        """Search one frame without a window, see
+        :meth:`.search_choice.Search.anywhere`; without rivals nothing is
+        saved by the numbers."""
         if not rivals or self.screen.slack == math.inf:
             return self.full.anywhere(frame.features, queries.features)
         found = []

@@ -1,5 +1,6 @@
-"""Choose what searches the frames of a video for the most similar cells.
+"""Search the frames of a video for the most similar cells, by what is best.
 
+:class:`Search` is what each search can do, :func:`make_search` chooses one.
 There are four, which find the same: torch (`windowed_search`), torch that
 compares cheaper numbers first (`screened_search`), the compiled kernel
 (`native_search`), and Triton's kernels (`triton_search`).
@@ -9,7 +10,7 @@ h w: grid, C: feature channels.
 
 from __future__ import annotations
 
-from typing import Union
+from typing import Any, List, Optional, Protocol, Sequence, Union
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from .native_search import LEVELS, NativeSearch, find_kernel
 from .screened_search import ScreenedSearch
 from .screening import make_screen
 from .window import Window
-from .windowed_search import WindowedSearch
+from .windowed_search import Candidates, Segment, WindowedSearch
 
 __all__ = [
     'Native',
@@ -33,11 +34,57 @@ KERNEL_MISSING = (
     'or `python setup.py build_ext --inplace` builds it'
 )
 
-# Or a TritonSearch, whose module is imported where it is used.
-Search = Union[WindowedSearch, ScreenedSearch, NativeSearch]
 # None, True, False or 'triton', see `LabelPropagator`.
 Native = Union[bool, str, None]
 Products = Union[str, torch.dtype, None]
+
+
+class Search(Protocol):
+    """A ring of the latest frames of a video that can be searched.
+
+    Features are prepared once: as a frame that is kept, and as queries. What
+    they are then is the search's business.
+    """
+
+    def prepare(self, frame: Tensor) -> Any:
+        """Prepare features ``(h, w, C)``."""
+
+    def write(self, time: int, frame: Any) -> None:
+        """Put a prepared frame in the oldest one's place."""
+
+    def anywhere(
+        self, frame: Any, queries: Any, rivals: Sequence[Candidates] = ()
+    ) -> Candidates:
+        """Search one frame without a window.
+
+        Args:
+            frame: A prepared frame.
+            queries: Likewise.
+            rivals: What was found in other frames of the same context, each
+                ``(h * w, topk)``. Cells that these leave no place for may
+                be left out.
+
+        Returns:
+            ``(h * w, min(topk, h * w))``.
+        """
+
+    def in_window(
+        self,
+        queries: Any,
+        segments: Sequence[Segment],
+        frame: Optional[Any] = None,
+    ) -> List[Candidates]:
+        """Search frames within the window, segment by segment.
+
+        Args:
+            queries: A prepared frame.
+            segments: Ranges of the ring, from the first slot on.
+            frame: A prepared frame that is searched in place of the ring,
+                as its only slot.
+
+        Returns:
+            Per segment ``(h * w, topk)``.
+        """
 
 
 def check_native(native: Native, compute_dtype: Products) -> None:

@@ -274,17 +274,8 @@ class TritonSearch:
         queries: Tensor,
         rivals: Sequence[Candidates] = (),
     ) -> Candidates:
-        """Search one frame without a window; torch does that.
-
-        Args:
-            keys: ``(h, w, C)``.
-            queries: ``(h, w, C)``.
-            rivals: What was found in other frames of the same context;
-                nothing is saved by it here.
-
-        Returns:
-            ``(h * w, min(topk, h * w))``.
-        """
+        """Search one frame ``(h, w, C)`` without a window; torch does
+        that."""
         return self._torch.anywhere(keys, queries, rivals)
 
     def in_window(
@@ -293,17 +284,8 @@ class TritonSearch:
         segments: Sequence[Segment],
         frame: Optional[Tensor] = None,
     ) -> List[Candidates]:
-        """Search frames within the window, segment by segment.
-
-        Args:
-            queries: ``(h, w, C)``.
-            segments: Ranges of the ring, from the first slot on.
-            frame: A prepared frame ``(h, w, C)`` that is searched in place
-                of the ring, as its only slot.
-
-        Returns:
-            Per segment ``(h * w, topk)``.
-        """
+        """Search frames ``(h, w, C)`` within the window, see
+        :meth:`.search_choice.Search.in_window`."""
         keys, rounded = self.keys, self.rounded
         if frame is not None:
             keys = frame[:, :, None].contiguous()

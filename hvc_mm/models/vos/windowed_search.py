@@ -145,19 +145,12 @@ class WindowedSearch:
         queries: Tensor,
         rivals: Sequence[Candidates] = (),
     ) -> Candidates:
-        """Search one frame without a window.
+        """Search one frame ``(h, w, C)`` without a window, see
+        :meth:`.search_choice.Search.anywhere`.
 
         Each of the k best cells is in one of the k groups of cells whose
-        best cell is best, so only those groups are searched.
-
-        Args:
-            keys: ``(h, w, C)``.
-            queries: ``(h, w, C)``.
-            rivals: What was found in other frames of the same context;
-                nothing is saved by it here.
-
-        Returns:
-            ``(h * w, min(topk, h * w))``.
+        best cell is best, so only those groups are searched. Nothing is
+        saved by rivals.
         """
         keys, queries = keys.flatten(0, 1), queries.flatten(0, 1)
         groups = -(-len(keys) // GROUP)
@@ -188,17 +181,8 @@ class WindowedSearch:
         segments: Sequence[Segment],
         frame: Optional[Tensor] = None,
     ) -> List[Candidates]:
-        """Search frames within the window, segment by segment.
-
-        Args:
-            queries: ``(h, w, C)``.
-            segments: Ranges of the ring, from the first slot on.
-            frame: A prepared frame ``(h, w, C)`` that is searched in place
-                of the ring, as its only slot.
-
-        Returns:
-            Per segment ``(h * w, topk)``.
-        """
+        """Search frames ``(h, w, C)`` within the window, see
+        :meth:`.search_choice.Search.in_window`."""
         keys = self.keys if frame is None else frame[:, :, None]
         tiles = []
         for tile in self.tiles:
