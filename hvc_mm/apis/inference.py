@@ -41,7 +41,7 @@ from hvc_mm.registry import MODELS, TRANSFORMS
 from hvc_mm.structures import VOSDataSample
 from hvc_mm.utils.protocols import apply_protocol
 
-from .prompt_masks import Masks, Prompt, PromptMasks
+from .prompt_masks import FramePrompt, Masks, PromptMasks
 from .video_io import Frame, FrameSource, open_frames
 
 ConfigLike = Union[str, Path, Config, ConfigDict, dict]
@@ -335,7 +335,7 @@ def _warn_of_lost_objects(sample: VOSDataSample) -> None:
 
 
 def _frame_item(
-    frame: Frame, source: FrameSource, prompt: Optional[Prompt] = None
+    frame: Frame, source: FrameSource, prompt: Optional[FramePrompt] = None
 ) -> dict:
     """Bring a frame, and what a user gives for it, to the form that
     transforms take: a video data set's keys."""

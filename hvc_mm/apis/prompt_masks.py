@@ -43,7 +43,7 @@ Mask = Union[str, Path, np.ndarray, Tensor, Mapping[int, Any], Sequence[Any]]
 Masks = Union[Mask, Mapping[int, Mask]]
 
 
-class Prompt(NamedTuple):
+class FramePrompt(NamedTuple):
     """What a user's mask says about a frame.
 
     Attributes:
@@ -61,8 +61,8 @@ class PromptMasks:
     """Look up masks when their frame comes.
 
     Objects that a mask shows for the first time begin at its frame. Objects
-    that it shows again are corrected there, see :class:`Prompt`; what a mask
-    does not show is propagated as before.
+    that it shows again are corrected there, see :class:`FramePrompt`; what a
+    mask does not show is propagated as before.
 
     Args:
         masks: A mask for frame 0, or a mapping from frame index to mask. A
@@ -142,7 +142,7 @@ class PromptMasks:
 
     def prompt_at(
         self, index: int, shape: Tuple[int, int]
-    ) -> Optional[Prompt]:
+    ) -> Optional[FramePrompt]:
         """Look up what begins or is corrected at a frame of ``(H, W)``
         pixels; frames come in order.
 
@@ -179,7 +179,7 @@ class PromptMasks:
         self.known |= given
         ids[np.isin(ids, again)] = 0
         new_ids = torch.from_numpy(ids) if begins_one else None
-        return Prompt(new_ids, corrections)
+        return FramePrompt(new_ids, corrections)
 
     def _merge_objects(
         self, objects: Mapping[int, Any], where: str, shape: Tuple[int, int]
