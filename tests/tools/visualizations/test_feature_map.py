@@ -7,6 +7,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from hvc_mm.registry import MODELS
+
 
 @pytest.fixture
 def run(call_tool, tmp_path, tiny_cfg, frame_folder):
@@ -17,7 +19,7 @@ def run(call_tool, tmp_path, tiny_cfg, frame_folder):
         torch.manual_seed(0)  # the weights are random
         call_tool(
             *('visualizations/feature_map.py', kind, frame_folder),
-            *('--device', 'cpu', *arguments, '--checkpoint', 'none'),
+            *('--device', 'cpu', '--checkpoint', 'none', *arguments),
             *('--config', tmp_path / 'tiny.py', '--out', tmp_path / out),
         )
         return tmp_path / out
@@ -49,6 +51,17 @@ def test_affinity_follows_the_square(run):
         red = picture[..., 0] - picture[..., 2]
         y, x = np.unravel_index(red.argmax(), red.shape)
         assert abs(x - 14 - 2 * t) < 6 and abs(y - 22) < 6
+
+
+def test_a_prefix_chooses_a_network(run, tiny_cfg, tmp_path):
+    network = MODELS.build(tiny_cfg['model']).backbone.state_dict()
+    odd = {name: tensor * 0 for name, tensor in network.items()}
+    both = {'model': network, 'ema': odd}
+    torch.save(both, tmp_path / 'both.pth')
+    given = 'pca', '--checkpoint', tmp_path / 'both.pth'
+    with pytest.raises(SystemExit, match="both.pth: .*'model' or 'ema'"):
+        run(*given)
+    assert len(list(run(*given, '--prefix', 'model').glob('*.jpg'))) == 8
 
 
 def test_errors_are_one_line(run):
