@@ -9,6 +9,7 @@ Shapes: M label channels (0 is background), H W frame, h w feature grid.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import cv2
@@ -124,7 +125,8 @@ class MaskCodec:
         Returns:
             ``(1, M, h, w)`` fp32 in [0, 1]; None without new objects. On a
             video's first mask channel 0 holds the background, later only
-            the new objects' channels are not zero.
+            the new objects' channels are not zero. The channel of an object
+            that is lost on the way to the grid is zero, with a warning.
 
         Raises:
             ValueError: When an id is already being propagated, or a video's
@@ -133,8 +135,8 @@ class MaskCodec:
         prompt = sample.get('prompt_ids', None)
         if prompt is None:
             return None
-        prompt = self._prepare_ids(prompt, sample)
         new = [int(i) for i in torch.unique(prompt) if i != 0]
+        prompt = self._prepare_ids(prompt, sample)
         where = (
             f'video {sample.get("video")}, frame {sample.get("frame_name")}'
         )
@@ -153,7 +155,15 @@ class MaskCodec:
         labels = torch.stack([prompt == i for i in self._ids]).float()
         if not is_first:
             labels[0] = 0
-        return _resize(labels[None], grid, self.shrink)
+        labels = _resize(labels[None], grid, self.shrink)
+        lost = [i for i in new if not labels[0, self._ids.index(i)].any()]
+        if lost:
+            warnings.warn(
+                f'{where}: objects {lost} are too small for the grid of '
+                f'{grid[0]}x{grid[1]} cells and are not predicted',
+                stacklevel=2,
+            )
+        return labels
 
     def encode_corrections(
         self, sample: VOSDataSample, grid: Tuple[int, int]

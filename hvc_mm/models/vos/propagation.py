@@ -182,7 +182,7 @@ def floating_type(
         value: A type or its name, or None.
 
     Returns:
-        A floating-point type of torch, or None.
+        A floating-point type of torch with 16 bits or more, or None.
 
     Raises:
         ValueError: For anything else.
@@ -190,9 +190,10 @@ def floating_type(
     found = getattr(torch, value, None) if isinstance(value, str) else value
     if value is None:
         return None
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+    is_type = isinstance(found, torch.dtype) and found.is_floating_point
+    if not is_type or torch.finfo(found).bits < 16:
         raise ValueError(
-            f'{name} must be a floating-point type of torch or None, got '
-            f'{value!r}'
+            f'{name} must be a floating-point type of torch with 16 bits or '
+            f'more, or None, got {value!r}'
         )
     return found

@@ -133,12 +133,14 @@ def make_search(
         native: Whether by the kernel, or by Triton.
 
     Raises:
-        ValueError: The kernel is demanded and does not take such features.
+        ValueError: The kernel is demanded and does not take such features,
+            or torch has no such products.
     """
     settings = frame, window, topk, slots
     dtype = compute_dtype
     if dtype in (None, 'auto'):
         dtype = frame.dtype
+    _check_products(dtype, frame.device)
     if native == 'triton':
         return _import_triton_search()(*settings, dtype)
     if _takes_kernel(native, dtype, frame):
@@ -147,6 +149,20 @@ def make_search(
     if screen is None:
         return WindowedSearch(*settings, dtype)
     return ScreenedSearch(*settings, screen)
+
+
+def _check_products(dtype: torch.dtype, device: torch.device) -> None:
+    """Refuse a type that this torch can't multiply, as float16 on a CPU
+    before 2.1."""
+    one = torch.ones(1, 1, dtype=dtype, device=device)
+    try:
+        one @ one
+    except RuntimeError as error:
+        raise ValueError(
+            f'compute_dtype={dtype}: torch {torch.__version__} has no such '
+            f'products on {device}; bfloat16 and float32 are an alternative '
+            f'({error})'
+        ) from None
 
 
 def _takes_kernel(native: Native, dtype: torch.dtype, frame: Tensor) -> bool:

@@ -170,6 +170,24 @@ def test_parts_at_the_size_of_the_networks_input():
     assert samples[0].pred_ids.shape == (8, 12)
 
 
+@pytest.mark.parametrize('codec', [MaskCodec(), PartCodec((16, 16))])
+def test_an_object_that_is_lost_on_the_grid_keeps_its_channel(codec):
+    ids = torch.zeros(48, 48, dtype=torch.uint8)
+    ids[10:40, 10:40] = 5
+    ids[1, 1] = 3
+    codec.with_soft_labels = True
+    codec.reset()
+    sample = VOSDataSample(prompt_ids=ids)
+    sample.set_metainfo(dict(ori_shape=(48, 48), video='v', frame_name='0'))
+    with pytest.warns(UserWarning, match=r'objects \[3\] are too small'):
+        labels = codec.encode(sample, (4, 4))
+    assert labels.shape == (1, 3, 4, 4)
+    assert not labels[0, 1].any() and labels[0, 2].any()
+    codec.decode(labels, sample)
+    assert sample.soft_labels.shape == (3, 48, 48)
+    assert sample.pred_ids.unique().tolist() == [0, 5]
+
+
 @pytest.mark.parametrize(
     'option, known', [('shrink', 'pil-nearest'), ('enlarge', 'nearest')]
 )

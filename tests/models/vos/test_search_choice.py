@@ -32,6 +32,20 @@ def test_it_is_taken_where_it_can_be(video):
         search(native=True, compute_dtype='bfloat16')
 
 
+def test_products_that_torch_does_not_have_are_refused(video):
+    """As those of float16 on a CPU are before torch 2.1."""
+    frame = next(video(0, (4, 5), 6, 1, (), torch.float32))
+    propagator = LabelPropagator(2, compute_dtype='float16')
+    try:
+        torch.ones(1, 1).half() @ torch.ones(1, 1).half()
+    except RuntimeError:
+        with pytest.raises(ValueError, match='float16.*has no such products'):
+            propagator.step(*frame)
+    else:
+        propagator.step(*frame)
+        assert type(propagator._search).__name__ == 'ScreenedSearch'
+
+
 def test_where_it_was_not_built_torch_searches(video, monkeypatch):
     monkeypatch.setattr(search_choice, 'find_kernel', lambda: None)
     propagator = LabelPropagator(2)
