@@ -19,6 +19,7 @@ from pathlib import Path
 # torch is loaded.
 os.environ.setdefault('OMP_WAIT_POLICY', 'PASSIVE')
 
+import benchmark_exactness as exactness  # noqa: E402
 import benchmark_propagation as propagation  # noqa: E402
 import benchmark_protocol as protocol  # noqa: E402
 import benchmark_training as training  # noqa: E402
@@ -31,6 +32,7 @@ from hvc_mm.utils.outputs import claim_file, listed_file  # noqa: E402
 COMMANDS = {
     'loss': training.measure_loss,
     'propagation': propagation.measure_propagation,
+    'exactness': exactness.measure_exactness,
     'protocol': protocol.measure_protocol,
     'train_step': training.measure_train_step,
     'inference': propagation.measure_inference,
@@ -46,6 +48,11 @@ COMMON = {
     ),
 }
 SEED = {'--seed': dict(type=int, default=0)}
+MODEL = {
+    '--video': dict(help='frames: a video file or a folder of pictures'),
+    '--config': dict(default='hvc_davis', help='of the model'),
+    '--checkpoint': dict(help='its weights'),
+}
 CASES = [case.name for case in propagation.CASES]
 OPTIONS = {
     'loss': {
@@ -66,11 +73,16 @@ OPTIONS = {
         '--features': dict(
             default='noise',
             choices=['noise', 'real'],
-            help='real: of a video of data/DAVIS, or of --video',
+            help='real: of --video, or of the first one in data/DAVIS',
         ),
-        '--video': dict(help='features of its frames instead of noise'),
-        '--config': dict(default='hvc_davis', help='of the model for them'),
-        '--checkpoint': dict(help='its weights'),
+        **MODEL,
+        **SEED,
+    },
+    'exactness': {
+        '--frames': dict(type=int, default=10, help='that are compared'),
+        '--compute-dtype': dict(help='of one more LabelPropagator'),
+        '--threads': dict(type=int, default=2, help='of a CPU'),
+        **MODEL,
         **SEED,
     },
     'protocol': {
@@ -90,6 +102,8 @@ OPTIONS = {
     'inference': {
         '--frames': dict(type=int, help='timed frames'),
         '--parts': dict(action='store_true', help='where the time goes'),
+        **MODEL,
+        '--config': dict(help='of the model; hvc_davis and hvc_moco_davis'),
     },
     'data': {
         '--images': dict(required=True, help='folder, or a glob pattern'),

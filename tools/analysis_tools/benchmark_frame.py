@@ -9,28 +9,38 @@ import argparse
 import copy
 import tempfile
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List, NamedTuple, Sequence, Tuple
+from typing import (
+    Callable,
+    Dict,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
+import mmcv
 import numpy as np
 import torch
 from measuring import Report, best_times, is_gpu
 from mmcv.cnn import fuse_conv_bn
-from torch import Tensor, nn
 from torch.nn import functional as F
 
+from hvc_mm.apis import init_model, open_frames
 from hvc_mm.apis.inference import frame_pipeline
 from hvc_mm.datasets.id_masks import read_id_mask, write_id_mask
 from hvc_mm.datasets.image_io import read_image, write_picture
 from hvc_mm.engine.config_file import find_config, load_config
 from hvc_mm.evaluation.functional import boundary_accuracy, region_similarity
-from hvc_mm.registry import MODELS
+from hvc_mm.models.vos import LabelPropagationVOS
 
 # A frame's way through a test, in its order.
 PARTS = ('reading', 'backbone', 'propagation', 'codec', 'scoring', 'writing')
-CONFIGS = {'ResNet-18': 'hvc_davis', 'ensemble': 'hvc_moco_davis'}
+CONFIGS = ('hvc_davis', 'hvc_moco_davis')
 OBJECTS = 3
 # Characters of a bar.
 WIDTH = 60
@@ -89,21 +99,26 @@ def measure_parts(
     """Measure a frame's parts, and the backbone in other forms.
 
     Args:
-        args: ``device``, ``quick``, ``repeats`` and ``frames``, those timed.
+        args: ``device``, ``quick``, ``repeats``; ``frames``, those timed;
+            ``config``, ``checkpoint`` and ``video`` as given, or None.
         sizes: Of the frames, ``(H, W)`` each.
     """
-    count = args.frames or (2 if args.quick else 5)
+    timed = args.frames or (2 if args.quick else 5)
     report = Report(f'parts of a frame, {OBJECTS} objects, ms')
-    for name in [*CONFIGS][: 1 if args.quick else None]:
+    names = [args.config] if args.config else CONFIGS
+    for name in names[: 1 if args.quick else None]:
         for height, width in sizes:
-            what = f'{height}x{width} {name}'
-            model = build_model(name, args.device)
+            what = f'{height}x{width} {Path(name).stem}'
+            model = build_model(name, args.checkpoint, args.device)
+            # The first frame, a full context, and those that are timed.
+            count = 1 + model.propagator.context + timed
             with tempfile.TemporaryDirectory() as folder:
-                clip = make_clip(Path(folder), (height, width), count + 1)
-                clock = time_parts(model, clip, args.device)
-                frame = read_frames(model, clip)[0]
-            report.rows.append(row_of(what, clock, count))
-            report.notes.append(f'{what:>20} {bar_of(clock.seconds)}')
+                size = height, width
+                clip = make_clip(Path(folder), size, count, args.video)
+                clock = time_parts(model, clip, timed, args.device)
+                frame = read_frame(model, clip.frames[0], clip.ids)
+            report.rows.append(row_of(what, clock, timed))
+            report.notes.append(f'{what:>24} {bar_of(clock.seconds)}')
             report.notes.append(
                 describe_forms(what, time_backbones(model, frame, args))
             )
@@ -112,64 +127,90 @@ def measure_parts(
     return report
 
 
-def build_model(name: str, device: str) -> nn.Module:
-    """Build a propagation model by name, with weights of no training."""
-    config = load_config(find_config(CONFIGS[name]))
-    for member in config.model.backbone.get('members', []):
-        member.pop('init_cfg', None)
+def build_model(
+    name: str, checkpoint: Optional[str], device: str
+) -> LabelPropagationVOS:
+    """Build a propagation model by the name of its config.
+
+    Without a checkpoint no weights of other networks are fetched either.
+    """
+    config = load_config(find_config(name))
+    if checkpoint is None:
+        for member in config.model.backbone.get('members', []):
+            member.pop('init_cfg', None)
     torch.manual_seed(0)
-    model = MODELS.build(config.model).eval().to(device)
-    model.cfg = config
-    return model
+    return init_model(config, checkpoint, device)
 
 
-def make_clip(folder: Path, size: Tuple[int, int], count: int) -> Clip:
-    """Write a moving picture as JPEG files, and the objects' mask."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(
-        1, 3, size[0] // 16, size[1] // 16, generator=generator
-    )
-    # Detail of a photograph's kind, rather than noise.
-    picture = F.interpolate(coarse, size, mode='bicubic').clamp(0, 1)
-    picture = (255 * picture[0]).byte().permute(1, 2, 0).numpy()
+def make_clip(
+    folder: Path, size: Tuple[int, int], count: int, video: Optional[str]
+) -> Clip:
+    """Write frames as JPEG files, and a mask of the first one's objects.
+
+    Args:
+        folder: Where.
+        size: Of the frames, ``(H, W)``.
+        count: Frames, at most.
+        video: What the last of them are taken from; None: a picture that
+            moves.
+    """
+    if video is None:
+        pictures = moving_picture(size, count)
+    else:
+        kept = deque(open_frames(video), maxlen=count)
+        pictures = (mmcv.imresize(one.image, size[::-1]) for one in kept)
+    frames = []
+    for picture in pictures:
+        frames.append(folder / f'{len(frames):05d}.jpg')
+        write_picture(frames[-1], picture)
+    if len(frames) < 3:
+        raise SystemExit(
+            f'error: {video} has {len(frames)} frames, at least 3 are needed'
+        )
     ids = np.zeros(size, np.uint8)
     for i in range(OBJECTS):
         left = size[1] * (i + 1) // 5
         ids[size[0] // 3 : size[0] // 2, left : left + size[1] // 8] = i + 1
-    frames = [folder / f'{t:05d}.jpg' for t in range(count)]
-    for t, path in enumerate(frames):
-        write_picture(path, np.roll(picture, 4 * t, axis=1))
     write_id_mask(folder / 'ids.png', ids)
     return Clip(folder, frames, ids)
 
 
-def read_frames(model: nn.Module, clip: Clip) -> List[dict]:
-    """Read frames as a test does, from the disk to ``(3, H, W)`` uint8."""
-    pipeline = frame_pipeline(model.cfg)
-    items = []
-    for index, path in enumerate(clip.frames):
-        image = read_image(path)
-        shape = image.shape[:2]
-        item = dict(img=image, ori_shape=shape, img_shape=shape)
-        item.update(video='clip', frame_index=index, frame_name=path.stem)
-        item.update(starts_video=index == 0, img_path=str(path))
-        if index == 0:
-            item['prompt_ids'] = clip.ids
-        items.append(pipeline(item))
-    return items
+def moving_picture(size: Tuple[int, int], count: int) -> Iterator[np.ndarray]:
+    """Move a picture with detail of a photograph's kind, rather than noise."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(
+        1, 3, size[0] // 16, size[1] // 16, generator=generator
+    )
+    picture = F.interpolate(coarse, size, mode='bicubic').clamp(0, 1)
+    picture = (255 * picture[0]).byte().permute(1, 2, 0).numpy()
+    for t in range(count):
+        yield np.roll(picture, 4 * t, axis=1)
+
+
+def read_frame(
+    model: LabelPropagationVOS, path: Path, ids: np.ndarray
+) -> dict:
+    """Read a frame and its mask as a test does, ``(3, H, W)`` uint8."""
+    image = read_image(path)
+    shape = image.shape[:2]
+    item = dict(img=image, ori_shape=shape, img_shape=shape)
+    item.update(video='clip', frame_index=0, frame_name=path.stem)
+    item.update(starts_video=True, img_path=str(path), prompt_ids=ids)
+    return frame_pipeline(model.cfg)(item)
 
 
 @torch.no_grad()
-def time_parts(model: nn.Module, clip: Clip, device: str) -> Clock:
-    """Time the frames after the first one, with a full context."""
+def time_parts(
+    model: LabelPropagationVOS, clip: Clip, timed: int, device: str
+) -> Clock:
+    """Play a clip and time its last frames, of all but the first one."""
     propagator, codec = model.propagator, model.codec
     clock = Clock(device)
     for index, path in enumerate(clip.frames):
-        if index == 1:
-            # What the first frame does once counts for none.
+        if index == max(1, len(clip.frames) - timed):
             clock = Clock(device)
         with clock.of('reading'):
-            (item,) = read_frames(model, clip._replace(frames=[path]))
+            item = read_frame(model, path, clip.ids)
         with clock.of('backbone'):
             data = model.data_preprocessor(
                 dict(
@@ -181,7 +222,7 @@ def time_parts(model: nn.Module, clip: Clip, device: str) -> Clock:
         sample = item['data_samples']
         if index == 0:
             labels = codec.encode(sample, features.shape[-2:])
-            fill_context(propagator, features, labels.to(features))
+            propagator.step(features, labels.to(features))
             continue
         with clock.of('propagation'):
             soft_labels = propagator.step(features)
@@ -193,16 +234,6 @@ def time_parts(model: nn.Module, clip: Clip, device: str) -> Clock:
         with clock.of('writing'):
             write_id_mask(clip.folder / f'pred/{path.stem}.png', ids)
     return clock
-
-
-def fill_context(propagator: object, features: Tensor, labels: Tensor) -> None:
-    """Show a frame as often as the context holds, a little changed."""
-    generator = torch.Generator().manual_seed(0)
-    propagator.observe(features, None, labels)
-    for _ in range(propagator.context):
-        noise = torch.randn(features.shape, generator=generator)
-        changed = features + 0.02 * noise.to(features)
-        propagator.observe(F.normalize(changed, dim=1), labels)
 
 
 def score(truth: np.ndarray, ids: np.ndarray) -> None:
@@ -234,7 +265,7 @@ def bar_of(seconds: Dict[str, float]) -> str:
 
 @torch.no_grad()
 def time_backbones(
-    model: nn.Module, item: dict, args: argparse.Namespace
+    model: LabelPropagationVOS, item: dict, args: argparse.Namespace
 ) -> Dict[str, float]:
     """Time other forms of the backbone on a frame, in turn."""
     inputs = model.data_preprocessor(
@@ -261,4 +292,4 @@ def describe_forms(what: str, seconds: Dict[str, float]) -> str:
     forms = ', '.join(
         f'{form} x{base / own:.2f}' for form, own in seconds.items()
     )
-    return f'{what:>20} backbone {1e3 * base:.0f} ms: {forms}'
+    return f'{what:>24} backbone {1e3 * base:.0f} ms: {forms}'

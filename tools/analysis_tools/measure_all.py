@@ -4,8 +4,9 @@
         --davis data/DAVIS --resnet50 resnet50.pth:style=caffe \
         --out report.json
 
-On a GPU: label propagation at 60x107 with 1280 channels and a training step
-at N=128 against their dense forms, then HVC trained for some minutes, then
+On a GPU: label propagation at 60x107 with 1280 channels (by torch, also with
+products in bfloat16, and by Triton) and a training step at N=128 against their
+dense forms, then HVC trained for some minutes, then
 J&F of its backbone next to a random one and a ResNet-50. Without a GPU: the
 benchmarks' --quick settings, and training and scores of a small size.
 
@@ -44,9 +45,11 @@ from hvc_mm.utils.run_log import find_log, read_log, series
 
 TOOLS = Path(__file__).resolve().parents[1]
 NAMES = (
-    *('propagation', 'propagation_bf16', 'train_step', 'training', 'scores'),
-    *('loss', 'inference', 'data'),
+    *('propagation', 'propagation_bf16', 'propagation_triton', 'train_step'),
+    *('training', 'scores', 'loss', 'inference', 'data'),
 )
+# What only a GPU has or is fast at.
+GPU_NAMES = ('propagation_bf16', 'propagation_triton')
 MOST_MINUTES = 7.0
 # Lines of a failed command's output that the file keeps.
 TAIL = 25
@@ -164,7 +167,7 @@ def check_data(images: str, davis: str, resnet50: Optional[str]) -> None:
 def commands(args: argparse.Namespace) -> Dict[str, List[str]]:
     """Give all commands in their order, without the Python that runs them.
 
-    Products in bfloat16 are measured on a GPU alone.
+    Products in bfloat16 and by Triton are measured on a GPU alone.
     """
     on_gpu = args.device == 'cuda'
     quick = [] if on_gpu else ['--quick']
@@ -175,9 +178,12 @@ def commands(args: argparse.Namespace) -> Dict[str, List[str]]:
         return ['analysis_tools/benchmark.py', *words, *common]
 
     bf16 = ['propagation', *case, '--compute-dtype', 'bfloat16']
+    both = ['--cases', '60x107 C=256', '60x107 C=1280']
+    triton = ['propagation', *both, '--native', 'triton']
     found = {
         'propagation': benchmark('propagation', 'propagation', *case),
         'propagation_bf16': benchmark('propagation_bf16', *bf16),
+        'propagation_triton': benchmark('propagation_triton', *triton),
         'train_step': benchmark('train_step', 'train_step', *quick),
         'training': training(args),
         'scores': scores(args),
@@ -188,7 +194,7 @@ def commands(args: argparse.Namespace) -> Dict[str, List[str]]:
     return {
         name: [*words, *args.extra[name]]
         for name, words in found.items()
-        if name in args.stages and (on_gpu or name != 'propagation_bf16')
+        if name in args.stages and (on_gpu or name not in GPU_NAMES)
     }
 
 

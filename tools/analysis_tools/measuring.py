@@ -21,6 +21,8 @@ import torch
 from torch.utils.benchmark import Timer
 
 _PROC = Path('/proc/self')
+# Of a CPU, by the names that Linux gives them: what the hot paths use.
+_UNITS = ('avx2', 'avx512f', 'avx512_bf16', 'amx_bf16')
 # Short functions are run again and again for so many seconds a round.
 _SECONDS = 0.05
 Runs = Mapping[str, Callable[[], object]]
@@ -176,4 +178,7 @@ def environment(device: str) -> Dict[str, str]:
         for line in Path('/proc/cpuinfo').read_text().splitlines():
             if line.startswith('model name'):
                 found['device'] = line.split(':', 1)[1].strip()
+            if line.startswith('flags'):
+                units = [unit for unit in _UNITS if unit in line.split()]
+                found['units'] = ' '.join(units) or 'none of AVX2 or newer'
     return found

@@ -10,6 +10,7 @@ import torch
 from mmengine.optim import OptimWrapper
 from PIL import Image
 
+from hvc_mm.models.vos import LabelPropagator
 from hvc_mm.models.vos.native_search import find_kernel
 
 ARGUMENTS = dict(
@@ -27,6 +28,8 @@ ARGUMENTS = dict(
     features='noise',
     video=None,
     parts=False,
+    config=None,
+    checkpoint=None,
 )
 
 
@@ -124,20 +127,22 @@ def test_both_propagations_give_the_same(propagation, monkeypatch):
         assert row['largest difference'] < 1e-5
         assert row['equal ids'] == 1
         assert row['time ratio'] == row['dense s'] / row['ours s']
-    gain, memory = report.targets
+    gain, memory, same, _ = report.targets
     assert gain.missed, 'a ratio of a thousand million was asked for'
     assert (memory.bound, memory.at_most) == (0.5, True)
+    assert same.value == 1 and not same.missed
     (row,) = measured(compute_dtype='bfloat16').rows
     assert row['what'] == 'one'  # of --quick
-    assert measured(compute_dtype='bfloat16').targets == []
+    (same,) = measured(compute_dtype='bfloat16').targets
+    assert same.name == 'equal ids'
     # A difference is seen.
     whole = propagation.dense_labels
     monkeypatch.setattr(
         propagation, 'dense_labels', lambda *given: whole(*given).flip(0)
     )
-    (row,) = measured(cases=['two'], quick=False).rows
-    assert row['largest difference'] > 0.01
-    assert row['equal ids'] < 1
+    report = measured(cases=['two'], quick=False)
+    assert report.rows[0]['largest difference'] > 0.01
+    assert [target.missed for target in report.targets] == [True]
 
 
 def test_protocols_against_their_whole_affinity(load_tool, monkeypatch):
@@ -240,9 +245,21 @@ def test_a_gpu_is_held_to_targets_of_its_own(
     propagation, seconds, gain, missed
 ):
     row = {'ours s': seconds, 'time ratio': gain, 'memory share': 1.0}
-    targets = propagation.case_targets(propagation.CASES[-1], row, True)
+    args = Namespace(**{**ARGUMENTS, 'device': 'cuda:0'})
+    targets = propagation.case_targets(propagation.CASES[-1], row, args)
     assert [target.missed for target in targets] == missed
-    assert propagation.case_targets(propagation.CASES[0], row, True) == []
+    assert propagation.case_targets(propagation.CASES[0], row, args) == []
+
+
+def test_triton_has_times_of_its_own(propagation):
+    args = Namespace(**{**ARGUMENTS, 'device': 'cuda:0', 'native': 'triton'})
+    limits = {}
+    for case in propagation.CASES:
+        row = {'ours s': 1e-4, 'time ratio': 99.0, 'memory share': 1.0}
+        for target in propagation.case_targets(case, row, args):
+            if target.name == 'its time':
+                limits[case.name] = target.bound
+    assert limits == {'60x107 C=256': 1e-3, '60x107 C=1280': 2.5e-3}
 
 
 def test_the_dense_form_runs_chunks_over_the_whole_grid(propagation):
@@ -294,22 +311,114 @@ def test_where_a_frames_time_goes(propagation, monkeypatch):
     assert 'as tested x1.00' in forms and 'p: propagation' in letters
 
 
+def test_the_parts_of_a_users_model_and_video(
+    propagation, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(propagation, 'SIZES', ((64, 96),))
+    frame = sys.modules['benchmark_frame']
+    weights = frame.build_model('hvc_davis', None, 'cpu').backbone.state_dict()
+    torch.save(weights, tmp_path / 'hvc.pth')
+    picture = np.random.default_rng(0).integers(0, 256, (80, 120, 3))
+    for t in range(5):
+        Image.fromarray(np.roll(picture, t, 1).astype(np.uint8)).save(
+            tmp_path / f'{t}.png'
+        )
+    given = dict(
+        parts=True,
+        config='hvc_davis',
+        checkpoint=str(tmp_path / 'hvc.pth'),
+        video=str(tmp_path),
+    )
+    args = Namespace(**{**ARGUMENTS, **given}, frames=2)
+    (row,) = propagation.measure_inference(args).rows
+    assert row['what'] == '64x96 hvc_davis' and row['propagation'] > 0
+    args.parts = False
+    with pytest.raises(SystemExit, match='need --parts'):
+        propagation.measure_inference(args)
+    for t in range(2, 5):
+        (tmp_path / f'{t}.png').unlink()
+    args.parts = True
+    with pytest.raises(SystemExit, match='has 2 frames, at least 3'):
+        propagation.measure_inference(args)
+
+
 def test_the_parts_are_a_test_of_the_frames(load_tool, tmp_path):
     """A still picture is followed: its masks are its first one."""
     frame = load_tool('analysis_tools/benchmark_frame.py')
-    model = frame.build_model('ResNet-18', 'cpu')
-    clip = frame.make_clip(tmp_path, (64, 96), 1)
-    clip = clip._replace(frames=clip.frames * 3)
-    clock = frame.time_parts(model, clip, 'cpu')
+    model = frame.build_model('hvc_davis', None, 'cpu')
+    clip = frame.make_clip(tmp_path, (64, 96), 3, None)
+    clip = clip._replace(frames=clip.frames[:1] * 3)
+    clock = frame.time_parts(model, clip, 2, 'cpu')
     assert set(clock.seconds) == set(frame.PARTS)
     written = np.array(Image.open(tmp_path / 'pred/00000.png'))
     assert (written == clip.ids).mean() > 0.9 and set(np.unique(written)) == {
         *range(frame.OBJECTS + 1)
     }
     forms = frame.time_backbones(
-        model, frame.read_frames(model, clip)[0], Namespace(**ARGUMENTS)
+        model,
+        frame.read_frame(model, clip.frames[0], clip.ids),
+        Namespace(**ARGUMENTS),
     )
     assert len(forms) == 5 and min(forms.values()) > 0
+
+
+@pytest.fixture
+def exactness(load_tool, monkeypatch):
+    module = load_tool('analysis_tools/benchmark_exactness.py')
+    monkeypatch.setattr(module, 'CONTEXT', 4)
+    for used in module, sys.modules['benchmark_propagation']:
+        monkeypatch.setattr(used, 'RADIUS', 4)
+
+    def measure(features, frames=3, **options):
+        monkeypatch.setattr(module, 'read_features', lambda args: features)
+        args = Namespace(**{**ARGUMENTS, 'quick': False, **options})
+        args.frames = frames
+        report = module.measure_exactness(args)
+        return {row['what']: row for row in report.rows}, report.targets
+
+    return measure
+
+
+def noise_features(count=8, grid=(9, 11)):
+    torch.manual_seed(0)
+    shape = (1, 16, *grid)
+    return [
+        torch.nn.functional.normalize(torch.randn(shape), dim=1)
+        for _ in range(count)
+    ]
+
+
+def test_all_forms_are_held_to_float64(exactness):
+    rows, targets = exactness(noise_features(), compute_dtype='bfloat16')
+    assert {'dense', 'torch', 'torch, bfloat16'} <= set(rows)
+    assert ('kernel' in rows) == (find_kernel() is not None)
+    for row in rows.values():
+        assert row['cells'] == 3 * 99 and row['equal ids'] == 1
+        assert row['not by a tie'] == 0
+        assert 0 < row['largest difference but for ties'] < 1e-5
+    assert not any(target.missed for target in targets)
+
+
+def test_a_wrong_match_is_told_from_a_tie(exactness, monkeypatch):
+    """Rounded features choose other cells; equal cells are tied."""
+    real = LabelPropagator.predict
+
+    def rounded(self, features):
+        return real(self, features.bfloat16().float())
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LabelPropagator, 'predict', rounded)
+        rows, targets = exactness(noise_features())
+    assert rows['torch']['not by a tie'] > 10
+    assert any(target.missed for target in targets)
+    # Two halves of the grid alike: each cell's matches come in pairs, of
+    # which an odd number of places leaves one out.
+    features = [
+        torch.cat([one[..., :6], one[..., :6]], dim=3)
+        for one in noise_features()
+    ]
+    rows, _ = exactness(features, frames=1)
+    assert rows['torch']['not by a tie'] == 0
 
 
 def test_in_fp32_both_forms_are_the_same_training_step(training, monkeypatch):

@@ -103,7 +103,7 @@ def test_mistakes_come_before_anything_is_run(tool, arguments, tmp_path):
 
 def test_a_cpu_runs_the_quick_settings(tool, args, root_dir):
     found = tool.commands(args)
-    assert list(found) == [n for n in tool.NAMES if n != 'propagation_bf16']
+    assert list(found) == [n for n in tool.NAMES if n not in tool.GPU_NAMES]
     for name in ('propagation', 'train_step', 'loss', 'inference', 'data'):
         assert {'--quick', '--device=cpu'} <= set(found[name])
     for command in found.values():
@@ -130,6 +130,8 @@ def test_a_gpu_runs_what_its_targets_are_for(tool, args):
         at = found[name].index('--cases')
         assert found[name][at + 1] == '60x107 C=1280'
     assert 'bfloat16' in found['propagation_bf16']
+    triton = found['propagation_triton']
+    assert {'60x107 C=256', '60x107 C=1280', 'triton'} <= set(triton)
     assert 'train_dataloader.batch_size' not in settings(found['training'])
 
 

@@ -1,0 +1,196 @@
+"""Label propagation in float32, against its formula in float64, on a video.
+
+h w: grid, C: channels, M: label channels, T: context frames, n: cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from functools import partial
+from typing import Callable, Dict
+
+import torch
+from benchmark_propagation import (
+    CHANNELS,
+    CHUNK,
+    RADIUS,
+    TEMPERATURE,
+    TOPK,
+    Frames,
+    dense_labels,
+    read_features,
+    stack_context,
+)
+from measuring import Report, Target, is_gpu
+from torch import Tensor
+from torch.nn import functional as F
+
+from hvc_mm.models.vos import LabelPropagator
+from hvc_mm.models.vos.native_search import find_kernel
+from hvc_mm.models.vos.window import Window, in_window
+
+CONTEXT = 50
+# Scores that are nearer to each other float32 can't tell apart, nor labels.
+TIED, SAME = 1e-6, 1e-5
+
+
+class Comparison:
+    """Compare a form's labels with the formula's, frame by frame.
+
+    Attributes:
+        cells: Compared so far.
+        ids: Cells with the formula's id.
+        differ: Cells whose labels differ by more than rounding.
+        wrong: Those of them where the formula's choice is not a tie.
+        largest: Difference of labels, but for ties.
+    """
+
+    def __init__(self) -> None:
+        self.cells = self.ids = self.differ = self.wrong = 0
+        self.largest = 0.0
+
+    def add(
+        self,
+        labels: Tensor,
+        exact: Tensor,
+        gaps_of: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Compare labels ``(M, h * w)`` of one frame.
+
+        Args:
+            labels: Of the form.
+            exact: Of the formula, float64.
+            gaps_of: Measures the gaps of some cells, see :func:`score_gaps`.
+        """
+        difference = (labels - exact).abs().amax(dim=0)
+        differ = (difference > SAME).nonzero()[:, 0]
+        tied = differ[gaps_of(differ) <= TIED]
+        self.cells += len(difference)
+        self.ids += int((labels.argmax(0) == exact.argmax(0)).sum())
+        self.differ += len(differ)
+        self.wrong += len(differ) - len(tied)
+        difference[tied] = 0
+        self.largest = max(self.largest, float(difference.max()))
+
+    def row(self, name: str) -> dict:
+        """Make the form's line of the table."""
+        return {
+            'what': name,
+            'cells': self.cells,
+            'equal ids': self.ids / self.cells,
+            'labels differ': self.differ,
+            'not by a tie': self.wrong,
+            'largest difference but for ties': self.largest,
+        }
+
+
+@torch.no_grad()
+def measure_exactness(args: argparse.Namespace) -> Report:
+    """Compare all forms with the formula in float64, on a video's features.
+
+    Every cell of the last ``--frames`` frames is predicted, from labels
+    that are drawn anew for each frame: another match is another label. It
+    may differ where the k-th best score of a cell's context and the next
+    one are tied in float32; anywhere else a difference is an error.
+    """
+    torch.manual_seed(args.seed)
+    features = read_features(args)
+    grid = features[0].shape[2:]
+    forms = make_forms(args)
+    found = {name: Comparison() for name in ('dense', *forms)}
+    count = 1 if args.quick else args.frames
+    first = len(features) - min(count, len(features) - 1)
+    frames: Frames = []
+    for time, query in enumerate(features):
+        if time >= first:
+            compare_frame(frames, query, forms, found)
+        ids = torch.randint(0, CHANNELS, grid, device=query.device)
+        labels = F.one_hot(ids, CHANNELS).permute(2, 0, 1)[None].float()
+        for form in forms.values():
+            form.observe(query, labels, None if time else labels)
+        frames.append((query, labels))
+    size = f'{grid[0]}x{grid[1]} C={features[0].shape[1]}'
+    report = Report(
+        f'labels against float64, {size}, last {len(features) - first} of '
+        f'{len(features)} frames, radius {RADIUS}, top-{TOPK}'
+    )
+    for name, comparison in found.items():
+        report.rows.append(comparison.row(name))
+        target = Target(name, comparison.wrong, 0, True, '{:.0f} cells')
+        report.targets.append(target)
+    return report
+
+
+def make_forms(args: argparse.Namespace) -> Dict[str, LabelPropagator]:
+    """Make a propagator for each search that is there."""
+    native = {'torch': False}
+    if find_kernel() is not None and not is_gpu(args.device):
+        native['kernel'] = True
+    settings = RADIUS, TOPK, TEMPERATURE, CONTEXT
+    forms = {
+        name: LabelPropagator(*settings, native=wanted)
+        for name, wanted in native.items()
+    }
+    if args.compute_dtype:
+        forms[f'torch, {args.compute_dtype}'] = LabelPropagator(
+            *settings, compute_dtype=args.compute_dtype, native=False
+        )
+    if is_gpu(args.device):
+        forms['triton'] = LabelPropagator(*settings, native='triton')
+    return forms
+
+
+def compare_frame(
+    frames: Frames,
+    query: Tensor,
+    forms: Dict[str, LabelPropagator],
+    found: Dict[str, Comparison],
+) -> None:
+    """Predict a frame by all forms and compare."""
+    cells = torch.arange(query[0, 0].numel(), device=query.device)
+    context = stack_context(frames, 0, CONTEXT)
+    labels = {'dense': dense_labels([context], query, cells)}
+    for name, form in forms.items():
+        labels[name] = form.predict(query)[0].flatten(1)
+    wide = context[0].double(), context[1].double()
+    exact = dense_labels([wide], query.double(), cells)
+    times = [0, *range(len(frames) - CONTEXT, len(frames))]
+    times = torch.tensor(times, device=query.device).clamp(min=0)
+    gaps_of = partial(score_gaps, wide[0], times, query.double())
+    for name, own in labels.items():
+        found[name].add(own, exact, gaps_of)
+
+
+def score_gaps(
+    keys: Tensor, times: Tensor, query: Tensor, cells: Tensor
+) -> Tensor:
+    """Measure how far the best score that is left out is below the k-th.
+
+    Copies of one cell, which the context of an early frame has, are the
+    same match: they are no tie.
+
+    Args:
+        keys: Features of the context, ``(T, C, h, w)``.
+        times: Of its frames, ``(T,)``; copies have the same.
+        query: ``(1, C, h, w)``.
+        cells: Of the query, ``(n,)``.
+
+    Returns:
+        ``(n,)``, not negative.
+    """
+    height, width = query.shape[2:]
+    every = torch.arange(height * width, device=cells.device)
+    gaps = [query.new_zeros(0)]
+    for some in cells.split(CHUNK):
+        queries = query[0].flatten(1).t()[some]
+        scores = queries.expand(len(keys), -1, -1) @ keys.flatten(2)
+        dy = some[:, None] // width - every // width
+        dx = some[:, None] % width - every % width
+        far = ~in_window(dy, dx, Window(RADIUS))
+        scores[1:].masked_fill_(far, -math.inf)
+        best, index = scores.transpose(0, 1).flatten(1).topk(TOPK + 1)
+        match = times[index // len(every)] * len(every) + index % len(every)
+        gap = best[:, -2] - best[:, -1]
+        gaps.append(gap.masked_fill(match[:, -2] == match[:, -1], math.inf))
+    return torch.cat(gaps)
