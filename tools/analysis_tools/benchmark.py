@@ -102,6 +102,9 @@ OPTIONS = {
     'inference': {
         '--frames': dict(type=int, help='timed frames'),
         '--parts': dict(action='store_true', help='where the time goes'),
+        '--threads': dict(
+            type=int, default=1, help='of a CPU; > 1: parts by wall clock'
+        ),
         **MODEL,
         '--config': dict(help='of the model; hvc_davis and hvc_moco_davis'),
     },

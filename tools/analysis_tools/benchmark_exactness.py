@@ -64,14 +64,17 @@ class Comparison:
             gaps_of: Measures the gaps of some cells, see :func:`score_gaps`.
         """
         difference = (labels - exact).abs().amax(dim=0)
-        differ = (difference > SAME).nonzero()[:, 0]
-        tied = differ[gaps_of(differ) <= TIED]
+        # Also where they are not numbers, which no tie excuses.
+        differ = (~(difference <= SAME)).nonzero()[:, 0]
+        finite = difference[differ].isfinite()
+        tied = differ[finite & (gaps_of(differ) <= TIED)]
         self.cells += len(difference)
         self.ids += int((labels.argmax(0) == exact.argmax(0)).sum())
         self.differ += len(differ)
         self.wrong += len(differ) - len(tied)
         difference[tied] = 0
-        self.largest = max(self.largest, float(difference.max()))
+        largest = float(difference.max())
+        self.largest = max(self.largest, largest, key=_nan_first)
 
     def row(self, name: str) -> dict:
         """Make the form's line of the table."""
@@ -165,10 +168,12 @@ def compare_frame(
 def score_gaps(
     keys: Tensor, times: Tensor, query: Tensor, cells: Tensor
 ) -> Tensor:
-    """Measure how far the best score that is left out is below the k-th.
+    """Measure how near another match is to the last one that is kept.
 
-    Copies of one cell, which the context of an early frame has, are the
-    same match: they are no tie.
+    That is the next one, which is left out. Copies of one cell, which the
+    context of an early frame has, are the same match. Where some of them
+    are kept and some are left out, the nearest other match is meant, be it
+    kept or not: it decides how many of them are.
 
     Args:
         keys: Features of the context, ``(T, C, h, w)``.
@@ -189,8 +194,17 @@ def score_gaps(
         dx = some[:, None] % width - every % width
         far = ~in_window(dy, dx, Window(RADIUS))
         scores[1:].masked_fill_(far, -math.inf)
-        best, index = scores.transpose(0, 1).flatten(1).topk(TOPK + 1)
+        # As many as may be copies of the last one, and one more.
+        best, index = scores.transpose(0, 1).flatten(1).topk(TOPK + len(keys))
         match = times[index // len(every)] * len(every) + index % len(every)
-        gap = best[:, -2] - best[:, -1]
-        gaps.append(gap.masked_fill(match[:, -2] == match[:, -1], math.inf))
+        last = best[:, TOPK - 1 : TOPK], match[:, TOPK - 1 : TOPK]
+        away = (best - last[0]).abs()
+        away.masked_fill_(match == last[1], math.inf)
+        below = away[:, TOPK:].amin(dim=1)
+        split = match[:, TOPK] == last[1][:, 0]
+        gaps.append(torch.where(split, away.amin(dim=1), below))
     return torch.cat(gaps)
+
+
+def _nan_first(value: float) -> float:
+    return math.inf if math.isnan(value) else value

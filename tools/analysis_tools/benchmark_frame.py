@@ -67,7 +67,8 @@ class Clock:
         device: What is waited for before the time is read.
 
     Attributes:
-        seconds: Of the process; on a GPU of the wall clock.
+        seconds: Of the process; with several threads and on a GPU, of the
+            wall clock.
         wall: Of the wall clock.
     """
 
@@ -87,10 +88,13 @@ class Clock:
             total[part] += now - start
 
     def _now(self) -> Tuple[float, float]:
-        if not is_gpu(self.device):
-            return time.process_time(), time.perf_counter()
-        torch.cuda.synchronize(self.device)
-        return time.perf_counter(), time.perf_counter()
+        wall = time.perf_counter()
+        if is_gpu(self.device):
+            torch.cuda.synchronize(self.device)
+            wall = time.perf_counter()
+        elif torch.get_num_threads() == 1:
+            return time.process_time(), wall
+        return wall, wall
 
 
 def measure_parts(
@@ -115,6 +119,8 @@ def measure_parts(
             with tempfile.TemporaryDirectory() as folder:
                 size = height, width
                 clip = make_clip(Path(folder), size, count, args.video)
+                # A video may be shorter.
+                timed = min(timed, len(clip.frames) - 1)
                 clock = time_parts(model, clip, timed, args.device)
                 frame = read_frame(model, clip.frames[0], clip.ids)
             report.rows.append(row_of(what, clock, timed))

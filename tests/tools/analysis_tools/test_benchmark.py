@@ -1,6 +1,7 @@
 """The benchmarks compare like with like, and hold to the right targets."""
 
 import json
+import math
 import sys
 from argparse import Namespace
 
@@ -332,6 +333,13 @@ def test_the_parts_of_a_users_model_and_video(
     args = Namespace(**{**ARGUMENTS, **given}, frames=2)
     (row,) = propagation.measure_inference(args).rows
     assert row['what'] == '64x96 hvc_davis' and row['propagation'] > 0
+    # More than there are: four frames are timed, and counted.
+    clock = frame.Clock('cpu')
+    clock.seconds.update(dict.fromkeys(frame.PARTS, 4.0))
+    monkeypatch.setattr(frame, 'time_parts', lambda *given: clock)
+    args.frames = 9
+    (row,) = propagation.measure_inference(args).rows
+    assert row['propagation'] == 1000
     args.parts = False
     with pytest.raises(SystemExit, match='need --parts'):
         propagation.measure_inference(args)
@@ -411,6 +419,16 @@ def test_a_wrong_match_is_told_from_a_tie(exactness, monkeypatch):
         rows, targets = exactness(noise_features())
     assert rows['torch']['not by a tie'] > 10
     assert any(target.missed for target in targets)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            LabelPropagator, 'predict', lambda *given: math.nan * real(*given)
+        )
+        rows, targets = exactness(noise_features())
+    assert rows['torch']['not by a tie'] == 3 * 99
+    assert any(target.missed for target in targets)
+    # In a still video whatever is kept is tied.
+    rows, targets = exactness(noise_features(1) * 7)
+    assert not any(target.missed for target in targets)
     # Two halves of the grid alike: each cell's matches come in pairs, of
     # which an odd number of places leaves one out.
     features = [
