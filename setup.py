@@ -9,6 +9,7 @@ missing and how to get it.
 import os
 import shutil
 from pathlib import Path
+from zlib import crc32
 
 from setuptools import Extension, find_packages, setup
 from setuptools.command.build_py import build_py
@@ -21,11 +22,17 @@ MIM_REQUIRED = ('configs', 'tools', 'requirements')
 MIM_OPTIONAL = ('model-index.yml',)
 
 # The search of label propagation, loaded by ctypes. Where it can't be built,
-# torch does the search.
+# torch does the search. The checksum tells a library of other sources.
+KERNEL_SOURCES = [
+    f'{PACKAGE}/csrc/windowed_topk.cpp',
+    f'{PACKAGE}/csrc/windowed_topk_simd.h',
+]
+CHECKSUM = crc32(b''.join((ROOT / one).read_bytes() for one in KERNEL_SOURCES))
 KERNEL = Extension(
     f'{PACKAGE}.csrc._windowed_topk',
-    [f'{PACKAGE}/csrc/windowed_topk.cpp'],
-    depends=[f'{PACKAGE}/csrc/windowed_topk_simd.h'],
+    KERNEL_SOURCES[:1],
+    depends=KERNEL_SOURCES[1:],
+    define_macros=[('SOURCES', f'INT64_C({CHECKSUM})')],
     extra_compile_args=[
         '-O3',
         '-std=c++17',

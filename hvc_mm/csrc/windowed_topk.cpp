@@ -179,8 +179,14 @@ void search(const Search &s) {
 
 extern "C" {
 
-// Changes whenever the fields of `Search` or their meaning do.
+// Of the fields of `Search`.
 EXPORT int64_t windowed_topk_interface() { return 1000 + sizeof(Search); }
+
+// A checksum of the sources, by setup.py.
+#if !defined(SOURCES)
+#define SOURCES 0
+#endif
+EXPORT int64_t windowed_topk_sources() { return SOURCES; }
 
 // The best level that this processor runs: 0 portable, 1 AVX2, 2 AVX-512.
 EXPORT int64_t windowed_topk_level() {

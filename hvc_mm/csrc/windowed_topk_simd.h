@@ -208,8 +208,10 @@ static float guess_limit(const Search &s, int64_t query,
   const auto kth = guesses.begin() + (s.topk - 1);
   std::nth_element(guesses.begin(), kth, guesses.begin() + count,
                    std::greater<float>());
-  // A little less, so that the k cells themselves are above it.
-  return std::nextafter(*kth, lowest);
+  // A little less, so that the k cells themselves are above it; where
+  // denormals count as zero, too.
+  return std::min(std::nextafter(*kth, lowest),
+                  *kth - std::numeric_limits<float>::min());
 }
 
 static void run(const Search &s, const Part &part, Scratch &scratch) {

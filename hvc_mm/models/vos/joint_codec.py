@@ -14,6 +14,8 @@ from torch import Tensor
 from hvc_mm.registry import TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
+from .mask_codec import no_numbers
+
 __all__ = ['JointCodec']
 
 # What a joint's bump covers of its row and column: from p - 1.5 to p + 2.5
@@ -99,6 +101,7 @@ class JointCodec:
 
         Raises:
             ValueError: No labels: a clip's first frame must give its joints.
+                A soft label is not a number.
         """
         if soft_labels is None:
             raise ValueError(
@@ -118,6 +121,8 @@ class JointCodec:
         # By a mask as index a GPU would be waited for.
         joints.masked_fill_(bumps.sum(dim=1) == 0, -1)
         sample.pred_joints = joints.cpu()
+        if not sample.pred_joints.isfinite().all():
+            raise no_numbers(sample)
         return soft_labels[0]
 
     def _profile(self, position: float, length: int) -> Tensor:

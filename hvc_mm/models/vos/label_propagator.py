@@ -99,8 +99,12 @@ class LabelPropagator:
     other windows and rules for the reference; :meth:`from_protocol` knows
     the published ones.
 
+    Products are in full precision under autocast, too. TF32 on a GPU, which
+    torch leaves off for them, would make them inexact.
+
     Memory: ``context`` feature maps, one per reference frame, and about
-    ``64 MiB`` (CPU) to work in, whatever the video's length.
+    ``64 MiB`` (CPU) to work in, whatever the video's length. Without a
+    window torch's search has tables of ``8 (h w)^2`` bytes as well.
 
     Args:
         radius: In cells of the grid at hand, > 0; frames other than the
@@ -250,9 +254,9 @@ class LabelPropagator:
 
         Raises:
             ValueError: On the first frame without labels; on features or
-                labels of a wrong or changed shape; on new labels of an
-                object that is already known, and corrections of one that
-                is not.
+                labels of a wrong or changed shape; on features that are not
+                finite (on a CPU); on new labels of an object that is
+                already known, and corrections of one that is not.
         """
         predicted = self.predict(features) if self.time else None
         return self.observe(features, predicted, new_labels, corrections)
@@ -277,8 +281,11 @@ class LabelPropagator:
         labels = exact.new_zeros(
             exact[..., 0].numel(), self._channels, dtype=self._label_dtype
         )
-        for reference, parts in zip(self.references, self._find(exact)):
-            labels[:, reference.channels] = self._sum_labels(reference, parts)
+        with torch.autocast(features.device.type, enabled=False):
+            found = self._find(exact)
+            for reference, parts in zip(self.references, found):
+                own = self._sum_labels(reference, parts)
+                labels[:, reference.channels] = own
         return labels.t().reshape(1, -1, *features.shape[2:])
 
     def _context_of(self, reference: Reference) -> Tuple[int, int]:
@@ -540,6 +547,15 @@ class LabelPropagator:
                 f'features of frame {self.time} have shape {shape}, those '
                 f'before had {self._shape}: call reset() between videos'
             )
+        # A GPU would be waited for: there the codec finds it in the labels.
+        if features.device.type == 'cpu':
+            extremes = torch.stack(features.aminmax())
+            if not extremes.isfinite().all():
+                raise ValueError(
+                    f'features of frame {self.time} hold values from '
+                    f'{float(extremes[0])} to {float(extremes[1])}; expected '
+                    'finite ones'
+                )
 
     def _check_labels(self, labels: Tensor, features: Tensor) -> None:
         shape = tuple(labels.shape)

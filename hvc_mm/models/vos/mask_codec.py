@@ -208,6 +208,9 @@ class MaskCodec:
             The enlarged soft labels that the ids were taken from,
             ``(M, H, W)`` on the labels' device, channels in the order of
             their ids; None before the first object.
+
+        Raises:
+            ValueError: A soft label is not a number.
         """
         size = tuple(sample.ori_shape[:2])
         if soft_labels is None:
@@ -227,12 +230,16 @@ class MaskCodec:
         if order != list(range(len(order))):
             labels = torch.stack([labels[channel] for channel in order])
         confidence, channel = labels.max(dim=0)
+        # What is not a number is the largest.
+        channel = channel.to(torch.int16).masked_fill_(confidence.isnan(), -1)
         # The only thing that a GPU has to be waited for, so in one piece.
         if self.with_confidence:
             both = torch.stack([confidence, channel.to(confidence)]).cpu()
-            confidence, channel = both[0], both[1].to(torch.uint8)
+            confidence, channel = both[0], both[1].to(torch.int16)
         else:
-            channel = channel.to(torch.uint8).cpu()
+            channel = channel.cpu()
+        if channel.min() < 0:
+            raise no_numbers(sample)
         ids = torch.tensor(sorted(self._ids), dtype=torch.uint8)
         sample.pred_ids = self._at_frame_size(ids[channel.long()], size)
         if self.with_confidence:
@@ -296,6 +303,15 @@ class PartCodec(MaskCodec):
 
     def _at_frame_size(self, image: Tensor, size: Tuple[int, int]) -> Tensor:
         return _nearest(image, size)
+
+
+def no_numbers(sample: VOSDataSample) -> ValueError:
+    """Make the error of a frame whose soft labels are not numbers."""
+    return ValueError(
+        f'video {sample.get("video")}, frame {sample.get("frame_name")}: soft '
+        'labels are not numbers, so the features of this frame or of one '
+        'before it were not finite'
+    )
 
 
 def _nearest(image: Tensor, size: Sequence[int]) -> Tensor:

@@ -18,13 +18,14 @@ import functools
 import logging
 import math
 import sysconfig
+import zlib
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from torch import Tensor
 
-from .screening import Screen, leading_directions
+from .screening import Screen, larger, leading_directions
 from .window import Window, half_widths
 from .windowed_search import Candidates, Segment
 
@@ -79,6 +80,8 @@ class _Search(ctypes.Structure):
 
 
 _INTERFACE = 1000 + ctypes.sizeof(_Search)
+# As setup.py compiles them.
+_SOURCES = 'windowed_topk.cpp', 'windowed_topk_simd.h'
 
 
 @functools.lru_cache(maxsize=None)
@@ -86,25 +89,38 @@ def find_kernel() -> Optional[ctypes.CDLL]:
     """Load the compiled kernel.
 
     Returns:
-        The library; None where it was not built, or from another version of
-        the source.
+        The library; None where it was not built, or from other sources than
+        those that are next to it.
     """
     suffix = sysconfig.get_config_var('EXT_SUFFIX') or '.so'
-    path = Path(__file__).parents[2] / f'csrc/_windowed_topk{suffix}'
+    folder = Path(__file__).parents[2] / 'csrc'
+    path = folder / f'_windowed_topk{suffix}'
     if not path.is_file():
         return None
     try:
         library = ctypes.CDLL(str(path))
-        for name in ('', '_interface', '_level'):
+        for name in ('', '_interface', '_level', '_sources'):
             getattr(library, f'windowed_topk{name}').restype = ctypes.c_int64
         library.windowed_topk.argtypes = [ctypes.POINTER(_Search)]
-        if library.windowed_topk_interface() == _INTERFACE:
+        sources = [folder / name for name in _SOURCES]
+        # An installed package has none.
+        there = all(source.is_file() for source in sources)
+        built_from = library.windowed_topk_sources()
+        if library.windowed_topk_interface() != _INTERFACE:
+            why = 'it is of another version'
+        elif there and built_from != _checksum(sources):
+            why = 'its sources have changed since'
+        else:
             return library
-        why = 'it is of another version'
     except (OSError, AttributeError) as error:
         why = str(error)
     _LOG.warning('%s is not used, build it again: %s', path, why)
     return None
+
+
+def _checksum(sources: Sequence[Path]) -> int:
+    """Compute what setup.py gave to the compiler."""
+    return zlib.crc32(b''.join(source.read_bytes() for source in sources))
 
 
 def windowed_topk(
@@ -137,7 +153,8 @@ def windowed_topk(
         floors: Per query, what a score must be above to count, ``(h * w,)``.
         newest: Slot whose cells near a query are further guesses; -1: none.
         slack: Most that a product of screened numbers (without them, a
-            product in another order) is below that of the features.
+            product in another order) is below that of the features; inf
+            where that is unknown, and the numbers are not used.
         level: Index into ``LEVELS``; None: the best one here.
 
     Returns:
@@ -183,7 +200,8 @@ def windowed_topk(
     cells = torch.full((area, topk), -1)
     arrays = keys, queries, half_widths, seeds, floors, scores, cells
     pointers = [array.data_ptr() for array in arrays]
-    grid = height, width, slots, row, channels, row - channels
+    screened = row - channels if slack < math.inf else 0
+    grid = height, width, slots, row, channels, screened
     slot = frames.start, frames.stop, newest
     limits = len(half_widths) - 1, topk, seeds.shape[1]
     how = torch.get_num_threads(), level, slack
@@ -270,7 +288,7 @@ class NativeSearch:
         if self.screen is not None:
             return torch.cat([frame, self.screen.prepare(frame)], dim=2)
         longest = float(frame.norm(dim=2).max())
-        self._longest = max(self._longest, longest)
+        self._longest = larger(self._longest, longest)
         return frame
 
     def write(self, time: int, frame: Tensor) -> None:
@@ -349,4 +367,5 @@ class NativeSearch:
         if self.screen is not None:
             return self.screen.slack
         # Of two products of C numbers in float32 at most 2 C roundings.
-        return (2 * self.channels + 16) * 2.0**-24 * self._longest**2
+        slack = (2 * self.channels + 16) * 2.0**-24 * self._longest**2
+        return slack if math.isfinite(slack) else math.inf

@@ -8,8 +8,10 @@ h w: grid, C: feature channels, S: slots, n: queries.
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
+from threading import Lock
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,8 @@ from torch import Tensor
 from .windowed_search import Candidates, topk_candidates
 
 __all__ = ['best_pairs', 'score_pairs']
+
+_making_first = Lock()
 
 
 def score_pairs(
@@ -39,19 +43,30 @@ def score_pairs(
     slot = cells.div(area, rounding_mode='floor')
     rows = (cells - slot * area) * slots + slot
     table = keys.flatten(0, 2)
-    with warnings.catch_warnings():
-        # Of sparse tensors, which are in a beta state.
-        warnings.simplefilter('ignore', UserWarning)
-        pairs = torch.sparse_csr_tensor(
-            F.pad(counts.cumsum(0), (1, 0)),
-            rows,
-            queries.new_zeros(len(rows)),
-            (len(queries), len(table)),
-            check_invariants=False,
-        )
+    with _making_first:
+        _make_first_sparse_tensor()
+    pairs = torch.sparse_csr_tensor(
+        F.pad(counts.cumsum(0), (1, 0)),
+        rows,
+        queries.new_zeros(len(rows)),
+        (len(queries), len(table)),
+        check_invariants=False,
+    )
     # No row is copied, unlike by indexing: eight times as fast on a CPU.
     found = torch.sparse.sampled_addmm(pairs, queries, table.t(), beta=0.0)
     return found.values()
+
+
+@functools.lru_cache(maxsize=None)
+def _make_first_sparse_tensor() -> None:
+    """Let torch warn that these tensors are in a beta state, unheard.
+
+    It does so once per process. Filters of warnings are the process's: other
+    threads would lose theirs if every call changed them.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', UserWarning)
+        torch.sparse_csr_tensor([0, 1], [0], [0.0], (1, 1))
 
 
 def best_pairs(

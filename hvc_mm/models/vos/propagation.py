@@ -127,7 +127,8 @@ def propagate_cells(
     labels = context_labels.transpose(0, 1).flatten(1)
     # Expanded: a product of 2-D by 3-D copies the keys in some versions.
     queries = query[0].flatten(1).t()[cells].expand(len(keys), -1, -1)
-    affinity = queries @ keys / temperature  # (T, n, hw)
+    with torch.autocast(query.device.type, enabled=False):
+        affinity = queries @ keys / temperature  # (T, n, hw)
     every = torch.arange(height * width, device=cells.device)
     dy = cells[:, None] // width - every // width
     dx = cells[:, None] % width - every % width

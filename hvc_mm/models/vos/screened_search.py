@@ -15,10 +15,10 @@ query's window.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
-from typing import Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from threading import Lock
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmengine.logging import print_log
@@ -138,7 +138,7 @@ class ScreenedSearch:
             ring = Prepared(*(one[:, :, None] for one in frame))
         tiles = []
         for tile in self.rough.tiles:
-            with _sums_in_float32():
+            with _sums_in_float32:
                 values, maxima = self.rough.score_tile(
                     tile, ring.numbers, queries.numbers, segments
                 )
@@ -148,6 +148,8 @@ class ScreenedSearch:
                 bounds = _Bounds(tile, segment, values, groups)
                 found.append(self._choose(bounds, ring, queries))
             tiles.append(found)
+        # That of tiles which the numbers decided nothing of.
+        self.full.free_scratch()
         return [self.full.join_tiles(found) for found in zip(*tiles)]
 
     def _choose(
@@ -252,7 +254,7 @@ class ScreenedSearch:
             queries.numbers.flatten(0, 1).split(CHUNK),
             worst.amax(dim=0).split(CHUNK),
         ):
-            with _sums_in_float32():
+            with _sums_in_float32:
                 bounds = short @ numbers.t()
             reaches = bounds >= (limits - self.screen.slack)[:, None]
             row, cells = reaches.nonzero(as_tuple=True)
@@ -276,19 +278,34 @@ class ScreenedSearch:
             )
 
 
-@contextlib.contextmanager
-def _sums_in_float32() -> Iterator[None]:
-    """Let a GPU round nothing but the result of a product of half types."""
-    switches = torch.backends.cuda.matmul
-    names = [
-        f'allow_{dtype}_reduced_precision_reduction'
-        for dtype in ('bf16', 'fp16')
-    ]
-    before = [getattr(switches, name) for name in names]
-    try:
-        for name in names:
-            setattr(switches, name, False)
-        yield
-    finally:
-        for name, value in zip(names, before):
-            setattr(switches, name, value)
+class _SumsInFloat32:
+    """Let a GPU round nothing but the result of a product of half types.
+
+    The switches are the process's. They are off as long as any thread is
+    within, then they are the user's again.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._within = 0
+        self._before: Dict[str, bool] = {}
+
+    def __enter__(self) -> None:
+        switches = torch.backends.cuda.matmul
+        with self._lock:
+            if not self._within:
+                for dtype in ('bf16', 'fp16'):
+                    name = f'allow_{dtype}_reduced_precision_reduction'
+                    self._before[name] = getattr(switches, name)
+                    setattr(switches, name, False)
+            self._within += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._within -= 1
+            if not self._within:
+                for name, value in self._before.items():
+                    setattr(torch.backends.cuda.matmul, name, value)
+
+
+_sums_in_float32 = _SumsInFloat32()

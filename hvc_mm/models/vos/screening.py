@@ -29,6 +29,7 @@ from torch import Tensor
 __all__ = [
     'Screen',
     'has_fast_bfloat16',
+    'larger',
     'leading_directions',
     'make_screen',
 ]
@@ -122,8 +123,8 @@ class Screen:
             errors.append((exact - out.to(exact.dtype)).norm(dim=1).max())
         largest = torch.stack([torch.stack(lengths), torch.stack(errors)])
         length, error = largest.amax(dim=1).tolist()
-        self._longest = _larger(self._longest, length)
-        self._error = _larger(self._error, error)
+        self._longest = larger(self._longest, length)
+        self._error = larger(self._error, error)
         self.slack = self._bound_slack()
         if self.directions is not None:
             # A copy: the frame's memory may be used again.
@@ -171,8 +172,8 @@ class Screen:
         return bound if largest < limits.max else math.inf
 
 
-def _larger(one: float, other: float) -> float:
-    """``max``, which is not a number as soon as one is none."""
+def larger(one: float, other: float) -> float:
+    """Take the larger number; not a number as soon as one is none."""
     return other if math.isnan(other) or other > one else one
 
 

@@ -172,6 +172,8 @@ class WindowedSearch:
                 min(self.topk, len(keys)),
             )
             cell = group.gather(1, index // GROUP) * GROUP + index % GROUP
+            # The last group's places without a cell score so, too.
+            cell.masked_fill_(score == -math.inf, 0)
             found.append((score, cell))
         return Candidates(*(torch.cat(parts) for parts in zip(*found)))
 
@@ -251,6 +253,10 @@ class WindowedSearch:
             frames = scores[:, :, segment.start : segment.stop]
             torch.amax(frames, dim=2, out=peak)
         return scores, maxima
+
+    def free_scratch(self) -> None:
+        """Free the memory of scores, which the next search takes anew."""
+        self._scratch = None
 
     def select(
         self, tile: Tile, scores: Tensor, groups: Tensor, segment: Segment

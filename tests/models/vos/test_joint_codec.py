@@ -93,3 +93,13 @@ def test_joints_that_are_not_given():
     with pytest.raises(ValueError, match='topk'):
         JointCodec(topk=0)
     assert JointCodec(topk=1).topk == 1
+
+
+def test_labels_that_are_not_numbers_are_refused():
+    sample = VOSDataSample()
+    sample.set_metainfo(dict(ori_shape=(8, 8), video='v', frame_name='3'))
+    labels = torch.rand(1, 3, 4, 4)
+    JointCodec().decode(labels, sample)
+    labels[0, 2, 1, 1] = float('nan')
+    with pytest.raises(ValueError, match='video v, frame 3: .*not numbers'):
+        JointCodec().decode(labels, sample)

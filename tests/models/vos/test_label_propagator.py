@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from hvc_mm.models.vos import (
     LabelPropagator,
     native_search,
+    propagate,
     screened_search,
     screening,
     windowed_search,
@@ -484,3 +485,44 @@ def test_the_kernel_keeps_a_quarter_more_to_screen(energy, share, monkeypatch):
     work = CHANNELS**2 / 4 * 8 + 4 * AREA * CHANNELS * share
     work += 2 * 15 * AREA * 8
     assert expected <= late <= expected + work + 1000
+
+
+@pytest.mark.parametrize(
+    'options', [{}, {'native': False}, {'compute_dtype': 'bfloat16'}], ids=str
+)
+def test_autocast_changes_nothing(monkeypatch, options):
+    monkeypatch.setattr(screening, 'LEAST_CELLS', 1)
+    torch.manual_seed(0)
+    basis, scene = torch.randn(6, 128), torch.randn(8, 9, 6)
+    frames = scene + 0.3 * torch.randn(5, 8, 9, 6)
+    frames = frames @ basis + 0.2 * torch.randn(5, 8, 9, 128)
+    frames = F.normalize(frames, dim=3).permute(0, 3, 1, 2).split(1)
+    labels = torch.rand(1, 3, 8, 9)
+    found = []
+    for enabled in (False, True):
+        propagator = LabelPropagator(3, context=3, **options)
+        with torch.autocast('cpu', torch.bfloat16, enabled=enabled):
+            found.append(
+                [
+                    propagator.step(frame, None if t else labels)
+                    for t, frame in enumerate(frames)
+                ]
+            )
+            context = torch.cat(frames[:2]), labels.repeat(2, 1, 1, 1)
+            found[-1].append(propagate(*context, frames[2], 3, 15, 0.1))
+    for plain, cast in zip(*found):
+        assert torch.equal(plain, cast)
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+@pytest.mark.parametrize('native', [None, False])
+def test_features_that_are_not_finite_are_refused(video, value, native):
+    frame, labels = next(video(0, (4, 5), 6, 1, (), torch.float32))
+    broken = frame.clone()
+    broken[0, 2, 1, 1] = value
+    propagator = LabelPropagator(2, native=native)
+    with pytest.raises(ValueError, match='features of frame 0 hold values'):
+        propagator.step(broken, labels)
+    propagator.step(frame, labels)
+    with pytest.raises(ValueError, match='features of frame 1 .*finite ones'):
+        propagator.step(broken)

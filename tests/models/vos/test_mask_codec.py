@@ -261,3 +261,15 @@ def test_new_parts_confidence_and_frames_without_labels():
     assert plain.pred_confidence.shape == (30, 45)
     codec.reset()
     assert codec.encode(_sample(later), GRID).shape[1] == 2
+
+
+@pytest.mark.parametrize('confidence', [False, True])
+def test_labels_that_are_not_numbers_are_refused(confidence):
+    codec = MaskCodec(with_confidence=confidence)
+    sample = VOSDataSample(prompt_ids=torch.ones(8, 8, dtype=torch.uint8))
+    sample.set_metainfo(dict(ori_shape=(8, 8), video='v', frame_name='3'))
+    labels = codec.encode(sample, (4, 4))
+    codec.decode(labels, sample)
+    labels[0, 1, 2, 2] = float('nan')
+    with pytest.raises(ValueError, match='video v, frame 3: .*not numbers'):
+        codec.decode(labels, sample)

@@ -1,3 +1,7 @@
+import subprocess
+import sys
+import warnings
+
 import torch
 
 from hvc_mm.models.vos.pair_scores import best_pairs, score_pairs
@@ -27,3 +31,26 @@ def test_the_best_of_each_query_that_are_not_worse():
     assert scores.tolist() == [[5, 4, 3], [nothing] * 3, [5, nothing, nothing]]
     cells = found.cells.gather(1, order)
     assert cells[0].tolist() == [1, 3, 2] and cells[2, 0] == 1
+
+
+def test_filters_of_warnings_are_left_alone(monkeypatch):
+    """They are the process's, and other threads may be within."""
+    keys, queries = torch.ones(1, 2, 1, 3), torch.ones(1, 3)
+    one = torch.ones(1, dtype=torch.int64)
+    score_pairs(queries, keys, one, one)
+    with monkeypatch.context() as patch:
+        patch.delattr(warnings, 'catch_warnings')
+        patch.delattr(warnings, 'simplefilter')
+        found = score_pairs(queries, keys, one, one)
+    assert found.tolist() == [3]
+
+
+def test_torch_is_not_heard_to_warn():
+    code = (
+        'import torch; from hvc_mm.models.vos.pair_scores import score_pairs;'
+        'one = torch.ones(1, dtype=torch.int64);'
+        'score_pairs(torch.ones(1, 3), torch.ones(1, 2, 1, 3), one, one)'
+    )
+    command = [sys.executable, '-c', code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert 'beta' not in run.stderr

@@ -1,5 +1,7 @@
 """Whatever the numbers are, what is found is top-k by the features."""
 
+import threading
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -7,7 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hvc_mm.models.vos import screened_search
-from hvc_mm.models.vos.screened_search import ScreenedSearch
+from hvc_mm.models.vos.screened_search import (
+    ScreenedSearch,
+    _sums_in_float32,
+)
 from hvc_mm.models.vos.screening import Screen
 from hvc_mm.models.vos.window import Window
 from hvc_mm.models.vos.windowed_search import (
@@ -206,3 +211,50 @@ def test_a_gpu_sums_in_float32_meanwhile_only(monkeypatch):
     mine.in_window(mine.prepare(frames[-1]), [Segment(0, 0, 4)])
     assert seen and not any(seen)
     assert switches.allow_bf16_reduced_precision_reduction == before
+
+
+def test_the_switch_is_off_as_long_as_any_thread_is_within():
+    switches = torch.backends.cuda.matmul
+    name = 'allow_fp16_reduced_precision_reduction'
+    before = getattr(switches, name)
+    setattr(switches, name, True)
+    second_is_in, first_is_out = threading.Event(), threading.Event()
+    seen = []
+
+    def second():
+        with _sums_in_float32:
+            second_is_in.set()
+            assert first_is_out.wait(10)
+            seen.append(getattr(switches, name))
+
+    thread = threading.Thread(target=second)
+    try:
+        with _sums_in_float32:
+            thread.start()
+            assert second_is_in.wait(10)
+        first_is_out.set()
+        thread.join()
+        assert seen == [False]
+        assert getattr(switches, name) is True
+    finally:
+        setattr(switches, name, before)
+
+
+def test_memory_of_the_fall_back_is_freed():
+    frames = _frames(0, (5, 6), 6, ties=1e-9)
+    mine, plain = _make(frames, HALF)
+    seen = []
+    score_tile = mine.full.score_tile
+
+    def look(*given):
+        seen.append(1)
+        return score_tile(*given)
+
+    mine.full.score_tile = look
+    only = [Segment(0, 0, 4)]
+    (found,) = mine.in_window(mine.prepare(frames[-1]), only)
+    (expected,) = plain.in_window(frames[-1], only)
+    assert seen and mine.full._scratch is None
+    torch.testing.assert_close(
+        found.scores.sort()[0], expected.scores.sort()[0]
+    )

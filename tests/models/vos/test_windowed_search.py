@@ -95,3 +95,14 @@ def test_scores_below_zero_beat_the_padding_of_a_group():
     keys = -torch.ones(1, GROUP + 1, 1).double()
     found = _search(keys, topk=GROUP + 1).anywhere(keys, -keys)
     assert (found.scores == -1).all() and found.cells.max() == GROUP
+
+
+def test_scores_that_overflow_are_no_cells_beside_the_grid():
+    frame = torch.ones(3, 4, 2, dtype=torch.float32)
+    search = _search(frame, dtype=torch.float32)
+    queries = frame.clone()
+    queries[1, 1] = -3e38
+    found = search.anywhere(10 * frame, queries)
+    assert found.cells.max() < 12
+    assert (found.scores[5] == -torch.inf).all() and not found.cells[5].any()
+    assert (found.scores[4] == 20).all()
