@@ -40,7 +40,7 @@ class Comparison:
 
     Attributes:
         cells: Compared so far.
-        ids: Cells with the formula's id.
+        ids: Cells with another id than the formula's.
         differ: Cells whose labels differ by more than rounding.
         wrong: Those of them where the formula's choice is not a tie.
         largest: Difference of labels, but for ties.
@@ -69,7 +69,7 @@ class Comparison:
         finite = difference[differ].isfinite()
         tied = differ[finite & (gaps_of(differ) <= TIED)]
         self.cells += len(difference)
-        self.ids += int((labels.argmax(0) == exact.argmax(0)).sum())
+        self.ids += int((labels.argmax(0) != exact.argmax(0)).sum())
         self.differ += len(differ)
         self.wrong += len(differ) - len(tied)
         difference[tied] = 0
@@ -81,7 +81,7 @@ class Comparison:
         return {
             'what': name,
             'cells': self.cells,
-            'equal ids': self.ids / self.cells,
+            'other ids': self.ids,
             'labels differ': self.differ,
             'not by a tie': self.wrong,
             'largest difference but for ties': self.largest,
