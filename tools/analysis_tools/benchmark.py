@@ -72,7 +72,7 @@ OPTIONS = {
         ),
         '--features': dict(
             default='noise',
-            choices=['noise', 'real'],
+            choices=['noise', 'real', 'both'],
             help='real: of --video, or of the first one in data/DAVIS',
         ),
         **MODEL,

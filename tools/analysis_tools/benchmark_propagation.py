@@ -114,7 +114,8 @@ def measure_propagation(args: argparse.Namespace) -> Report:
     scaled to the whole grid. With ``--native both`` the search by torch is
     measured next to the compiled kernel, in turn with it. With ``--features
     real`` features are those of a video's frames, of ``--video`` or of the
-    first one in ``data/DAVIS``; else they are noise.
+    first one in ``data/DAVIS``; else they are noise. ``both``: one after
+    the other.
     """
     if args.native == 'triton' and not is_gpu(args.device):
         raise SystemExit(
@@ -124,11 +125,12 @@ def measure_propagation(args: argparse.Namespace) -> Report:
     title = f'label propagation, one frame, radius {RADIUS}, top-{TOPK}'
     peak = peak_flops(args.device)
     report = Report(title, notes=[f'machine: {peak / 1e9:.0f} GFLOP/s fp32'])
-    if args.video or args.features == 'real':
+    if args.video or args.features != 'noise':
         features = read_features(args)
         case = case_of_video(features)
         report.rows.append(measure_case(case, args, features))
-        return report
+        if args.features != 'both':
+            return report
     for case in CASES:
         wanted = case.name in args.cases if args.cases else case.quick
         if not wanted and (args.cases or args.quick):

@@ -215,6 +215,23 @@ def test_real_features_are_of_the_first_video_of_davis(
     assert given == [args]
 
 
+def test_a_video_next_to_noise(propagation, monkeypatch):
+    monkeypatch.setattr(propagation, 'CASES', propagation.SMALL[:1])
+    video = [
+        torch.nn.functional.normalize(torch.randn(1, 8, 9, 10), dim=1)
+        for _ in range(5)
+    ]
+    monkeypatch.setattr(propagation, 'read_features', lambda args: video)
+    for features, rows in (
+        ('real', ['9x10 C=8, video']),
+        ('both', ['9x10 C=8, video', 'one']),
+        ('noise', ['one']),
+    ):
+        args = Namespace(**{**ARGUMENTS, 'features': features})
+        report = propagation.measure_propagation(args)
+        assert [row['what'] for row in report.rows] == rows
+
+
 def test_targets_of_the_shipped_cases(propagation):
     """As asked for, each with the setting it was asked for."""
     found = {
