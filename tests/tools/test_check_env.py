@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hvc_mm.models.vos.search_choice import describe_search
+
 TOOL = 'misc/check_env.py'
 PINS = Path(__file__).parents[2] / 'requirements'
 
@@ -198,6 +200,8 @@ def test_it_finds_this_environment_in_order(run_tool):
     assert 'No problem found.' in run.stdout
     assert torch.__version__.split('+')[0] in run.stdout
     assert 'torchvision.ops.nms ran' in run.stdout
+    searches = describe_search(torch.device('cpu'), None, None)
+    assert f'search of label propagation: {searches}' in run.stdout
 
 
 def test_an_unknown_column_is_refused(run_tool):

@@ -76,6 +76,12 @@ _GPU = (
     '        said[name] = str(error).strip().splitlines()[0]\n'
     'print(json.dumps(dict(cuda=torch.version.cuda, said=said)))'
 )
+# The compiled kernel, or why torch does it.
+_SEARCH = (
+    'import torch\n'
+    'from hvc_mm.models.vos.search_choice import describe_search\n'
+    'print(describe_search(torch.device("cpu"), None, None))'
+)
 PROBES = {
     'torchvision': ('torch', _NMS.format('torchvision.ops')),
     'GPU': ('torch', _GPU),
@@ -87,6 +93,7 @@ PROBES = {
         'from mmtrack.utils import register_all_modules as register\n'
         'register(); print("mmtrack registers its modules")',
     ),
+    'the search of label propagation': ('mmengine', _SEARCH),
 }
 
 
