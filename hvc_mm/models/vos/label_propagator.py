@@ -549,7 +549,7 @@ class LabelPropagator:
             )
         # A GPU would be waited for: there the codec finds it in the labels.
         if features.device.type == 'cpu':
-            extremes = torch.stack(features.aminmax())
+            extremes = torch.stack(_full(features).aminmax())
             if not extremes.isfinite().all():
                 raise ValueError(
                     f'features of frame {self.time} hold values from '
