@@ -207,7 +207,7 @@ def test_trainings_at_the_end_of_epochs(train, unbroken):
     for when in (
         writing('epoch_1'),
         writing('last_checkpoint'),
-        Kill('*/vis_data/scalars.json', delay=0.5),
+        Kill('*/vis_data/scalars.json'),
         writing('epoch_2'),
         writing('epoch_3'),
         Kill('epoch_3.pth'),
