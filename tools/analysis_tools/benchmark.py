@@ -139,7 +139,11 @@ def main() -> int:
     before = environment(args.device)
     if not is_gpu(args.device):
         torch.set_num_threads(getattr(args, 'threads', 1))
-    report = COMMANDS[args.what](args)
+    try:
+        report = COMMANDS[args.what](args)
+    except (OSError, ValueError) as error:
+        # What was given can't be read, or is out of its range.
+        raise SystemExit(f'error: {error}') from None
     shown = [
         {key: 'n/a' if v is None else v for key, v in row.items()}
         for row in report.rows

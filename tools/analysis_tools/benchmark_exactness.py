@@ -98,9 +98,9 @@ def measure_exactness(args: argparse.Namespace) -> Report:
     one are tied in float32; anywhere else a difference is an error.
     """
     torch.manual_seed(args.seed)
+    forms = make_forms(args)
     features = read_features(args)
     grid = features[0].shape[2:]
-    forms = make_forms(args)
     found = {name: Comparison() for name in ('dense', *forms)}
     count = 1 if args.quick else args.frames
     first = len(features) - min(count, len(features) - 1)

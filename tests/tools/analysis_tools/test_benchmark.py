@@ -553,6 +553,27 @@ def test_the_command_ends_with_its_targets(run_tool, tmp_path):
     assert f'error: {out} exists already' in done.stdout
 
 
+@pytest.mark.parametrize(
+    'command, said',
+    [
+        (('exactness', '--video', 'no'), 'error: no video no'),
+        (('exactness', '--compute-dtype=int8'), "got 'int8'"),
+        (('propagation', '--video=setup.py'), 'cannot read the video'),
+        (('inference', '--parts', '--checkpoint=no.pth'), 'no.pth: neither'),
+        (('inference', '--parts', '--config=no'), 'error: '),
+        (('inference', '--video=no'), 'need --parts'),
+    ],
+)
+def test_what_cannot_be_used_is_one_line(
+    load_tool, monkeypatch, command, said
+):
+    tool = load_tool('analysis_tools/benchmark.py')
+    monkeypatch.setattr('sys.argv', ['benchmark.py', *command])
+    with pytest.raises(SystemExit) as stop:
+        tool.main()
+    assert said in str(stop.value) and str(stop.value).startswith('error: ')
+
+
 def test_a_missed_target_is_the_exit_status(load_tool, monkeypatch, capsys):
     tool = load_tool('analysis_tools/benchmark.py')
     measuring = load_tool('analysis_tools/measuring.py')
