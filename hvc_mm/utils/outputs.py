@@ -80,7 +80,7 @@ def check_outputs(
             parents = (read.get(_identity(parent)) for parent in real.parents)
             for relation, found in (
                 ('is', read.get(_identity(real))),
-                ('lies in', next(filter(None, parents), None)),
+                ('is in', next(filter(None, parents), None)),
                 ('contains', above.get(_identity(real))),
             ):
                 if found is not None:
@@ -169,7 +169,7 @@ def listed_file(
 
     Args:
         path: The file.
-        folder: The claimed folder that it lies in; None for a file that was
+        folder: The claimed folder that it is in; None for a file that was
             claimed by itself.
 
     Yields:

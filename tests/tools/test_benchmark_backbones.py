@@ -276,8 +276,8 @@ def test_mistakes_come_before_the_first_run(
 @pytest.mark.parametrize(
     'out, message',
     [
-        ('data/DAVIS/report', 'report/scoreboard.json lies in .*DAVIS'),
-        ('data/DAVIS', 'DAVIS/scoreboard.json lies in .*DAVIS, which'),
+        ('data/DAVIS/report', 'report/scoreboard.json is in .*DAVIS'),
+        ('data/DAVIS', 'DAVIS/scoreboard.json is in .*DAVIS, which'),
         ('mine', 'mine/scoreboard.md exists already, and no earlier run'),
         ('file', 'file'),
     ],

@@ -28,7 +28,9 @@ from torch.nn import functional as F
 
 from hvc_mm.models.vos import LabelPropagator
 from hvc_mm.models.vos.native_search import find_kernel
-from hvc_mm.models.vos.window import Window, in_window
+from hvc_mm.models.vos.propagation import score_cells
+from hvc_mm.models.vos.screening import larger
+from hvc_mm.models.vos.window import Window
 
 CONTEXT = 50
 # Scores that are nearer to each other float32 can't tell apart, nor labels.
@@ -40,14 +42,14 @@ class Comparison:
 
     Attributes:
         cells: Compared so far.
-        ids: Cells with another id than the formula's.
+        other_ids: Cells with another id than the formula's.
         differ: Cells whose labels differ by more than rounding.
         wrong: Those of them where the formula's choice is not a tie.
         largest: Difference of labels, but for ties.
     """
 
     def __init__(self) -> None:
-        self.cells = self.ids = self.differ = self.wrong = 0
+        self.cells = self.other_ids = self.differ = self.wrong = 0
         self.largest = 0.0
 
     def add(
@@ -69,19 +71,18 @@ class Comparison:
         finite = difference[differ].isfinite()
         tied = differ[finite & (gaps_of(differ) <= TIED)]
         self.cells += len(difference)
-        self.ids += int((labels.argmax(0) != exact.argmax(0)).sum())
+        self.other_ids += int((labels.argmax(0) != exact.argmax(0)).sum())
         self.differ += len(differ)
         self.wrong += len(differ) - len(tied)
         difference[tied] = 0
-        largest = float(difference.max())
-        self.largest = max(self.largest, largest, key=_nan_first)
+        self.largest = larger(self.largest, float(difference.max()))
 
     def row(self, name: str) -> dict:
         """Make the form's line of the table."""
         return {
             'what': name,
             'cells': self.cells,
-            'other ids': self.ids,
+            'other ids': self.other_ids,
             'labels differ': self.differ,
             'not by a tie': self.wrong,
             'largest difference but for ties': self.largest,
@@ -184,19 +185,13 @@ def score_gaps(
     Returns:
         ``(n,)``, not negative.
     """
-    height, width = query.shape[2:]
-    every = torch.arange(height * width, device=cells.device)
+    area = query[0, 0].numel()
     gaps = [query.new_zeros(0)]
     for some in cells.split(CHUNK):
-        queries = query[0].flatten(1).t()[some]
-        scores = queries.expand(len(keys), -1, -1) @ keys.flatten(2)
-        dy = some[:, None] // width - every // width
-        dx = some[:, None] % width - every % width
-        far = ~in_window(dy, dx, Window(RADIUS))
-        scores[1:].masked_fill_(far, -math.inf)
+        scores = score_cells(keys, query, some, Window(RADIUS))
         # As many as may be copies of the last one, and one more.
-        best, index = scores.transpose(0, 1).flatten(1).topk(TOPK + len(keys))
-        match = times[index // len(every)] * len(every) + index % len(every)
+        best, index = scores.topk(TOPK + len(keys))
+        match = times[index // area] * area + index % area
         last = best[:, TOPK - 1 : TOPK], match[:, TOPK - 1 : TOPK]
         away = (best - last[0]).abs()
         away.masked_fill_(match == last[1], math.inf)
@@ -204,7 +199,3 @@ def score_gaps(
         split = match[:, TOPK] == last[1][:, 0]
         gaps.append(torch.where(split, away.amin(dim=1), below))
     return torch.cat(gaps)
-
-
-def _nan_first(value: float) -> float:
-    return math.inf if math.isnan(value) else value

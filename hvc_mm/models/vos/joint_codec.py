@@ -14,7 +14,7 @@ from torch import Tensor
 from hvc_mm.registry import TASK_UTILS
 from hvc_mm.structures import VOSDataSample
 
-from .mask_codec import no_numbers
+from .mask_codec import nan_labels_error
 
 __all__ = ['JointCodec']
 
@@ -122,7 +122,7 @@ class JointCodec:
         joints.masked_fill_(bumps.sum(dim=1) == 0, -1)
         sample.pred_joints = joints.cpu()
         if not sample.pred_joints.isfinite().all():
-            raise no_numbers(sample)
+            raise nan_labels_error(sample)
         return soft_labels[0]
 
     def _profile(self, position: float, length: int) -> Tensor:

@@ -239,7 +239,7 @@ class MaskCodec:
         else:
             channel = channel.cpu()
         if channel.min() < 0:
-            raise no_numbers(sample)
+            raise nan_labels_error(sample)
         ids = torch.tensor(sorted(self._ids), dtype=torch.uint8)
         sample.pred_ids = self._at_frame_size(ids[channel.long()], size)
         if self.with_confidence:
@@ -305,7 +305,7 @@ class PartCodec(MaskCodec):
         return _nearest(image, size)
 
 
-def no_numbers(sample: VOSDataSample) -> ValueError:
+def nan_labels_error(sample: VOSDataSample) -> ValueError:
     """Make the error of a frame whose soft labels are not numbers."""
     return ValueError(
         f'video {sample.get("video")}, frame {sample.get("frame_name")}: soft '

@@ -19,6 +19,7 @@ __all__ = [
     'floating_type',
     'propagate',
     'propagate_cells',
+    'score_cells',
 ]
 
 
@@ -122,22 +123,46 @@ def propagate_cells(
     Returns:
         Soft labels ``(M, n)``.
     """
-    height, width = query.shape[2:]
-    keys = context_features.flatten(2)
     labels = context_labels.transpose(0, 1).flatten(1)
-    # Expanded: a product of 2-D by 3-D copies the keys in some versions.
-    queries = query[0].flatten(1).t()[cells].expand(len(keys), -1, -1)
-    with torch.autocast(query.device.type, enabled=False):
-        affinity = queries @ keys / temperature  # (T, n, hw)
-    every = torch.arange(height * width, device=cells.device)
-    dy = cells[:, None] // width - every // width
-    dx = cells[:, None] % width - every % width
-    limited = affinity[unlimited:]
-    limited.masked_fill_(~in_window(dy, dx, window), -math.inf)
-    affinity = affinity.transpose(0, 1).flatten(1)  # (n, T * hw)
+    affinity = score_cells(context_features, query, cells, window, unlimited)
+    affinity /= temperature
     kept, index = affinity.topk(min(topk, affinity.shape[1]), dim=1)
     weight = kept.softmax(dim=1).to(labels.dtype)
     return (labels[:, index] * weight).sum(dim=2)
+
+
+def score_cells(
+    context_features: Tensor,
+    query: Tensor,
+    cells: Tensor,
+    window: Window,
+    unlimited: int = 1,
+) -> Tensor:
+    """Compare some query cells with all cells of the context.
+
+    Args:
+        context_features: ``(T, C, h, w)``.
+        query: ``(1, C, h, w)``.
+        cells: Flat grid indices, ``(n,)``.
+        window: Of all frames but the ``unlimited`` first.
+        unlimited: How many of the first context frames may match anywhere.
+
+    Returns:
+        Dot products ``(n, T * h * w)``, in full precision under autocast,
+        too; ``-inf`` outside the window.
+    """
+    height, width = query.shape[2:]
+    keys = context_features.flatten(2)
+    # Expanded: a product of 2-D by 3-D copies the keys in some versions.
+    queries = query[0].flatten(1).t()[cells].expand(len(keys), -1, -1)
+    with torch.autocast(query.device.type, enabled=False):
+        scores = queries @ keys  # (T, n, hw)
+    every = torch.arange(height * width, device=cells.device)
+    dy = cells[:, None] // width - every // width
+    dx = cells[:, None] % width - every % width
+    limited = scores[unlimited:]
+    limited.masked_fill_(~in_window(dy, dx, window), -math.inf)
+    return scores.transpose(0, 1).flatten(1)
 
 
 def _check_shapes(

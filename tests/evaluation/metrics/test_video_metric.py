@@ -109,10 +109,10 @@ def test_results_that_cannot_be_summarised():
             *(FileExistsError, 'exists already'),
         ),
         ({'out_dir': 'gt'}, ValueError, 'gt is gt, which this run reads'),
-        ({'results_dir': 'gt/new'}, ValueError, 'davis lies in gt'),
+        ({'results_dir': 'gt/new'}, ValueError, 'davis is in gt'),
         (
             {'out_dir': 'masks', 'zip_path': 'gt/a.zip'},
-            *(ValueError, 'gt/a.zip lies in gt'),
+            *(ValueError, 'gt/a.zip is in gt'),
         ),
     ],
 )

@@ -163,8 +163,8 @@ def test_wrong_input_is_named(
         score('davis17_val', sample_dir, tmp_path / 'nowhere')
     assert 'nowhere: there is no such folder' in capsys.readouterr().err
     for place, complaint in (
-        (davis_masks / 'scores', 'scores lies in .*masks, which this run'),
-        (sample_dir / 'DAVIS/Annotations/480p', '480p/davis lies in'),
+        (davis_masks / 'scores', 'scores is in .*masks, which this run'),
+        (sample_dir / 'DAVIS/Annotations/480p', '480p/davis is in'),
         (tmp_path / 'old', r'old/davis/results\.json exists already'),
         (tmp_path / 'file', 'file'),
     ):

@@ -164,8 +164,8 @@ def test_bad_input_is_one_clear_line(demo, call_tool, change, complaint):
     'outputs, complaint',
     [
         ('--out square', r'square is square, which'),
-        ('--out o.avi --masks-dir square/new', 'square/new lies in square'),
-        ('--out SQUARE/../square/a.mp4', 'a.mp4 lies in square'),
+        ('--out o.avi --masks-dir square/new', 'square/new is in square'),
+        ('--out SQUARE/../square/a.mp4', 'a.mp4 is in square'),
         ('--out o.avi --masks-dir ms', 'ms contains ms/0.png'),
         ('--out .', r'\. contains'),
         ('--out notes', 'notes holds notes/a.txt.*--force'),
