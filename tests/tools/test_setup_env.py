@@ -110,17 +110,28 @@ def test_somebody_elses_environment_is_left_alone(tool, folder, steps):
     assert (folder / 'bin/python').exists()
 
 
+@pytest.fixture
+def disk(tool, tmp_path, monkeypatch):
+    """Set how many bytes are free, whatever the disk of this machine."""
+
+    def free(size):
+        usage = shutil.disk_usage(tmp_path)._replace(free=size)
+        monkeypatch.setattr(tool.shutil, 'disk_usage', lambda path: usage)
+
+    free(9_000_000_000)
+    return free
+
+
 def test_a_full_disk_is_told_before_anything_is_installed(
-    tool, column, tmp_path, monkeypatch
+    tool, column, tmp_path, disk
 ):
-    usage = shutil.disk_usage(tmp_path)._replace(free=3_000_000_000)
-    monkeypatch.setattr(tool.shutil, 'disk_usage', lambda path: usage)
+    disk(3_000_000_000)
     with pytest.raises(tool.SetupError, match='3.0 GB free, about 8 GB are'):
         tool.make(tmp_path / 'x', column, ('python', HERE), tmp_path / 'log')
     assert not (tmp_path / 'x').exists()
 
 
-def test_the_steps_of_a_set_up(tool, tmp_path, monkeypatch):
+def test_the_steps_of_a_set_up(tool, tmp_path, disk, monkeypatch):
     """All of `make` but the commands, which are noted instead."""
     ran, doctor = [], []
     made = tmp_path / '.venv'

@@ -233,6 +233,7 @@ def test_two_processes_equal_one(
         f'--out={tmp_path / "masks"}',
         '--launcher=pytorch',
         data_root=sample_dir,
+        cwd=tmp_path,  # mmengine makes a folder there
         launch=(
             '-m',
             'torch.distributed.run',

@@ -11,6 +11,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.context import BaseContext
 from typing import (
     Any,
     Callable,
@@ -250,6 +251,18 @@ def _death_explained() -> Iterator[None]:
         ) from error
 
 
+def begin_imports_of_scoring() -> None:
+    """Begin the imports that scoring processes share, without waiting.
+
+    They take seconds, which the first of `scoring_processes` would
+    otherwise wait for. Does nothing where there is no fork server.
+    """
+    if _scoring_context().get_start_method() == 'forkserver':
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+
 def scoring_processes(num_workers: int) -> ProcessPoolExecutor:
     """Start processes that compute on numpy arrays, one thread each.
 
@@ -258,13 +271,20 @@ def scoring_processes(num_workers: int) -> ProcessPoolExecutor:
     threads. As with any such worker, a script that uses them needs
     ``if __name__ == '__main__':``.
     """
+    # The processes are the parallelism; OpenCV's own threads would only
+    # take the cores from the network.
+    return ProcessPoolExecutor(
+        num_workers,
+        _scoring_context(),
+        initializer=cv2.setNumThreads,
+        initargs=(1,),
+    )
+
+
+def _scoring_context() -> BaseContext:
     methods = multiprocessing.get_all_start_methods()
     method = 'forkserver' if 'forkserver' in methods else 'spawn'
     context = multiprocessing.get_context(method)
     if method == 'forkserver':
         context.set_forkserver_preload(_PRELOAD)
-    # The processes are the parallelism; OpenCV's own threads would only
-    # take the cores from the network.
-    return ProcessPoolExecutor(
-        num_workers, context, initializer=cv2.setNumThreads, initargs=(1,)
-    )
+    return context

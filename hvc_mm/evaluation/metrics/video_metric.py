@@ -39,6 +39,7 @@ from .background import (
     FrameJob,
     OpenVideo,
     VideoStream,
+    begin_imports_of_scoring,
     scoring_processes,
 )
 from .prediction_files import RESULTS, PredictionFiles, WrittenMask
@@ -173,6 +174,8 @@ class VideoMetric(BaseMetric):
         inputs = dataset_meta.get('inputs', ())
         check_outputs(filter(None, outputs), inputs)
         claim_on_main_rank(self._claim)
+        if self.num_workers and not self.format_only:
+            begin_imports_of_scoring()
 
     def _claim(self) -> None:
         self.files.claim(self.results_dir)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from multiprocessing import forkserver
 
 import numpy as np
 import pytest
@@ -103,9 +104,9 @@ def test_results_that_cannot_be_summarised():
         ({'zip_path': 'a.zip'}, ValueError, 'zip_path needs out_dir'),
         ({'chunk_frames': 0}, ValueError, 'chunk_frames must be >= 1'),
         ({'num_workers': -1}, ValueError, 'num_workers must be >= 0'),
-        ({'out_dir': __file__}, NotADirectoryError, 'is a file'),
+        ({'out_dir': 'taken'}, NotADirectoryError, 'is a file'),
         (
-            {'out_dir': 'masks', 'zip_path': __file__},
+            {'out_dir': 'masks', 'zip_path': 'taken'},
             *(FileExistsError, 'exists already'),
         ),
         ({'out_dir': 'gt'}, ValueError, 'gt is gt, which this run reads'),
@@ -121,9 +122,34 @@ def test_options_that_cannot_work(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'gt').mkdir()
+    (tmp_path / 'taken').write_text("somebody's")
     with pytest.raises(error, match=message):
         VOSMetric(**options).dataset_meta = {'inputs': ['gt']}
-    assert [path.name for path in tmp_path.rglob('*')] == ['gt']
+    files = [path for path in tmp_path.rglob('*') if path.is_file()]
+    assert files == [tmp_path / 'taken']
+    assert files[0].read_text() == "somebody's"
+
+
+@pytest.mark.parametrize(
+    'options, begun',
+    [
+        ({'num_workers': 2}, 1),
+        ({'num_workers': 0}, 0),
+        ({'out_dir': 'masks', 'format_only': True}, 0),
+    ],
+)
+def test_imports_of_scoring_begin_before_the_first_frame(
+    options, begun, tmp_path, monkeypatch
+):
+    calls = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        forkserver, 'ensure_running', lambda: calls.append(None)
+    )
+    metric = VOSMetric(**options)
+    assert not calls
+    metric.dataset_meta = {}
+    assert len(calls) == begun
 
 
 def test_two_metrics_share_a_folder(moving_video, make_video, tmp_path):
