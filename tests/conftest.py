@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
+from mmengine.visualization import Visualizer
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared'
@@ -38,6 +40,21 @@ def pytest_collection_modifyitems(items):
             item.add_marker(needs_mmdet)
         if item.get_closest_marker('mmtrack'):
             item.add_marker(needs_mmtrack)
+
+
+@pytest.fixture(autouse=True)
+def _forget_runs():
+    """End each test with the default scope that it found, no visualizers.
+
+    Runs of one config in one second have one name, by which mmengine would
+    give the next test the visualizer, and so the folder, of this one.
+    """
+    scopes = DefaultScope._instance_dict.copy()
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(scopes)
+    for kind in (Visualizer, *Visualizer.__subclasses__()):
+        kind._instance_dict.clear()
 
 
 @pytest.fixture(scope='session')
