@@ -11,6 +11,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from typing import (
     Any,
@@ -258,8 +259,6 @@ def begin_imports_of_scoring() -> None:
     otherwise wait for. Does nothing where there is no fork server.
     """
     if _scoring_context().get_start_method() == 'forkserver':
-        from multiprocessing import forkserver
-
         forkserver.ensure_running()
 
 

@@ -158,7 +158,8 @@ class VideoMetric(BaseMetric):
         """Meta information of the data set.
 
         When it is set, which an evaluator does before the first frame, the
-        outputs are checked against the data set's inputs and claimed.
+        outputs are checked against the data set's inputs and claimed, and
+        scoring processes begin their imports.
 
         Raises:
             ValueError, FileExistsError, OSError: See `check_outputs`,
