@@ -19,6 +19,7 @@ from hvc_mm.engine.run_config import (
     leave_processes,
     prepare_cpu_processes,
     read_run,
+    replace_hook,
 )
 from hvc_mm.registry import METRICS, MODELS
 from hvc_mm.utils import register_all_modules
@@ -171,6 +172,8 @@ def load_config(args: argparse.Namespace) -> Config:
         write_results(cfg, args.out)
     if args.show_dir:
         draw_results(cfg, args.show_dir, args.force)
+    logger = dict(type='LoggerHook')
+    replace_hook(cfg, 'logger', logger, 'MainProcessLoggerHook')
     if args.fuse_conv_bn:
         cfg.custom_hooks = [
             *(cfg.get('custom_hooks') or []),

@@ -14,6 +14,7 @@ from hvc_mm.engine.run_config import (
     leave_processes,
     prepare_cpu_processes,
     read_run,
+    replace_hook,
 )
 from hvc_mm.engine.work_dir import WorkDirError, refuse_used_folder
 from hvc_mm.utils import register_all_modules
@@ -64,19 +65,11 @@ def use_amp(cfg: Config) -> None:
 
 def protect_checkpoints(cfg: Config) -> None:
     """Let a config of any project write and resume checkpoints safely."""
-    hooks = dict(cfg.get('default_hooks') or {})
-    # mmengine's default, where a config has none.
-    checkpoint = hooks.get(
-        'checkpoint', dict(type='CheckpointHook', interval=1)
+    default = dict(type='CheckpointHook', interval=1)
+    checkpoint = replace_hook(
+        cfg, 'checkpoint', default, 'WholeCheckpointHook'
     )
-    if checkpoint and checkpoint['type'] in (
-        'CheckpointHook',
-        'mmengine.CheckpointHook',
-    ):
-        checkpoint = dict(checkpoint, type='hvc_mm.WholeCheckpointHook')
-    hooks['checkpoint'] = checkpoint
-    hooks.setdefault('resume', dict(type='hvc_mm.ResumeHook'))
-    cfg.default_hooks = hooks
+    cfg.default_hooks.setdefault('resume', dict(type='hvc_mm.ResumeHook'))
     if checkpoint and not cfg.get('resume') and not checkpoint.get('out_dir'):
         # Before the run writes its log and config there.
         refuse_used_folder(cfg.work_dir)

@@ -6,6 +6,7 @@ from hvc_mm.checkpoint import allow_checkpoint_classes
 from .config_file import find_config, load_config
 from .hooks import (
     EpochSeedHook,
+    MainProcessLoggerHook,
     PairedViewsVisualizationHook,
     ProtocolLogHook,
     TimeBudgetHook,
@@ -17,6 +18,7 @@ from .optim_wrappers import BF16OptimWrapper
 __all__ = [
     'BF16OptimWrapper',
     'EpochSeedHook',
+    'MainProcessLoggerHook',
     'PairedViewsVisualizationHook',
     'ProtocolLogHook',
     'TimeBudgetHook',

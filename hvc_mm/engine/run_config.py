@@ -226,6 +226,30 @@ def is_a(part: dict, registry: Registry, base: str) -> bool:
     return inspect.isclass(kind) and base in [c.__name__ for c in kind.mro()]
 
 
+def replace_hook(
+    cfg: Config, key: str, default: dict, own: str
+) -> Optional[dict]:
+    """Let one of our hooks do the work of the hook of mmengine it extends.
+
+    Args:
+        cfg: A config of any project; changed where its hook is mmengine's.
+            Its own hook, or None, stays.
+        key: In ``default_hooks``.
+        default: mmengine's own default, for a config that has no such key.
+        own: The name of our hook.
+
+    Returns:
+        dict | None: The config of the hook that is used, if any.
+    """
+    hooks = dict(cfg.get('default_hooks') or {})
+    hook = hooks.get(key, default)
+    name = default['type']
+    if hook and hook.get('type') in (name, f'mmengine.{name}'):
+        hook = dict(hook, type=f'hvc_mm.{own}')
+    cfg.default_hooks = dict(hooks, **{key: hook})
+    return hook
+
+
 def choose_checkpoint(
     cfg: Config, given: Optional[str] = None
 ) -> Optional[str]:

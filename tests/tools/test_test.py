@@ -216,6 +216,16 @@ def test_protocols_that_do_not_fit(load_config, config, protocol, message):
         load_config(config, 'none', '--protocol', protocol)
 
 
+@pytest.mark.parametrize('given', ['LoggerHook', 'mmengine.LoggerHook'])
+def test_a_config_of_any_project_logs_its_scores_once(load_config, given):
+    options = ('--cfg-options', f'default_hooks.logger.type={given}')
+    cfg = load_config('hvc_davis', 'none', *options)
+    expected = dict(type='hvc_mm.MainProcessLoggerHook', interval=50)
+    assert cfg.default_hooks.logger == expected
+    cfg = load_config('hvc_davis', 'none', *options[:1], 'default_hooks=None')
+    assert cfg.default_hooks.logger == dict(type=expected['type'])
+
+
 def _free_port():
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))

@@ -2,6 +2,7 @@
 
 from .epoch_seed_hook import EpochSeedHook
 from .fuse_conv_bn_hook import FuseConvBNHook
+from .main_process_logger_hook import MainProcessLoggerHook
 from .paired_views_visualization_hook import PairedViewsVisualizationHook
 from .protocol_log_hook import ProtocolLogHook
 from .resume_hook import ResumeHook
@@ -13,6 +14,7 @@ from .whole_checkpoint_hook import WholeCheckpointHook
 __all__ = [
     'EpochSeedHook',
     'FuseConvBNHook',
+    'MainProcessLoggerHook',
     'PairedViewsVisualizationHook',
     'ProtocolLogHook',
     'ResumeHook',
