@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import logging
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.visualization import Visualizer
@@ -55,6 +57,24 @@ def _forget_runs():
     DefaultScope._instance_dict.update(scopes)
     for kind in (Visualizer, *Visualizer.__subclasses__()):
         kind._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
+def _same_random_numbers():
+    """Let each test draw the same numbers, alone and after any other one.
+
+    A run without a seed leaves one of its own. Afterwards, too, for what the
+    next module's fixtures draw.
+    """
+    _seed()
+    yield
+    _seed()
+
+
+def _seed():
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope='session')
@@ -157,8 +177,6 @@ def tiny_cfg() -> dict:
 @pytest.fixture
 def tiny_model(tiny_cfg):
     """The network, with weights that are random but always the same."""
-    import torch
-
     from hvc_mm.apis import init_model
 
     torch.manual_seed(0)
@@ -240,8 +258,6 @@ def logged():
 @pytest.fixture(scope='session')
 def pretrained(tmp_path_factory) -> str:
     """A checkpoint as pre-training writes it, of a ResNet-18."""
-    import torch
-
     from hvc_mm.models import HVCResNet
 
     torch.manual_seed(0)

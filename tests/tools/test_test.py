@@ -235,6 +235,7 @@ def _free_port():
 def test_two_processes_equal_one(
     one_process, run_tool, config, checkpoint, sample_dir, tmp_path
 ):
+    (tmp_path / 'empty').mkdir()
     out = run_tool(
         'test.py',
         config,
@@ -243,7 +244,7 @@ def test_two_processes_equal_one(
         f'--out={tmp_path / "masks"}',
         '--launcher=pytorch',
         data_root=sample_dir,
-        cwd=tmp_path,  # mmengine makes a folder there
+        cwd=tmp_path / 'empty',
         launch=(
             '-m',
             'torch.distributed.run',
@@ -252,6 +253,7 @@ def test_two_processes_equal_one(
         ),
     )
     assert out.returncode == 0, out.stdout
+    assert not list((tmp_path / 'empty').iterdir())
     folder, _ = one_process
     one, two = _scores(folder / 'work'), _scores(tmp_path / 'work')
     timing = {'time', 'data_time'}

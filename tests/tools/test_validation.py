@@ -133,7 +133,7 @@ def test_curves_in_tensorboard(call_tool, config, sample_dir):
 
 
 @pytest.mark.slow
-def test_two_processes(run_tool, call_test, config, sample_dir, tmp_path):
+def test_two_processes(run_tool, call_test, config, sample_dir):
     """Each has batch norm statistics of its own; a checkpoint has one's."""
     path = config('two')
     done = run_tool(
@@ -142,7 +142,6 @@ def test_two_processes(run_tool, call_test, config, sample_dir, tmp_path):
         *('--launcher=pytorch', '--work-dir', path.with_suffix('')),
         *('--cfg-options', *TRAIN, *VAL, 'train_cfg.max_epochs=1'),
         data_root=sample_dir,
-        cwd=tmp_path,  # mmengine makes a folder there
         launch=(
             *('-m', 'torch.distributed.run', '--nproc_per_node=2'),
             '--master_port=29613',

@@ -136,6 +136,10 @@ class VideoMetric(BaseMetric):
             raise ValueError(f'chunk_frames must be >= 1, not {chunk_frames}')
         if num_workers < 0:
             raise ValueError(f'num_workers must be >= 0, not {num_workers}')
+        if kwargs.get('collect_dir') is None:
+            # By messages, on a CPU, too: mmengine's other way makes a folder
+            # in the working directory, which all ranks have to share.
+            kwargs.setdefault('collect_device', 'gpu')
         super().__init__(**kwargs)
         if results_dir is None and out_dir is not None and not format_only:
             results_dir = str(Path(out_dir)) + '_scores'
