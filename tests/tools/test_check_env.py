@@ -131,6 +131,7 @@ def test_tested_versions_are_those_of_this_python(tool, tmp_path):
         ("mmcv's operators", 'pip install --no-cache-dir --no-build-isol'),
         ('mmdet', 'pip install "mmdet==3.3.0"'),
         ('mmtrack', 'make env COLUMN=a'),
+        ('hvc_mm', 'pip install --editable /'),
     ],
 )
 def test_a_probe_that_fails_is_a_problem(doctor, probe, fix):

@@ -93,6 +93,12 @@ PROBES = {
         'from mmtrack.utils import register_all_modules as register\n'
         'register(); print("mmtrack registers its modules")',
     ),
+    'hvc_mm': (
+        'mmengine',
+        'from hvc_mm.utils import register_all_modules as register\n'
+        'register(); import hvc_mm.apis\n'
+        'print("hvc_mm registers its modules")',
+    ),
     'the search of label propagation': ('mmengine', _SEARCH),
 }
 
@@ -157,6 +163,7 @@ def probe_problems(
         + mmcv_line(versions).replace(' --no-b', ' --no-cache-dir --no-b'),
         'mmdet': f'pip install "mmdet=={"3.0.0rc5" if old else "3.3.0"}"',
         'mmtrack': 'make env COLUMN=a',
+        'hvc_mm': f'pip install --editable {ROOT}',
     }
     return [
         Problem(f'{name}: {findings[name].said}', fix)
