@@ -8,8 +8,8 @@ import random
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
+from mmengine.utils import ManagerMixin
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / 'shared'
@@ -46,17 +46,27 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def _forget_runs():
-    """End each test with the default scope that it found, no visualizers.
+    """End each test with no logger, visualizer, ... that mmengine would share.
 
     Runs of one config in one second have one name, by which mmengine would
-    give the next test the visualizer, and so the folder, of this one.
+    give the next test the visualizer, and so the folder, of this one. And
+    the newest logger would stay the current one, with its file. The default
+    scope ends as the test found it.
     """
-    scopes = DefaultScope._instance_dict.copy()
+    scopes = dict(DefaultScope._instance_dict)
     yield
-    DefaultScope._instance_dict.clear()
-    DefaultScope._instance_dict.update(scopes)
-    for kind in (Visualizer, *Visualizer.__subclasses__()):
+    for logger in MMLogger._instance_dict.values():
+        for handler in logger.handlers:
+            handler.close()
+    for kind in _named_kinds():
         kind._instance_dict.clear()
+    DefaultScope._instance_dict.update(scopes)
+
+
+def _named_kinds(kind=ManagerMixin):
+    """List what mmengine gives to all who ask for a name."""
+    below = [_named_kinds(child) for child in kind.__subclasses__()]
+    return [kind, *chain.from_iterable(below)]
 
 
 @pytest.fixture(autouse=True)
@@ -243,8 +253,6 @@ def video(tmp_path, moving_square) -> Path:
 @pytest.fixture
 def logged():
     """What reaches the current logger, as a list of 'LEVEL: message'."""
-    from mmengine.logging import MMLogger
-
     found = []
     handler = logging.Handler()
     handler.setFormatter(logging.Formatter('%(levelname)s: %(message)s'))
@@ -276,9 +284,7 @@ def file_limit():
 
     @contextmanager
     def limit(size):
-        # The limit holds too for what pytest captures, and for the log of a
-        # run that an earlier test made.
-        MMLogger.get_instance(f'limited to {size} at {time.time_ns()}')
+        # The limit holds too for what pytest captures.
         with open(os.devnull, 'w') as null, redirect_stdout(null):
             with redirect_stderr(null):
                 resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))

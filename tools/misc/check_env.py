@@ -96,8 +96,9 @@ PROBES = {
     'hvc_mm': (
         'mmengine',
         'from hvc_mm.utils import register_all_modules as register\n'
-        'register(); import hvc_mm.apis\n'
-        'print("hvc_mm registers its modules")',
+        'from mmengine.visualization import Visualizer\n'
+        'register(); import hvc_mm.apis; Visualizer()\n'
+        'print("hvc_mm registers its modules; a visualizer was built")',
     ),
     'the search of label propagation': ('mmengine', _SEARCH),
 }
