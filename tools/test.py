@@ -172,6 +172,7 @@ def load_config(args: argparse.Namespace) -> Config:
         write_results(cfg, args.out)
     if args.show_dir:
         draw_results(cfg, args.show_dir, args.force)
+    # Of several processes one writes the scores.
     logger = dict(type='LoggerHook')
     replace_hook(cfg, 'logger', logger, 'MainProcessLoggerHook')
     if args.fuse_conv_bn:
