@@ -214,10 +214,11 @@ def test_pip_installs_it_both_ways(source, tmp_path):
         'print(mim, mim.joinpath("configs/hvc_coco.py").is_file())'
     )
     for way, inside in (([], venv), (['--editable'], source)):
-        command = [python, '-m', 'pip', 'install', '-q', '--no-deps']
+        # No PYTHONPATH: pip would take a checkout there for what it replaces.
+        command = [python, '-I', '-m', 'pip', 'install', '-q', '--no-deps']
         subprocess.run([*command, *way, str(source)], check=True)
         run = subprocess.run(
-            [python, '-I', '-c', where],  # no PYTHONPATH
+            [python, '-I', '-c', where],
             capture_output=True,
             text=True,
             cwd=tmp_path,
