@@ -156,6 +156,8 @@ def make(folder: Path, column: Column, python: tuple, log: Path) -> None:
 def install(steps: Steps, python: Path, column: Column) -> None:
     """Install a column's packages, and see what the doctor says."""
     pins = ROOT / 'requirements' / column.pins
+    # pip would compile all there is, for minutes. What a run imports is
+    # compiled by the doctor, which imports it and may write bytecode.
     options = ['--progress-bar', 'off', '--no-compile', '--constraint', pins]
     command = [python, '-m', 'pip', 'install', *options]
     env = environment(python)

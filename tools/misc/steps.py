@@ -101,8 +101,7 @@ def _clock(since: float) -> str:
 def environment(python: Path) -> dict[str, str]:
     """Make this process's variables those of an activated environment."""
     unwanted = ('PYTHONPATH', 'PYTHONHOME', 'MAKEFLAGS', 'MFLAGS')
-    # What the doctor imports is then compiled, once for all processes to come.
-    unwanted += ('PYTHONDONTWRITEBYTECODE',)
+    unwanted += ('PYTHONDONTWRITEBYTECODE',)  # see `install`
     env = {k: v for k, v in os.environ.items() if k not in unwanted}
     env['VIRTUAL_ENV'] = str(python.parents[1])
     env['PATH'] = f'{python.parent}{os.pathsep}{env.get("PATH", "")}'

@@ -98,7 +98,9 @@ class VideoMetric(BaseMetric):
         force: Keep other files in ``out_dir``, and write over those of equal
             names; also over another ``zip_path`` or other results. Without
             it, only what earlier runs wrote is replaced.
-        kwargs: See mmengine's ``BaseMetric`` (``prefix`` and so on).
+        kwargs: See mmengine's ``BaseMetric`` (``prefix`` and so on). Results
+            are collected by messages, ``collect_device='gpu'``, on a CPU,
+            too, unless ``collect_dir`` is given.
 
     Attributes:
         unit: Of the scores in a video's result, or None where a result has
@@ -137,8 +139,7 @@ class VideoMetric(BaseMetric):
         if num_workers < 0:
             raise ValueError(f'num_workers must be >= 0, not {num_workers}')
         if kwargs.get('collect_dir') is None:
-            # By messages, on a CPU, too: mmengine's other way makes a folder
-            # in the working directory, which all ranks have to share.
+            # mmengine's default makes a folder in the working directory.
             kwargs.setdefault('collect_device', 'gpu')
         super().__init__(**kwargs)
         if results_dir is None and out_dir is not None and not format_only:
